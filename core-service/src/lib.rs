@@ -11,7 +11,7 @@
 //! | [`database`] | the SQLite database |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
 //! | [`config`], [`live`] | the settings, and values that change while the core runs |
-//! | [`health`] | the health of each service |
+//! | [`health`], `metrics`, `sampler` | the health of each service; metrics, and those that are read from the database |
 //! | [`server`] | the gRPC server |
 
 mod ark_errors;
@@ -38,12 +38,14 @@ pub mod keys;
 pub mod limits;
 pub mod live;
 pub mod media;
+mod metrics;
 mod midjourney_errors;
 pub mod model_facts;
 pub mod models;
 mod offload;
 pub mod on_disconnect;
 pub mod rate_limits;
+mod sampler;
 pub mod server;
 mod service_account;
 pub mod size;

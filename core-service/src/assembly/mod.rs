@@ -11,7 +11,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 use crate::{
     catalog::{Catalog, grpc::ModelGrpc},
@@ -33,7 +33,9 @@ use crate::{
         input::InputSettings,
         sweeper::{RetentionPolicy, Sweeper, SweeperHandle},
     },
+    metrics,
     models::Models,
+    sampler,
     upstream::SetupError,
     video::{
         self, VideoModel,
@@ -42,6 +44,7 @@ use crate::{
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
         store::{JobLimits, sqlite::SqliteStore},
+        time::Clock,
     },
     webhooks::{
         attempts::Attempts,
@@ -79,6 +82,7 @@ pub struct Core {
     runner: RunnerHandle,
     dispatcher: DispatcherHandle,
     sweeper: SweeperHandle,
+    sampler: DropGuard,
     database: Database,
     directory_lock: DirectoryLock,
 }
@@ -201,6 +205,8 @@ impl Core {
         };
         let sweeper = Sweeper::new(media_store.clone(), retention, Arc::new(jobs.clone())).start();
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
+        metrics::describe();
+        let sampler = sampler::start(database.clone(), Clock::system(), &background);
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),
@@ -221,6 +227,7 @@ impl Core {
             runner,
             dispatcher,
             sweeper,
+            sampler,
             database,
             directory_lock,
         })
@@ -246,6 +253,11 @@ impl Core {
         self.links.set_base(settings.media.public_base_url.as_deref());
         self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
         Ok(FixedSetting::changed(&self.settings, settings))
+    }
+
+    /// Returns the models that are served.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// Returns the gRPC services. Cheap to clone.
@@ -300,7 +312,10 @@ impl Core {
     pub async fn close(self) {
         let drain_deadline = self.drain_deadline();
         self.set_not_ready().await;
-        let Self { services, detached, background, runner, dispatcher, sweeper, database, directory_lock, .. } = self;
+        let Self {
+            services, detached, background, runner, dispatcher, sweeper, sampler, database, directory_lock, ..
+        } = self;
+        drop(sampler);
         let images = async {
             services.image.close().await;
             background.close();

@@ -1,10 +1,12 @@
 //! Middleware around every gRPC call: request id, span, authentication, deadline, shutdown, and conversion of panics.
 
 mod body;
+mod metrics;
 mod record;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,11 +16,12 @@ use http_server::{Drain, PeerAddress};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
-use tracing::{Instrument, field, info_span};
+use tracing::{Instrument, field, warn_span};
 use triptych_telemetry::CallReport;
 
 use self::{
     body::CallBody,
+    metrics::CallMetrics,
     record::{CallRecord, grpc_code},
 };
 use crate::{
@@ -35,6 +38,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) struct CallLayer {
     drain: Drain,
     keys: Keys,
+    metrics: Arc<CallMetrics>,
 }
 
 /// The method whose streams only observe: they can last for hours, and clients can reconnect without loss, so that they end
@@ -48,7 +52,13 @@ fn requires_key(path: &str) -> bool {
 
 impl CallLayer {
     pub(super) fn new(drain: Drain, keys: Keys) -> Self {
-        Self { drain, keys }
+        let descriptors = [
+            triptych_proto::DESCRIPTORS,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ];
+        Self { drain, keys, metrics: Arc::new(CallMetrics::new(&descriptors)) }
     }
 }
 
@@ -56,7 +66,7 @@ impl<S> Layer<S> for CallLayer {
     type Service = CallService<S>;
 
     fn layer(&self, inner: S) -> CallService<S> {
-        CallService { inner, drain: self.drain.clone(), keys: self.keys.clone() }
+        CallService { inner, drain: self.drain.clone(), keys: self.keys.clone(), metrics: self.metrics.clone() }
     }
 }
 
@@ -66,6 +76,7 @@ pub(super) struct CallService<S> {
     inner: S,
     drain: Drain,
     keys: Keys,
+    metrics: Arc<CallMetrics>,
 }
 
 impl<S> Service<Request<Body>> for CallService<S>
@@ -91,8 +102,10 @@ where
         let forwarded_for = metadata.as_ref().get(X_FORWARDED_FOR).cloned();
         let report = CallReport::new(request.extensions().get::<PeerAddress>().map(|peer| peer.0));
         request.extensions_mut().insert(report.clone());
-        let span = info_span!("call", request.id = id, rpc.method = method, caller = field::Empty);
-        let record = CallRecord::new(span.clone(), header.clone(), report.clone(), method, forwarded_for);
+        // At the level of the lines that must have the id even if the filter leaves out all others.
+        let span = warn_span!("call", request.id = id, rpc.method = method, caller = field::Empty);
+        let record =
+            CallRecord::new(span.clone(), header.clone(), report.clone(), method, forwarded_for, self.metrics.clone());
         // Before the message is read, so that unauthenticated clients cannot send large messages.
         if requires_key(request.uri().path()) {
             match span.in_scope(|| self.keys.authenticate(&metadata)) {
