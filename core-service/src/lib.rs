@@ -12,7 +12,7 @@
 //! | [`database`] | the SQLite database |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
 //! | [`config`], [`live`] | the settings, and values that change while the core runs |
-//! | [`health`] | the health of each service |
+//! | [`health`], `metrics`, `sampler` | the health of each service; metrics, and those that are read from the database |
 //! | [`server`] | the gRPC server |
 
 mod ark_errors;
@@ -42,6 +42,7 @@ pub mod ledger;
 pub mod limits;
 pub mod live;
 pub mod media;
+mod metrics;
 mod midjourney_errors;
 pub mod model_facts;
 pub mod models;
@@ -51,6 +52,7 @@ pub mod on_disconnect;
 pub mod prices;
 pub mod probe;
 pub mod rate_limits;
+mod sampler;
 pub mod served_models;
 pub mod server;
 mod service_account;

@@ -9,7 +9,10 @@ use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
 use triptych_proto::v1::ErrorReason;
 
-use crate::error::{Error, ProviderError, UpstreamDetails};
+use crate::{
+    error::{Error, ProviderError, UpstreamDetails},
+    metrics,
+};
 
 /// The domain of every `google.rpc.ErrorInfo` from the core.
 pub const DOMAIN: &str = "triptych";
@@ -98,6 +101,10 @@ impl Error {
 fn status(error: &Error, request_id: Option<&str>) -> Status {
     let reason = error.reason();
     let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+    metrics::error(reason);
+    if let Error::LimitExceeded(exceeded) = error {
+        metrics::limit_refused(exceeded.limit);
+    }
     log(name, error);
     let may_have_executed = matches!(error, Error::Provider(error) if error.may_have_executed());
     let delay = retry_delay(error);

@@ -10,6 +10,7 @@
 //! | [`MemoryBudget`], [`BlockingLimiter`] | bounds on the memory and on the blocking threads that all requests share |
 //! | [`foreign_origin`] | requests of web pages of other origins |
 //! | [`PeerAddress`] | the address of a client, as an extension of its requests |
+//! | `metrics` | connections and refusals, for each server |
 //! | [`Drain`], `cancellation_watcher` | the stages of a shutdown; how connections watch for them |
 //! | [`Listener`] | sources of connections: TCP and Unix sockets |
 
@@ -23,6 +24,7 @@ mod limits;
 mod listener;
 mod load;
 mod memory_budget;
+mod metrics;
 mod origin;
 mod peer;
 mod request_body;

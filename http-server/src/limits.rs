@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use crate::{Refusal, ServerSettings};
+use crate::{Refusal, ServerSettings, metrics::Metrics};
 
 /// Refused connections that are served their refusal at the same time. Further ones are closed without a response.
 const MAX_REFUSED_CONNECTIONS: usize = 64;
@@ -25,6 +25,7 @@ pub(crate) struct Limits {
     requests: AtomicUsize,
     /// The number of connections of each peer; empty without a limit per peer.
     peers: Mutex<HashMap<IpAddr, usize>>,
+    metrics: Metrics,
 }
 
 /// The admission of a connection, counted until it is dropped.
@@ -51,6 +52,7 @@ impl Limits {
             refused_connections: AtomicUsize::new(0),
             requests: AtomicUsize::new(0),
             peers: Mutex::default(),
+            metrics: Metrics::new(settings.api),
         }
     }
 
@@ -61,6 +63,7 @@ impl Limits {
         let refusal = if acquire(&self.connections, self.max_connections) {
             let peer = peer.filter(|_| self.max_connections_per_peer > 0).map(network);
             if peer.is_none_or(|peer| self.acquire_peer(peer)) {
+                self.metrics.opened();
                 return Some(permit(peer, None));
             }
             self.connections.fetch_sub(1, Ordering::Relaxed);
@@ -68,12 +71,17 @@ impl Limits {
         } else {
             Refusal::Connections
         };
+        self.metrics.refused(refusal);
         acquire(&self.refused_connections, MAX_REFUSED_CONNECTIONS).then(|| permit(None, Some(refusal)))
     }
 
     /// Admits a request; `None` if it is to be refused.
     pub(crate) fn begin(self: &Arc<Self>) -> Option<RequestPermit> {
-        acquire(&self.requests, self.max_requests).then(|| RequestPermit(Arc::clone(self)))
+        let admitted = acquire(&self.requests, self.max_requests);
+        if !admitted {
+            self.metrics.refused(Refusal::Requests);
+        }
+        admitted.then(|| RequestPermit(Arc::clone(self)))
     }
 
     fn acquire_peer(&self, peer: IpAddr) -> bool {
@@ -116,6 +124,9 @@ impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let counter = if self.refusal.is_some() { &self.limits.refused_connections } else { &self.limits.connections };
         counter.fetch_sub(1, Ordering::Relaxed);
+        if self.refusal.is_none() {
+            self.limits.metrics.closed();
+        }
         if let Some(peer) = self.peer {
             self.limits.release_peer(peer);
         }

@@ -5,6 +5,8 @@ use std::time::Duration;
 /// The limits and timeouts of one listener.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
+    /// The name of the API, for the label of metrics.
+    pub api: &'static str,
     /// Maximum length of a request head, in bytes.
     pub head_limit_bytes: usize,
     /// Maximum time for a request head: from accepting the connection for the first one, from its first byte for later ones.
@@ -33,6 +35,7 @@ pub struct ServerSettings {
 impl Default for ServerSettings {
     fn default() -> Self {
         Self {
+            api: "http",
             head_limit_bytes: 64 << 10,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),

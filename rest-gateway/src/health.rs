@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::time::timeout;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 use triptych_proto::v1 as pb;
+use triptych_telemetry::targets;
 
 use crate::{app::App, context::RequestContext, metrics};
 
@@ -53,7 +54,7 @@ pub(crate) async fn metrics(State(app): State<App>, context: RequestContext) -> 
     let mut text = metrics::prometheus().render();
     let call = context.call(pb::ListModelsRequest::default());
     if let Ok(Ok(response)) = timeout(CORE_TIMEOUT, app.core.model.list_models(call)).await {
-        metrics::write_targets(&mut text, &response.into_inner().models);
+        targets::write(&mut text, &response.into_inner().models);
     }
     let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, content_type)], text).into_response()

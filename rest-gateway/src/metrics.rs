@@ -11,10 +11,9 @@ use http::{Method, StatusCode};
 use metrics::{Counter, Gauge, Histogram};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tracing::Span;
-use triptych_proto::v1 as pb;
 use triptych_telemetry::{CLIENT_CLOSED, recorder};
 
-use crate::{access_log::UNMATCHED, target_state};
+use crate::access_log::UNMATCHED;
 
 /// Statuses with a counter of their own. The last entry, 0, counts all others as `other`.
 const STATUSES: [u16; 22] =
@@ -140,43 +139,6 @@ impl Drop for InFlight<'_> {
             self.span.in_scope(|| tracing::debug!("client disconnected before the response"));
         }
     }
-}
-
-/// Writes the state of all targets as the core reported it for this scrape. Not kept as gauges, which would go stale when
-/// a target is removed.
-pub(crate) fn write_targets(text: &mut String, models: &[pb::Model]) {
-    use pb::model::target::State::{Closed, HalfOpen, Open};
-    let targets = || models.iter().flat_map(|model| model.targets.iter().map(move |target| (model, target)));
-    let labels = |model: &pb::Model, target: &pb::model::Target| {
-        let [model, name, upstream] = [&model.id, &target.name, &target.upstream_model].map(|text| escape(text));
-        format!(r#"model="{model}",target="{name}",upstream_model="{upstream}""#)
-    };
-    let mut lines = Vec::new();
-    for (model, target) in targets() {
-        let labels = labels(model, target);
-        for state in [Closed, HalfOpen, Open] {
-            let (word, value) = (target_state::name(state), u8::from(target.state() == state));
-            lines.push(format!("triptych_target_state{{{labels},state=\"{word}\"}} {value}\n"));
-        }
-    }
-    if lines.is_empty() {
-        return;
-    }
-    text.push_str(
-        "# HELP triptych_target_state 1 for the current state of the target's circuit breaker, 0 for the others.\n",
-    );
-    text.push_str("# TYPE triptych_target_state gauge\n");
-    text.extend(lines);
-    text.push_str("# HELP triptych_target_in_flight Calls in flight at the target.\n");
-    text.push_str("# TYPE triptych_target_in_flight gauge\n");
-    text.extend(targets().map(|(model, target)| {
-        format!("triptych_target_in_flight{{{}}} {}\n", labels(model, target), target.in_flight)
-    }));
-}
-
-/// Escapes a label value for the text format.
-fn escape(value: &str) -> String {
-    value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
 /// Counts an event stream as open until dropped.

@@ -29,7 +29,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     let start = Instant::now();
     let RequestId(id) = RequestId::from_headers(request.headers());
     let mut record = AccessRecord::new(&request, id.clone());
-    let span = tracing::info_span!(
+    let span = tracing::warn_span!(
         "request",
         request.id = id.to_str().unwrap_or_default(),
         method = %request.method(),

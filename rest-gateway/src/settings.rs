@@ -131,6 +131,7 @@ impl From<SettingsTable> for Settings {
         } = table;
         Self {
             server: ServerSettings {
+                api: "rest",
                 head_limit_bytes,
                 header_timeout,
                 idle_timeout,

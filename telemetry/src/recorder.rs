@@ -1,6 +1,9 @@
 //! The metrics recorder of the process.
 
-use std::sync::OnceLock;
+use std::{
+    sync::OnceLock,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -26,12 +29,25 @@ pub fn install() -> &'static PrometheusHandle {
             tracing::warn!("another metrics recorder is installed already; /metrics stays empty");
         }
         describe();
+        let version = env!("CARGO_PKG_VERSION");
+        metrics::gauge!("triptych_build_info", "version" => version).set(1.0);
+        metrics::gauge!("triptych_start_time_seconds").set(start_time());
         handle
     })
 }
 
+/// Returns the time of the first call, in seconds since 1970.
+fn start_time() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map(|since| since.as_secs_f64()).unwrap_or_default()
+}
+
 fn describe() {
-    use metrics::{describe_counter as counter, describe_histogram as histogram};
+    use metrics::{describe_counter as counter, describe_gauge as gauge, describe_histogram as histogram};
+    gauge!("triptych_build_info", "1, with the version as a label.");
+    gauge!("triptych_start_time_seconds", "When the process started, in seconds since 1970.");
+    gauge!("triptych_connections_open", "Open connections, by API.");
+    counter!("triptych_connections_total", "Connections that were accepted, by API.");
+    counter!("triptych_server_refusals_total", "Connections and requests that a limit of the server refused.");
     counter!("triptych_client_disconnects_total", "Clients that disconnected before the end of their response.");
     counter!("triptych_model_requests_total", "Calls of a model, by API and status. 499: the client disconnected.");
     histogram!("triptych_model_request_seconds", "Time of a call of a model, to the end of its response.");

@@ -5,6 +5,7 @@ mod check;
 mod cli;
 mod config;
 mod init;
+mod metrics_server;
 mod open_files;
 mod output;
 mod probe;
@@ -103,6 +104,7 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
     let result = runtime.block_on(async {
         // Ends with the runtime.
         tokio::spawn(telemetry::report_dropped_lines(stderr.clone()));
+        tokio::spawn(telemetry::upkeep_metrics());
         match cli.role.unwrap_or_default() {
             // Boxed because they hold the core, with the settings of all providers.
             Role::Serve => Box::pin(roles::serve(process)).await,

@@ -62,5 +62,6 @@ fn apply(
     fixed.extend((config.threads != running.threads).then_some("threads"));
     fixed.extend((config.shutdown_delay != running.shutdown_delay).then_some("shutdown_delay"));
     fixed.extend((format!("{:?}", config.log) != format!("{:?}", running.log)).then_some("[log]"));
+    fixed.extend((format!("{:?}", config.telemetry) != format!("{:?}", running.telemetry)).then_some("[telemetry]"));
     Ok(fixed)
 }

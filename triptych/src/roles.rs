@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     banner::{Banner, CoreLocation},
     config::{Config, variable},
+    metrics_server,
     output::Output,
     reload,
     signals::{self, Requests},
@@ -49,6 +50,7 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
         lost_events: core.lost_events(),
     };
     print_banner(&stdout, &banner);
+    metrics_server::start(&config, Some(core.catalog().clone())).await?;
     let gateway = Gateway::new(in_process(&core), config.gateway.clone());
     let servers = async {
         tokio::join!(
@@ -85,6 +87,7 @@ pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
             lost_events: core.lost_events(),
         },
     );
+    metrics_server::start(&config, Some(core.catalog().clone())).await?;
     let server = core_service::serve(grpc, &core, &threads, stop.cancelled_owned());
     let shutdown = async {
         not_ready.cancelled().await;
@@ -109,6 +112,7 @@ pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
         &stdout,
         &Banner { config: &config, core: CoreLocation::Remote(url), rest: rest_address, grpc: None, lost_events: None },
     );
+    metrics_server::start(&config, None).await?;
     let gateway = Gateway::new(core, config.gateway.clone());
     let server = gateway.serve(rest, &threads, stop.cancelled_owned());
     let shutdown = async {

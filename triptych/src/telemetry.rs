@@ -1,4 +1,4 @@
-//! Logging to standard error. Standard output has the start-up banner only.
+//! Metrics, and logging to standard error. Standard output has the start-up banner only.
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
@@ -7,6 +7,7 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use triptych_telemetry::recorder;
 
 use crate::{
     config::{Log, LogFormat},
@@ -16,9 +17,13 @@ use crate::{
 /// The interval at which dropped log lines are reported.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Installs the global subscriber and the panic hook, both writing to `output`. Must be called once per process.
+/// The interval of the upkeep of histograms.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Installs the metrics recorder, the global subscriber and the panic hook, the last two writing to `output`. Must be called once per process.
 pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<()> {
     let filter = log.parse_filter().map_err(anyhow::Error::msg)?;
+    recorder::install();
     let registry = tracing_subscriber::registry().with(filter);
     let output = output.clone();
     let writer = move || output.clone();
@@ -52,11 +57,21 @@ pub(crate) async fn report_dropped_lines(output: Output) {
     loop {
         ticks.tick().await;
         let dropped = output.dropped();
-        // Looked up each time: a handle from before the gateway installs the recorder would never count.
         metrics::counter!("triptych_log_lines_dropped_total").absolute(dropped);
         if dropped > reported {
             tracing::warn!(dropped, "log lines were dropped because standard error was not read fast enough");
             reported = dropped;
         }
+    }
+}
+
+/// Aggregates the samples of histograms; without it the recorder keeps every sample until the next scrape. Runs until it is
+/// dropped.
+pub(crate) async fn upkeep_metrics() {
+    let mut ticks = interval(UPKEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        recorder::install().run_upkeep();
     }
 }

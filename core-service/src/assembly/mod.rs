@@ -11,7 +11,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, timeout},
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 use crate::{
     catalog::{Catalog, grpc::ModelGrpc},
@@ -34,8 +34,10 @@ use crate::{
         input::InputSettings,
         sweeper::{RetentionPolicy, Sweeper, SweeperHandle},
     },
+    metrics,
     models::Models,
     prices::PriceTable,
+    sampler,
     upstream::SetupError,
     video::{
         self, VideoModel,
@@ -44,6 +46,7 @@ use crate::{
         jobs::{JobSettings, Jobs},
         runner::{Runner, RunnerHandle},
         store::{JobLimits, sqlite::SqliteStore},
+        time::Clock,
     },
     webhooks::{
         attempts::Attempts,
@@ -83,6 +86,7 @@ pub struct Core {
     dispatcher: DispatcherHandle,
     sweeper: SweeperHandle,
     ledger: LedgerHandle,
+    sampler: DropGuard,
     database: Database,
     directory_lock: DirectoryLock,
 }
@@ -213,6 +217,8 @@ impl Core {
         };
         let sweeper = Sweeper::new(media_store.clone(), retention, Arc::new(jobs.clone())).start();
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
+        metrics::describe();
+        let sampler = sampler::start(database.clone(), Clock::system(), &background);
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),
@@ -235,6 +241,7 @@ impl Core {
             dispatcher,
             sweeper,
             ledger: ledger_task,
+            sampler,
             database,
             directory_lock,
         })
@@ -261,6 +268,11 @@ impl Core {
         self.links.set_base(settings.media.public_base_url.as_deref());
         self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
         Ok(FixedSetting::changed(&self.settings, settings))
+    }
+
+    /// Returns the models that are served.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// Returns the gRPC services. Cheap to clone.
@@ -316,8 +328,19 @@ impl Core {
         let drain_deadline = self.drain_deadline();
         self.set_not_ready().await;
         let Self {
-            services, detached, background, runner, dispatcher, sweeper, ledger, database, directory_lock, ..
+            services,
+            detached,
+            background,
+            runner,
+            dispatcher,
+            sweeper,
+            ledger,
+            sampler,
+            database,
+            directory_lock,
+            ..
         } = self;
+        drop(sampler);
         let images = async {
             services.image.close().await;
             background.close();

@@ -82,6 +82,7 @@ pub async fn serve(
 
 fn server_settings(settings: &Grpc) -> ServerSettings {
     ServerSettings {
+        api: "grpc",
         header_timeout: settings.header_timeout,
         idle_timeout: settings.idle_timeout,
         write_timeout: settings.write_timeout,

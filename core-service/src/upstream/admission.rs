@@ -16,7 +16,7 @@ use super::{
     breaker::{Breaker, BreakerSettings, BreakerState, OpenCause},
     concurrency_limit::{ConcurrencyLimit, Full, Permit},
 };
-use crate::error::ProviderError;
+use crate::{error::ProviderError, metrics::UpstreamMetrics};
 
 /// The `Retry-After` of a call that found the queue full: it is unknown when a place in it becomes free.
 pub(crate) const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
@@ -27,6 +27,7 @@ pub(crate) struct Admission {
     limit: Arc<ConcurrencyLimit>,
     breaker: Breaker,
     in_flight: AtomicUsize,
+    metrics: UpstreamMetrics,
 }
 
 /// A call that a target is serving. Dropping it ends the call; if no result was recorded before, the call does not count for
@@ -57,9 +58,10 @@ pub(crate) async fn acquire(limit: &ConcurrencyLimit, deadline: Option<Instant>)
 }
 
 impl Admission {
-    /// Creates the admission of one target. Targets of one upstream share its `limit`.
-    pub(crate) fn new(limit: Arc<ConcurrencyLimit>, breaker: BreakerSettings) -> Self {
-        Self { limit, breaker: Breaker::new(breaker), in_flight: AtomicUsize::new(0) }
+    /// Creates the admission of one target of the upstream with this name. Targets of one upstream share its `limit`.
+    pub(crate) fn new(upstream: &str, limit: Arc<ConcurrencyLimit>, breaker: BreakerSettings) -> Self {
+        let (breaker, metrics) = (Breaker::new(breaker), UpstreamMetrics::new(upstream));
+        Self { limit, breaker, in_flight: AtomicUsize::new(0), metrics }
     }
 
     /// Returns the state of the circuit breaker.
@@ -77,6 +79,11 @@ impl Admission {
         self.breaker.allows_call() && self.limit.has_room()
     }
 
+    /// Counts a call that was not sent, because the target is not available.
+    pub(crate) fn count_refusal(&self) {
+        self.metrics.refused(if self.breaker.allows_call() { "queue_full" } else { "breaker" });
+    }
+
     /// Returns whether a call would get a permit without waiting.
     pub(crate) fn has_permit(&self) -> bool {
         self.limit.has_permit()
@@ -84,13 +91,21 @@ impl Admission {
 
     /// Acquires a permit for a call. See [`acquire`].
     pub(crate) async fn acquire(&self, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
-        acquire(&self.limit, deadline).await
+        let acquired = acquire(&self.limit, deadline).await;
+        if matches!(acquired, Err(ProviderError::Overloaded { .. })) {
+            self.metrics.refused("queue_full");
+        }
+        acquired
     }
 
     /// Starts a call, or returns `None` if the breaker is open; it may have opened while the call was queued. `deadline` is
     /// the caller's own.
     pub(crate) fn start(self: &Arc<Self>, permit: Permit, deadline: Option<Instant>) -> Option<AdmittedCall> {
-        let probe = self.breaker.try_pass()?;
+        let Some(probe) = self.breaker.try_pass() else {
+            self.metrics.refused("breaker");
+            return None;
+        };
+        self.metrics.started();
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let admission = Arc::clone(self);
         Some(AdmittedCall { admission, probe, deadline, started_at: Instant::now(), _permit: permit })
@@ -104,6 +119,7 @@ impl Admission {
     pub(crate) async fn admit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<AdmittedCall, ProviderError> {
         // Checked before the queue as well: a call to a failing target must not wait.
         if !self.breaker.allows_call() {
+            self.metrics.refused("breaker");
             return Err(rejection([self.state()]));
         }
         let permit = self.acquire(deadline).await?;
@@ -200,6 +216,7 @@ impl AdmittedCall {
 
     /// Records a failure, before or within the response.
     pub(crate) fn record_failure(&mut self, error: &ProviderError) {
+        self.admission.metrics.failed(error.reason());
         if self.admission.record_failure(self.probe, error, self.deadline) {
             self.probe = false;
         }
@@ -209,6 +226,7 @@ impl AdmittedCall {
 impl Drop for AdmittedCall {
     fn drop(&mut self) {
         self.admission.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.admission.metrics.ended(self.started_at.elapsed());
         if self.probe {
             self.admission.breaker.release_probe();
         }
@@ -223,6 +241,7 @@ mod tests {
 
     fn admission() -> Arc<Admission> {
         Arc::new(Admission::new(
+            "tested",
             Arc::new(ConcurrencyLimit::new(0, 0)),
             BreakerSettings { failure_threshold: 1, cooldown: COOLDOWN },
         ))

@@ -7,6 +7,8 @@ use std::sync::{
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::metrics;
+
 /// Limits how many calls are in flight, and how many wait for a permit.
 #[derive(Debug)]
 pub struct ConcurrencyLimit {
@@ -61,6 +63,7 @@ impl<'a> Queued<'a> {
     fn enter(limit: &'a ConcurrencyLimit) -> Result<Self, Full> {
         let increment = |queued| (queued < limit.max_queued).then_some(queued + 1);
         limit.queued.fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment).map_err(|_| Full)?;
+        metrics::queued().increment(1.0);
         Ok(Self(&limit.queued))
     }
 }
@@ -68,6 +71,7 @@ impl<'a> Queued<'a> {
 impl Drop for Queued<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+        metrics::queued().decrement(1.0);
     }
 }
 

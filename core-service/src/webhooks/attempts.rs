@@ -9,7 +9,7 @@ use super::{
     sender::{Outcome, Sender},
     store::{Claim, Recorded},
 };
-use crate::{error::Error, failpoint::Failpoint};
+use crate::{error::Error, failpoint::Failpoint, metrics};
 
 /// How much longer than the timeout of an attempt its lease is: the time to record the result.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
@@ -70,6 +70,11 @@ impl Attempts {
 fn log(delivery: &Delivery) {
     let Delivery { id, event, endpoint_id, attempt, attempts, due_at, .. } = delivery;
     let (id, video, error) = (id, &event.video_id, attempts.last().map_or("", |attempt| &attempt.error));
+    metrics::webhook_attempt(match due_at {
+        _ if error.is_empty() => "delivered",
+        Some(_) => "retried",
+        None => "failed",
+    });
     if error.is_empty() {
         tracing::debug!(webhook.delivery = id, job.id = video, attempt, "delivered a webhook");
     } else if due_at.is_some() {

@@ -8,6 +8,7 @@ mod log;
 mod mask;
 mod rest;
 mod service_links;
+mod telemetry;
 mod text;
 mod threads;
 
@@ -31,6 +32,7 @@ pub(crate) use self::{
     log::{Log, LogFormat},
     mask::hide_query,
     rest::Rest,
+    telemetry::Telemetry,
     threads::Threads,
 };
 
@@ -63,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) gateway: rest_gateway::Settings,
     /// The settings of logging.
     pub(crate) log: Log,
+    /// The settings of telemetry.
+    pub(crate) telemetry: Telemetry,
     /// How long the process serves on, but reports that it is not ready, before it drains.
     pub(crate) shutdown_delay: Duration,
     /// The origin of each value, for messages.
@@ -105,6 +109,7 @@ impl Config {
         let mut gateway = take_section(&mut tree, "rest");
         let rest: Table = rest::NAMES.iter().filter_map(|&key| Some((key.to_owned(), gateway.remove(key)?))).collect();
         let log = take_section(&mut tree, "log");
+        let telemetry = take_section(&mut tree, "telemetry");
         let executable: Table =
             EXECUTABLE.iter().filter_map(|&key| Some((key.to_owned(), tree.remove(key)?))).collect();
         let Executable { shutdown_delay, threads } = deserialize(executable, "", &layers)?;
@@ -119,7 +124,8 @@ impl Config {
         gateway.runtime.public_base_url.clone_from(&rest.public_base_url);
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
         let log = deserialize(log, "log.", &layers)?;
-        let config = Self { threads, core, rest, gateway, log, shutdown_delay, layers };
+        let telemetry = deserialize(telemetry, "telemetry.", &layers)?;
+        let config = Self { threads, core, rest, gateway, log, telemetry, shutdown_delay, layers };
         config.core.validate().map_err(|error| config.setting_error(&error))?;
         config.log.parse_filter().map_err(|message| config.layers.config_error("log.filter", &message))?;
         Ok(config)

@@ -5,6 +5,7 @@ mod jobs;
 mod memory;
 #[cfg(target_os = "linux")]
 mod memory_limit;
+mod metrics;
 mod probe;
 mod proxy;
 #[cfg(unix)]

@@ -119,8 +119,10 @@ impl Routed {
                 }
             }
         }
-        let states = || self.targets.iter().map(|target| target.state());
-        Err(attempts.into_failure().unwrap_or_else(|| rejection(states())))
+        Err(attempts.into_failure().unwrap_or_else(|| {
+            self.targets.iter().for_each(|target| target.admission.count_refusal());
+            rejection(self.targets.iter().map(|target| target.state()))
+        }))
     }
 
     /// Chooses a target among those that `may` be tried: an available one of the lowest priority, without waiting in a

@@ -48,14 +48,15 @@ impl Target {
         limit: Arc<ConcurrencyLimit>,
         breaker: BreakerSettings,
     ) -> Self {
+        let name = name.into();
         Self {
-            name: name.into(),
+            admission: Arc::new(Admission::new(&name, limit, breaker)),
+            name,
             model: model.into(),
             weight: 1,
             priority: 0,
             total_timeout: None,
             provider,
-            admission: Arc::new(Admission::new(limit, breaker)),
             first_token: AtomicU64::new(0),
         }
     }

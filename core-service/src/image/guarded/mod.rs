@@ -40,7 +40,7 @@ impl Guarded {
         settings: GuardSettings,
         limit: Arc<ConcurrencyLimit>,
     ) -> Self {
-        let admission = Arc::new(Admission::new(limit, settings.breaker()));
+        let admission = Arc::new(Admission::new(&name, limit, settings.breaker()));
         Self { inner, admission, retries: settings.retries, name, model }
     }
 }

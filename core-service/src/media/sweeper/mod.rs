@@ -17,7 +17,7 @@ use super::{
     key::MediaKey,
     store::{MediaStore, REUSE_WINDOW},
 };
-use crate::error::Error;
+use crate::{error::Error, metrics};
 
 /// The time between two sweeps.
 const INTERVAL: Duration = Duration::from_mins(10);
@@ -150,6 +150,7 @@ impl Sweeper {
             match self.sweep(SystemTime::now()).await {
                 Ok(report) => {
                     let SweepReport { removed, removed_bytes, remaining_bytes } = report;
+                    metrics::sweep(Some((removed, removed_bytes)));
                     if removed > 0 {
                         tracing::info!(removed, removed_bytes, remaining_bytes, "removed media files");
                     }
@@ -162,7 +163,10 @@ impl Sweeper {
                     }
                     was_over_quota = over_quota;
                 }
-                Err(error) => tracing::warn!("the sweep of media files failed and will be tried again: {error}"),
+                Err(error) => {
+                    metrics::sweep(None);
+                    tracing::warn!("the sweep of media files failed and will be tried again: {error}");
+                }
             }
             tokio::select! {
                 () = sleep(self.policy.interval()) => {}

@@ -4,10 +4,12 @@
 //! have not.
 
 mod body;
+mod metrics;
 mod record;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -17,11 +19,12 @@ use http_server::{Drain, PeerAddress};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
-use tracing::{Instrument, field, info_span};
+use tracing::{Instrument, field, warn_span};
 use triptych_telemetry::CallReport;
 
 use self::{
     body::CallBody,
+    metrics::CallMetrics,
     record::{CallRecord, grpc_code},
 };
 use crate::{
@@ -38,6 +41,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) struct CallLayer {
     drain: Drain,
     keys: Keys,
+    metrics: Arc<CallMetrics>,
 }
 
 /// The method whose streams only observe: they can last for hours, and clients can reconnect without loss, so that they end
@@ -51,7 +55,13 @@ fn requires_key(path: &str) -> bool {
 
 impl CallLayer {
     pub(super) fn new(drain: Drain, keys: Keys) -> Self {
-        Self { drain, keys }
+        let descriptors = [
+            triptych_proto::DESCRIPTORS,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+        ];
+        Self { drain, keys, metrics: Arc::new(CallMetrics::new(&descriptors)) }
     }
 }
 
@@ -59,7 +69,7 @@ impl<S> Layer<S> for CallLayer {
     type Service = CallService<S>;
 
     fn layer(&self, inner: S) -> CallService<S> {
-        CallService { inner, drain: self.drain.clone(), keys: self.keys.clone() }
+        CallService { inner, drain: self.drain.clone(), keys: self.keys.clone(), metrics: self.metrics.clone() }
     }
 }
 
@@ -69,6 +79,7 @@ pub(super) struct CallService<S> {
     inner: S,
     drain: Drain,
     keys: Keys,
+    metrics: Arc<CallMetrics>,
 }
 
 impl<S> Service<Request<Body>> for CallService<S>
@@ -94,8 +105,10 @@ where
         let forwarded_for = metadata.as_ref().get(X_FORWARDED_FOR).cloned();
         let report = CallReport::new(request.extensions().get::<PeerAddress>().map(|peer| peer.0));
         request.extensions_mut().insert(report.clone());
-        let span = info_span!("call", request.id = id, rpc.method = method, caller = field::Empty);
-        let record = CallRecord::new(span.clone(), header.clone(), report.clone(), method, forwarded_for);
+        // At the level of the lines that must have the id even if the filter leaves out all others.
+        let span = warn_span!("call", request.id = id, rpc.method = method, caller = field::Empty);
+        let record =
+            CallRecord::new(span.clone(), header.clone(), report.clone(), method, forwarded_for, self.metrics.clone());
         // Before the message is read, so that unauthenticated clients cannot send large messages.
         if requires_key(request.uri().path()) {
             match span.in_scope(|| self.keys.authenticate(&metadata)) {

@@ -1,12 +1,13 @@
 //! The record of one call, for the access log and the metrics.
 
-use std::any::Any;
+use std::{any::Any, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response};
 use tonic::{Code, Status, body::Body};
 use tracing::Span;
 use triptych_telemetry::{self as telemetry, CallEnd, CallReport};
 
+use super::metrics::CallMetrics;
 use crate::{context::REQUEST_ID_HEADER, error::Error};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -20,6 +21,7 @@ pub(super) struct CallRecord {
     /// The service and the method.
     method: String,
     forwarded_for: Option<HeaderValue>,
+    metrics: Arc<CallMetrics>,
     bytes: u64,
     is_logged: bool,
 }
@@ -31,8 +33,9 @@ impl CallRecord {
         report: CallReport,
         method: String,
         forwarded_for: Option<HeaderValue>,
+        metrics: Arc<CallMetrics>,
     ) -> Self {
-        Self { span, request_id, report, method, forwarded_for, bytes: 0, is_logged: false }
+        Self { span, request_id, report, method, forwarded_for, metrics, bytes: 0, is_logged: false }
     }
 
     /// Returns the span of the call.
@@ -50,11 +53,13 @@ impl CallRecord {
         if std::mem::replace(&mut self.is_logged, true) {
             return;
         }
+        let code = u8::try_from(i32::from(code)).unwrap_or_default();
+        self.metrics.record(&self.method, code, self.report.elapsed());
         let end = CallEnd {
             request_id: self.request_id.to_str().unwrap_or_default(),
             method: "POST",
             route: &self.method,
-            status: telemetry::Status::Grpc(u8::try_from(i32::from(code)).unwrap_or_default()),
+            status: telemetry::Status::Grpc(code),
             bytes: self.bytes,
             forwarded_for: self.forwarded_for.as_ref().and_then(|value| value.to_str().ok()),
             is_probe: is_probe(&self.method),

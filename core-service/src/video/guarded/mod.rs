@@ -42,7 +42,8 @@ impl Guarded {
         settings: GuardSettings,
         limit: Arc<ConcurrencyLimit>,
     ) -> Self {
-        Self { inner, admission: Arc::new(Admission::new(limit, settings.breaker())), name, model }
+        let admission = Arc::new(Admission::new(&name, limit, settings.breaker()));
+        Self { inner, admission, name, model }
     }
 
     /// Returns the wrapper for another model of the same provider. All models share one breaker, because a job finds its

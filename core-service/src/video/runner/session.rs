@@ -17,10 +17,13 @@ use super::{
     shared::{Shared, StepStart},
     step::{self, ClaimEnd, Ended},
 };
-use crate::video::{
-    job::JobId,
-    store::{BusyProviders, Change, ChangeKind, Changes, Claim, Renewed, StoreError},
-    time::Timestamp,
+use crate::{
+    metrics,
+    video::{
+        job::JobId,
+        store::{BusyProviders, Change, ChangeKind, Changes, Claim, Renewed, StoreError},
+        time::Timestamp,
+    },
 };
 
 /// The maximum wait between two claims. This process is not notified of jobs that other nodes create or release.
@@ -147,6 +150,9 @@ impl<'a> Session<'a> {
             let poll = self.parked.take_due(now, &self.shared.providers_with_busy_polls());
             let has_poll = poll.is_some();
             if let Some(claim) = poll {
+                if let Some(due) = claim.job.due_at {
+                    metrics::poll_lag(now.since(due));
+                }
                 let reservation = self.shared.begin_poll(&claim.job);
                 self.start(steps, claim, reservation, true);
             }

@@ -1,0 +1,78 @@
+//! Metrics that are read from the database at intervals: jobs, media files, webhooks.
+
+mod jobs;
+
+use std::time::Duration;
+
+use metrics::gauge;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use self::jobs::JobTracker;
+use crate::{database::Database, video::time::Clock};
+
+/// The interval between two reads.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// The interval between two counts of all media files, which read a whole index.
+const MEDIA_INTERVAL: Duration = Duration::from_mins(1);
+
+/// Starts to read the metrics until the guard is dropped.
+pub(crate) fn start(database: Database, clock: Clock, tasks: &TaskTracker) -> DropGuard {
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tasks.spawn(async move { stopped.run_until_cancelled(run(&database, &clock)).await });
+    stop.drop_guard()
+}
+
+async fn run(database: &Database, clock: &Clock) {
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut jobs = None;
+    let mut media_due = Instant::now();
+    loop {
+        ticks.tick().await;
+        let mut failed = sample_jobs(database, clock, &mut jobs).await.err();
+        failed = failed.or(sample_webhooks(database).await.err());
+        if media_due <= Instant::now() {
+            media_due = Instant::now() + MEDIA_INTERVAL;
+            failed = failed.or(sample_media(database).await.err());
+        }
+        // The health of the database is reported elsewhere.
+        if let Some(error) = failed {
+            tracing::debug!(%error, "metrics cannot be read from the database");
+        }
+    }
+}
+
+async fn sample_jobs(database: &Database, clock: &Clock, tracker: &mut Option<JobTracker>) -> Result<(), sqlx::Error> {
+    let tracker = match tracker {
+        Some(tracker) => tracker,
+        None => tracker.insert(JobTracker::load(database).await?),
+    };
+    tracker.follow(database).await?;
+    tracker.set_gauges(clock.now().0);
+    Ok(())
+}
+
+async fn sample_webhooks(database: &Database) -> Result<(), sqlx::Error> {
+    let query = "SELECT COUNT(*) FROM webhook_deliveries WHERE state = 'pending'";
+    let pending: i64 = sqlx::query_scalar(query).fetch_one(database.readers()).await?;
+    gauge!("triptych_webhook_pending").set(float(pending));
+    Ok(())
+}
+
+async fn sample_media(database: &Database) -> Result<(), sqlx::Error> {
+    let query = "SELECT COUNT(*), CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) FROM media WHERE state = 'ready'";
+    let (files, bytes): (i64, i64) = sqlx::query_as(query).fetch_one(database.readers()).await?;
+    gauge!("triptych_media_files").set(float(files));
+    gauge!("triptych_media_bytes").set(float(bytes));
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "metrics are floating-point numbers")]
+fn float(number: i64) -> f64 {
+    number as f64
+}

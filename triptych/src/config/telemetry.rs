@@ -1,0 +1,23 @@
+//! The settings of telemetry.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// Telemetry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Telemetry {
+    /// The address that serves the metrics of the process, besides `/metrics` of the REST port. Port 0 selects a free port.
+    #[serde(deserialize_with = "optional_address")]
+    pub(crate) metrics_address: Option<SocketAddr>,
+}
+
+fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let error = |_| D::Error::custom("must be empty or IP:PORT, for example 127.0.0.1:9464");
+    text.parse().map(Some).map_err(error)
+}
