@@ -204,13 +204,13 @@ fn callers(
 fn payer(key: &config::Key, team: Option<&config::Team>) -> Payer {
     let of_team = team.and_then(|team| Budget::new("team", &team.name, &team.limits));
     let budgets = Budget::new("key", &key.name, &key.limits).into_iter().chain(of_team);
-    Payer { key: key.name.clone(), team: key.team.clone(), budgets: budgets.collect() }
+    Payer::new(&key.name, &key.team, budgets.collect())
 }
 
 impl Caller {
     /// Returns a caller with this name and no settings of its own; the empty name is the anonymous caller.
     pub(crate) fn named(name: &str) -> Self {
-        let payer = Payer { key: name.to_owned(), ..Payer::default() };
+        let payer = Payer::new(name, "", Vec::new());
         let info = KeyInfo { name: name.to_owned(), payer, ..KeyInfo::default() };
         Self((!name.is_empty()).then(|| Arc::new(info)))
     }

@@ -9,13 +9,26 @@ pub struct Payer {
     pub key: String,
     /// The name of its team; may be empty.
     pub team: String,
+    /// Team and key, which together have one allowance. Names of keys have no slash.
+    account: String,
     /// The budgets of the key and of the team, as far as there are any.
     pub budgets: Vec<Budget>,
 }
 
 impl Payer {
     /// The anonymous caller.
-    pub const ANONYMOUS: Self = Self { key: String::new(), team: String::new(), budgets: Vec::new() };
+    pub const ANONYMOUS: Self =
+        Self { key: String::new(), team: String::new(), account: String::new(), budgets: Vec::new() };
+
+    /// Returns the payer with this key, of this team, which may be empty.
+    pub fn new(key: &str, team: &str, budgets: Vec<Budget>) -> Self {
+        Self { key: key.to_owned(), team: team.to_owned(), account: format!("{team}/{key}"), budgets }
+    }
+
+    /// Returns the name of the allowance.
+    pub(super) fn account(&self) -> &str {
+        &self.account
+    }
 }
 
 /// The budgets of one key or team.

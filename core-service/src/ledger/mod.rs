@@ -52,7 +52,7 @@ use crate::{
 /// How often usage and cost are written to the database. A crash loses what was used since the last time.
 const SETTLE_INTERVAL: Duration = Duration::from_secs(5);
 /// After this time without a call, the allowance of a key is returned.
-const IDLE_TIME: Duration = Duration::from_secs(60);
+const IDLE_TIME: Duration = Duration::from_mins(1);
 /// How long the last settlement may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -137,24 +137,11 @@ impl Ledger {
             }
             (_, None) => Usd::ZERO,
         };
-        let allowance = self.allowance(inner, payer);
+        let allowance = inner.allowance(payer);
         while !allowance.take(held) {
             self.grow(inner, &allowance, payer, held).await?;
         }
         Ok(CallMeter::new(allowance, prices, attributes, modality, model.public, held))
-    }
-
-    fn allowance(&self, inner: &Inner, payer: &Payer) -> Arc<Allowance> {
-        // Names of keys have no slash.
-        let account = format!("{}/{}", payer.team, payer.key);
-        let mut allowances = inner.allowances.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(allowance) = allowances.get(&account) {
-            return Arc::clone(allowance);
-        }
-        let item = format!("allowance:{}:{account}", inner.process);
-        let allowance = Arc::new(Allowance::new(item, payer));
-        allowances.insert(account, Arc::clone(&allowance));
-        allowance
     }
 
     /// Increases an allowance by at least what it lacks for `held`.
@@ -193,6 +180,20 @@ impl Ledger {
         // Calls in flight have a reference of their own.
         allowances.retain(|_, allowance| Arc::strong_count(allowance) > 1 || !allowance.is_idle(now, IDLE_TIME));
         Ok(())
+    }
+}
+
+impl Inner {
+    fn allowance(&self, payer: &Payer) -> Arc<Allowance> {
+        let account = payer.account();
+        let mut allowances = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(allowance) = allowances.get(account) {
+            return Arc::clone(allowance);
+        }
+        let item = format!("allowance:{}:{account}", self.process);
+        let allowance = Arc::new(Allowance::new(item, payer));
+        allowances.insert(account.to_owned(), Arc::clone(&allowance));
+        allowance
     }
 }
 

@@ -27,7 +27,7 @@ fn prices() -> Live<PriceTable> {
 fn payer(key: &str, of_key: Option<&str>, of_team: Option<&str>) -> Payer {
     let limits = |total: Option<&str>| AccountLimits { budget_total: total.map(usd), ..AccountLimits::default() };
     let budgets = [Budget::new("key", key, &limits(of_key)), Budget::new("team", "t", &limits(of_team))];
-    Payer { key: key.to_owned(), team: "t".to_owned(), budgets: budgets.into_iter().flatten().collect() }
+    Payer::new(key, "t", budgets.into_iter().flatten().collect())
 }
 
 fn start<'a>(payer: &'a Payer, model: &'a str) -> CallStart<'a> {
@@ -236,4 +236,26 @@ async fn verification_finds_sums_that_differ_from_their_rows() {
     let found: Vec<_> = fixture.store().verify().await.unwrap().into_iter().map(|found| found.what).collect();
     let expected = ["reserved for key:alice", "reserved for team:t", "spent by key:alice", "spent by team:t"];
     assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn models_beyond_a_thousand_of_a_key_and_day_are_summed_up() {
+    let fixture = Fixture::new().await;
+    let mut connection = fixture.database.writer().acquire().await.unwrap();
+    let usage = Usage { calls: 1, ..Usage::default() };
+    for number in (0..1100).chain([5]) {
+        let model = format!("model-{number}");
+        record_usage(&mut connection, "alice", "", Modality::Chat, &model, &usage, 0).await.unwrap();
+    }
+    drop(connection);
+    let filter = UsageFilter {
+        first_day: "1970-01-01".to_owned(),
+        last_day: "1970-01-01".to_owned(),
+        grouping: Grouping { model: true, ..Grouping::default() },
+        limit: 2000,
+        ..UsageFilter::default()
+    };
+    let rows = fixture.store().usage(&filter).await.unwrap();
+    let calls = |model: &str| rows.iter().find(|row| row.model == model).map(|row| row.usage.calls);
+    assert_eq!((rows.len(), calls("model-5"), calls("other")), (1001, Some(2), Some(100)));
 }

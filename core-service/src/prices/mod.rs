@@ -146,9 +146,8 @@ impl Attributes {
     fn meet(&self, conditions: &PriceConditions) -> Met {
         // Destructured, so that a new condition stops the build here.
         let PriceConditions { resolution, size, quality, audio, video_input, operation } = conditions;
-        let text = |wanted: &Option<String>, known: Option<&str>| {
-            compare(wanted.as_deref(), known, |wanted, known| wanted.eq_ignore_ascii_case(known))
-        };
+        let text =
+            |wanted: &Option<String>, known: Option<&str>| compare(wanted.as_deref(), known, str::eq_ignore_ascii_case);
         let size = compare(size.as_deref(), self.size, |wanted, known| {
             let turned = Size::new(known.height, known.width);
             [known, turned].iter().any(|size| size.to_string() == wanted)

@@ -52,7 +52,7 @@ fn first_price_whose_conditions_are_met_applies() {
 fn prices_match_public_and_upstream_names_and_the_provider() {
     let mut price = per_second("up-1", PriceConditions::default(), "1");
     let matches = |price: &Price, public, upstream| {
-        !PriceTable::new(&[price.clone()]).of_model(names(public, upstream)).is_empty()
+        !PriceTable::new(std::slice::from_ref(price)).of_model(names(public, upstream)).is_empty()
     };
     assert!(matches(&price, "public", "up-1"));
     assert!(matches(&price, "up-1", "other"));

@@ -358,7 +358,7 @@ fn most(parameters: &ImageParameters) -> impl Fn(&Price) -> Quantities + use<> {
     let input_tokens = (parameters.prompt.len() / 4) as u64;
     move |price| {
         let output_tokens = images.saturating_mul(price.max_output_tokens.unwrap_or(MAX_IMAGE_TOKENS));
-        Quantities { images, input_tokens, output_tokens, ..Quantities::default() }
+        Quantities { input_tokens, output_tokens, images, ..Quantities::default() }
     }
 }
 

@@ -106,8 +106,8 @@ impl LedgerStore {
         }
         // By number: the names would mean the columns of the table.
         query.push(" GROUP BY 1, 2, 3, 4, 5 HAVING SUM(calls) > 0 ORDER BY 1, 2, 3, 4, 5 LIMIT ").push_bind(*limit);
-        let rows = query.build().fetch_all(self.database.readers()).await.map_err(storage)?;
-        rows.iter().map(|row| usage_row(row).map_err(storage)).collect()
+        let rows = query.build().fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
+        rows.iter().map(|row| usage_row(row).map_err(|error| storage(&error))).collect()
     }
 
     /// Returns the budgets of a payer.
@@ -124,7 +124,8 @@ impl LedgerStore {
                     period_sql(period)
                 );
                 let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(now()).bind(budget.subject.clone());
-                let (spent, reserved): (i64, i64) = query.fetch_one(self.database.readers()).await.map_err(storage)?;
+                let (spent, reserved): (i64, i64) =
+                    query.fetch_one(self.database.readers()).await.map_err(|error| storage(&error))?;
                 let (spent, reserved) = (Usd::from_micros(spent), Usd::from_micros(reserved));
                 states.push(BudgetState { subject: budget.subject.clone(), period, limit, spent, reserved });
             }
@@ -133,7 +134,7 @@ impl LedgerStore {
     }
 }
 
-pub(super) fn storage(error: sqlx::Error) -> Error {
+pub(super) fn storage(error: &sqlx::Error) -> Error {
     Error::Storage(format!("ledger: {error}"))
 }
 

@@ -23,7 +23,11 @@ pub async fn record_usage(
     let query = sqlx::query(
         "INSERT INTO usage_daily (day, key_name, team, modality, model, calls, errors, input_tokens, cached_tokens, \
          output_tokens, reasoning_tokens, images, video_millis, cost) \
-         VALUES (strftime('%Y-%m-%d', $1 / 1000, 'unixepoch'), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         SELECT today.day, $2, $3, $4, CASE WHEN \
+         EXISTS (SELECT 1 FROM usage_daily AS u WHERE u.day = today.day AND u.key_name = $2 AND u.team = $3 AND u.modality = $4 \
+         AND u.model = $5) OR (SELECT COUNT(*) FROM usage_daily AS u WHERE u.day = today.day AND u.key_name = $2) < $15 \
+         THEN $5 ELSE 'other' END, $6, $7, $8, $9, $10, $11, $12, $13, $14 \
+         FROM (SELECT strftime('%Y-%m-%d', $1 / 1000, 'unixepoch') AS day) AS today WHERE true \
          ON CONFLICT (day, key_name, team, modality, model) DO UPDATE SET calls = calls + excluded.calls, \
          errors = errors + excluded.errors, input_tokens = input_tokens + excluded.input_tokens, \
          cached_tokens = cached_tokens + excluded.cached_tokens, output_tokens = output_tokens + excluded.output_tokens, \
@@ -37,9 +41,13 @@ pub async fn record_usage(
         // An upstream's figures may be absurd: such a one must not overflow the sum, which SQLite would turn into a fraction.
         query = query.bind(i64::try_from(count).unwrap_or(i64::MAX).min(MAX_COUNT));
     }
-    query.bind(cost.micros()).execute(connection).await?;
+    query.bind(cost.micros()).bind(MAX_MODELS).execute(connection).await?;
     Ok(())
 }
+
+/// The most models of a key with sums of their own on one day; the usage of further ones is that of the model `other`. Clients can
+/// make up the names of models that are passed through.
+const MAX_MODELS: i64 = 1000;
 
 /// The most that one write adds to a sum.
 const MAX_COUNT: i64 = 1 << 50;

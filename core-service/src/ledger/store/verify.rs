@@ -52,11 +52,11 @@ impl LedgerStore {
     /// [`Error::Storage`].
     pub async fn verify(&self) -> Result<Vec<Discrepancy>, Error> {
         // One transaction, so that all queries see the same state.
-        let mut transaction = self.database.readers().begin().await.map_err(storage)?;
+        let mut transaction = self.database.readers().begin().await.map_err(|error| storage(&error))?;
         let mut discrepancies = Vec::new();
         for query in [RESERVED, SPENT, HOLDS] {
             let rows: Vec<(String, i64, i64)> =
-                sqlx::query_as(query).fetch_all(&mut *transaction).await.map_err(storage)?;
+                sqlx::query_as(query).fetch_all(&mut *transaction).await.map_err(|error| storage(&error))?;
             discrepancies.extend(rows.into_iter().map(|(what, stored, sum)| Discrepancy {
                 what,
                 stored: Usd::from_micros(stored),

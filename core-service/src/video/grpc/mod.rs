@@ -249,7 +249,7 @@ impl VideoService for VideoGrpc {
             let Created { job, admission } = self.remix(&context, request.into_inner()).await?;
             Ok((self.video(&job, &context.caller).await?, admission))
         });
-        let (video, admission) = created.await?;
+        let (video, admission) = Box::pin(created).await?;
         Ok(admission.response(pb::RemixVideoResponse { video: Some(video) }))
     }
 

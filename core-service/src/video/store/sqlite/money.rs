@@ -45,7 +45,11 @@ pub(super) async fn settle(
                 usage.quantities = delivered(parameters, millis);
             }
             JobState::Failed { .. } => usage.errors = 1,
-            _ => {}
+            JobState::Queued
+            | JobState::Submitting { .. }
+            | JobState::Rendering { .. }
+            | JobState::Storing { .. }
+            | JobState::Cancelled { .. } => {}
         }
     }
     let state = |job: &Job| job.charge.as_ref().map(|charge| charge.state);
@@ -105,11 +109,7 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
             let limits = AccountLimits { budget_per_month: Usd::parse("2.50"), ..AccountLimits::default() };
-            let payer = Payer {
-                key: "alice".to_owned(),
-                team: "t".to_owned(),
-                budgets: Budget::new("key", "alice", &limits).into_iter().collect(),
-            };
+            let payer = Payer::new("alice", "t", Budget::new("key", "alice", &limits).into_iter().collect());
             let (store, ledger) = (SqliteStore::new(database.clone()), LedgerStore::new(database));
             Self { _directory: directory, store, ledger, payer }
         }
