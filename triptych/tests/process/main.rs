@@ -11,6 +11,7 @@ mod proxy;
 mod signals;
 #[cfg(unix)]
 mod stores;
+mod traces;
 mod triptych_process;
 mod webhooks;
 
