@@ -15,7 +15,7 @@ use tonic::{
     Request,
     metadata::{Ascii, KeyAndValueRef, MetadataMap, MetadataValue},
 };
-use triptych_telemetry::CallReport;
+use triptych_telemetry::{CallReport, trace::TraceParent};
 
 use crate::{
     error::{Error, ProviderError},
@@ -54,13 +54,23 @@ pub struct RequestContext {
     pub report: CallReport,
 }
 
-/// The W3C trace context of a call, passed on to upstreams unchanged.
+/// The W3C trace context of a call, passed on to upstreams. Without an exporter of traces it is that of the caller, unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TraceContext {
     /// `traceparent`.
     pub parent: Option<MetadataValue<Ascii>>,
     /// `tracestate`.
     pub state: Option<MetadataValue<Ascii>>,
+}
+
+impl TraceContext {
+    /// Returns the parent for spans of this process.
+    pub(crate) fn span_parent(&self) -> Option<TraceParent> {
+        let text = |value: &Option<MetadataValue<Ascii>>| {
+            value.as_ref().and_then(|value| value.to_str().ok().map(str::to_owned))
+        };
+        TraceParent::parse(&text(&self.parent)?, text(&self.state).as_deref())
+    }
 }
 
 impl RequestContext {
@@ -72,6 +82,7 @@ impl RequestContext {
         let caller = keys.caller(request)?;
         let report = request.extensions().get::<CallReport>().cloned().unwrap_or_default();
         check_idempotency_key(idempotency_key)?;
+        let own_parent = report.trace_parent().and_then(|parent| parent.parse().ok());
         let metadata = KnownMetadata::from_metadata(request.metadata());
         Ok(Self {
             request_id: metadata.request_id(),
@@ -79,7 +90,11 @@ impl RequestContext {
             caller,
             idempotency_key: idempotency_key.to_owned(),
             sdk_retries: metadata.sdk_retries.and_then(|value| value.to_str().ok()?.parse().ok()),
-            trace: TraceContext { parent: metadata.trace_parent.cloned(), state: metadata.trace_state.cloned() },
+            trace: TraceContext {
+                // The span of the call itself, if it has one, or else that of the caller.
+                parent: own_parent.or_else(|| metadata.trace_parent.cloned()),
+                state: metadata.trace_state.cloned(),
+            },
             report,
         })
     }
@@ -180,6 +195,11 @@ impl<'a> KnownMetadata<'a> {
             .and_then(|value| value.to_str().ok())
             .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
             .map_or_else(|| format!("req_{}", uuid::Uuid::new_v4().simple()), str::to_owned)
+    }
+
+    /// Returns the span of the caller.
+    pub(crate) fn span_parent(&self) -> Option<TraceParent> {
+        TraceContext { parent: self.trace_parent.cloned(), state: self.trace_state.cloned() }.span_parent()
     }
 
     /// Returns the deadline of the `grpc-timeout` metadata.

@@ -19,6 +19,11 @@ impl UpstreamMetrics {
         Self { upstream: upstream.to_owned(), ..Self::default() }
     }
 
+    /// Returns the name of the upstream.
+    pub(crate) fn upstream(&self) -> &str {
+        &self.upstream
+    }
+
     /// Counts an attempt.
     pub(crate) fn started(&self) {
         let attempts = || counter!("triptych_upstream_attempts_total", "upstream" => self.upstream.clone());
@@ -114,6 +119,12 @@ pub(crate) fn describe() {
 }
 
 /// Returns a reason in lower case.
-fn reason_label(reason: ErrorReason) -> String {
+pub(crate) fn reason_label(reason: ErrorReason) -> String {
     reason.as_str_name().trim_start_matches("ERROR_REASON_").to_ascii_lowercase()
+}
+
+/// Converts a number for a metric.
+#[expect(clippy::cast_precision_loss, reason = "metrics are floating-point numbers")]
+pub(crate) fn float(number: i64) -> f64 {
+    number as f64
 }

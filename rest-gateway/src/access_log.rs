@@ -3,7 +3,12 @@
 use axum::extract::{MatchedPath, Request};
 use http::{HeaderName, HeaderValue, Method};
 use http_server::PeerAddress;
-use triptych_telemetry::{CLIENT_CLOSED, CallEnd, CallReport, Status};
+use triptych_telemetry::{
+    CLIENT_CLOSED, CallEnd, CallReport, Status,
+    trace::{self, OpenSpan, TraceParent},
+};
+
+use crate::headers::{TRACEPARENT, TRACESTATE};
 
 /// The addresses that proxies report.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -11,6 +16,14 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(crate) const UNMATCHED: &str = "other";
 /// The routes of probes and tools.
 const PROBES: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+
+/// Begins the span of a request, within the trace of its client.
+fn server_span(request: &Request) -> Option<OpenSpan> {
+    let header = |name: HeaderName| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let parent = header(TRACEPARENT).and_then(|parent| TraceParent::parse(parent, header(TRACESTATE)));
+    let route = request.extensions().get::<MatchedPath>().map_or(UNMATCHED, MatchedPath::as_str);
+    OpenSpan::server(&format!("{} {route}", request.method()), parent.as_ref())
+}
 
 /// Records the end of a request once: with its status, or as [`CLIENT_CLOSED`] when it is dropped before its end.
 #[derive(Debug)]
@@ -27,8 +40,10 @@ pub(crate) struct AccessRecord {
 impl AccessRecord {
     /// Begins the record of a request with this id.
     pub(crate) fn new(request: &Request, request_id: HeaderValue) -> Self {
+        let client = request.extensions().get::<PeerAddress>().map(|peer| peer.0);
+        let span = trace::is_enabled().then(|| server_span(request)).flatten();
         Self {
-            report: CallReport::new(request.extensions().get::<PeerAddress>().map(|peer| peer.0)),
+            report: CallReport::with_span(client, span),
             request_id,
             method: request.method().clone(),
             path: request.extensions().get::<MatchedPath>().cloned(),

@@ -8,7 +8,7 @@ use triptych_telemetry::CallReport;
 
 use crate::{
     error::GatewayError,
-    headers::{FORWARDED_TO_CORE, GRPC_TIMEOUT, IDEMPOTENCY_KEY, X_REQUEST_ID, X_REQUEST_TIMEOUT_MS},
+    headers::{FORWARDED_TO_CORE, GRPC_TIMEOUT, IDEMPOTENCY_KEY, TRACEPARENT, X_REQUEST_ID, X_REQUEST_TIMEOUT_MS},
     request_state::RequestState,
 };
 
@@ -66,6 +66,9 @@ impl RequestContext {
         }
         if let Some(timeout) = timeout {
             metadata.insert(GRPC_TIMEOUT, grpc_timeout(timeout)?);
+        }
+        if let Some(parent) = report.trace_parent().and_then(|parent| HeaderValue::try_from(parent).ok()) {
+            metadata.insert(TRACEPARENT, parent);
         }
         let idempotency_key = match idempotency_key.map(HeaderValue::to_str) {
             None => String::new(),

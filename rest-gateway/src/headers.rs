@@ -12,6 +12,9 @@ pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeou
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The id of the last event that a reconnecting client received.
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The span of the caller (W3C Trace Context).
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Scheme and host of the original request, set by a reverse proxy.
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -33,8 +36,8 @@ pub(crate) const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x
 /// Request headers that every call to the core carries unchanged, as metadata.
 pub(crate) static FORWARDED_TO_CORE: [HeaderName; 6] = [
     header::AUTHORIZATION,
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
+    TRACEPARENT,
+    TRACESTATE,
     // Calls with the same session id go to the same upstream.
     HeaderName::from_static("x-session-id"),
     // Whether the core finishes a call whose client has disconnected.

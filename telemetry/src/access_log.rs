@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::{Level, event, level_enabled};
 
 use crate::{
-    end::{CallEnd, Status},
+    call::{CallEnd, Status},
     report::CallReport,
 };
 

@@ -1,117 +1,24 @@
-//! The end of a call.
+//! What happens at the end of a call.
 
-use std::time::Duration;
+use crate::{
+    access_log,
+    call::{CallEnd, Status, Timing},
+    models,
+    report::CallReport,
+    trace::{OpenSpan, names},
+};
 
-use crate::{access_log, models, report::CallReport};
-
-/// The HTTP status of calls whose client disconnects before the end of the response. No response has it.
-pub const CLIENT_CLOSED: u16 = 499;
-
-/// The API of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Api {
-    /// REST.
-    Rest,
-    /// gRPC.
-    Grpc,
-}
-
-impl Api {
-    /// Returns the name, as in labels and log lines.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rest => "rest",
-            Self::Grpc => "grpc",
-        }
-    }
-}
-
-/// The status of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// An HTTP status, or [`CLIENT_CLOSED`].
-    Http(u16),
-    /// A gRPC code, 0 to 16.
-    Grpc(u8),
-}
-
-/// The names of the gRPC codes, by number.
-const GRPC_CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
-impl Status {
-    /// Returns the API of calls with such a status.
-    pub fn api(self) -> Api {
-        match self {
-            Self::Http(_) => Api::Rest,
-            Self::Grpc(_) => Api::Grpc,
-        }
-    }
-
-    /// Returns the name of a gRPC code; `None` for an HTTP status.
-    pub fn grpc_name(self) -> Option<&'static str> {
-        match self {
-            Self::Http(_) => None,
-            Self::Grpc(code) => Some(GRPC_CODES.get(usize::from(code)).copied().unwrap_or("UNKNOWN")),
-        }
-    }
-
-    /// Returns the text of the label `status`.
-    pub(crate) fn label(self) -> String {
-        match self {
-            Self::Http(status) => status.to_string(),
-            Self::Grpc(_) => self.grpc_name().unwrap_or_default().to_owned(),
-        }
-    }
-
-    /// Returns whether the client disconnected.
-    pub fn is_client_closed(self) -> bool {
-        // The core's own calls are never cancelled by anyone but their client.
-        matches!(self, Self::Http(CLIENT_CLOSED) | Self::Grpc(1))
-    }
-}
-
-/// The end of a call, as the server that received it sees it.
-#[derive(Debug, Clone, Copy)]
-pub struct CallEnd<'a> {
-    /// The id of the request.
-    pub request_id: &'a str,
-    /// The HTTP method.
-    pub method: &'a str,
-    /// The route of a REST call, or the name of a gRPC method with its service.
-    pub route: &'a str,
-    /// The status of the response.
-    pub status: Status,
-    /// The bytes of the response body that were sent.
-    pub bytes: u64,
-    /// The `X-Forwarded-For` header of the request.
-    pub forwarded_for: Option<&'a str>,
-    /// Whether the call is a probe, such as a health check, which is logged at `debug`.
-    pub is_probe: bool,
-}
+/// The gRPC codes that are failures of the server: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS.
+const SERVER_ERRORS: [u8; 6] = [2, 4, 12, 13, 14, 15];
 
 impl CallEnd<'_> {
     /// Writes the line of the access log, and records the metrics of the model if the call had one.
     pub fn finish(&self, report: &CallReport) {
         let elapsed = report.elapsed();
         access_log::write(self, report, elapsed);
+        if let Some(span) = report.take_span() {
+            self.end_span(span, report);
+        }
         if self.status.is_client_closed() {
             models::client_disconnected(self.status.api());
         }
@@ -124,24 +31,52 @@ impl CallEnd<'_> {
     }
 }
 
-/// The times of a call.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timing {
-    pub(crate) total: Duration,
-    /// To the first output of a stream.
-    pub(crate) first_output: Option<Duration>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn labels_are_the_number_of_http_and_the_name_of_grpc() {
-        assert_eq!((Status::Http(503).label(), Status::Http(503).api()), ("503".to_owned(), Api::Rest));
-        assert_eq!((Status::Grpc(14).label(), Status::Grpc(14).api()), ("UNAVAILABLE".to_owned(), Api::Grpc));
-        assert_eq!(Status::Grpc(99).label(), "UNKNOWN");
-        assert!(Status::Http(499).is_client_closed() && Status::Grpc(1).is_client_closed());
-        assert!(!Status::Http(400).is_client_closed() && !Status::Grpc(0).is_client_closed());
+impl CallEnd<'_> {
+    /// Ends the span of the call with what is known of it.
+    fn end_span(&self, mut span: OpenSpan, report: &CallReport) {
+        span.set(names::REQUEST_ID, self.request_id.to_owned());
+        match self.status {
+            Status::Http(status) => {
+                span.set(names::HTTP_METHOD, self.method.to_owned());
+                span.set(names::HTTP_ROUTE, self.route.to_owned());
+                span.set(names::HTTP_STATUS, i64::from(status));
+                if status >= 500 {
+                    span.fail(status.to_string());
+                }
+            }
+            Status::Grpc(code) => {
+                span.set(names::RPC_SYSTEM, "grpc");
+                span.set(names::RPC_METHOD, self.route.to_owned());
+                span.set(names::RPC_STATUS, i64::from(code));
+                if SERVER_ERRORS.contains(&code) {
+                    span.fail(self.status.label());
+                }
+            }
+        }
+        if let Some(first) = report.first_output() {
+            span.set(names::FIRST_TOKEN, first.as_secs_f64());
+        }
+        report.read(|facts| {
+            if let Some(caller) = &facts.caller {
+                span.set(names::CALLER, caller.clone());
+            }
+            if let Some(client) = facts.client {
+                span.set(names::CLIENT_ADDRESS, client.to_string());
+            }
+            if let Some((modality, model)) = &facts.model {
+                span.set_model(*modality, model);
+            }
+            if let Some(upstream) = &facts.upstream {
+                span.set(names::GEN_AI_PROVIDER, upstream.clone());
+                span.set(names::ATTEMPTS, i64::try_from(facts.attempts).unwrap_or(i64::MAX));
+            }
+            if let Some(tokens) = facts.tokens {
+                span.set(names::GEN_AI_INPUT_TOKENS, i64::try_from(tokens.input).unwrap_or(i64::MAX));
+                span.set(names::GEN_AI_OUTPUT_TOKENS, i64::try_from(tokens.output).unwrap_or(i64::MAX));
+            }
+            if let Some(video) = &facts.video {
+                span.set(names::JOB_ID, video.clone());
+            }
+        });
     }
 }

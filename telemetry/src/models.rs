@@ -12,8 +12,9 @@ use std::{
 use metrics::{Counter, Histogram, counter, histogram};
 
 use crate::{
-    end::{Api, Status, Timing},
-    report::{Modality, Tokens},
+    call::{Api, Status, Timing},
+    modality::Modality,
+    report::Tokens,
 };
 
 /// The largest number of models with metrics of their own, over all reloads of the catalog. Further ones count as `other`.

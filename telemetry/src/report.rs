@@ -9,6 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::{
+    modality::Modality,
+    trace::{OpenSpan, TraceParent},
+};
+
 /// The report of one call, which ends in the access log and in metrics. Clones share it.
 ///
 /// The server that receives a call creates the report, passes it on with the call, and finishes it. The default is the report of
@@ -22,6 +27,10 @@ struct Shared {
     /// Microseconds from the start to the first output; 0: none yet.
     first_output: AtomicU64,
     facts: Mutex<Facts>,
+    /// The span of the call, until it ends.
+    span: Mutex<Option<OpenSpan>>,
+    /// The same span, as the parent of others.
+    parent: Option<TraceParent>,
 }
 
 /// What is known of a call besides its times.
@@ -34,28 +43,6 @@ pub(crate) struct Facts {
     pub(crate) attempts: u64,
     pub(crate) tokens: Option<Tokens>,
     pub(crate) video: Option<String>,
-}
-
-/// The modality of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Modality {
-    /// Chat.
-    Chat,
-    /// Images.
-    Image,
-    /// Videos.
-    Video,
-}
-
-impl Modality {
-    /// Returns the name, as in labels.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Image => "image",
-            Self::Video => "video",
-        }
-    }
 }
 
 /// The tokens of a call, as the upstream reports them.
@@ -74,7 +61,15 @@ pub struct Tokens {
 impl CallReport {
     /// Creates the report of a call that starts now, of a client with this address.
     pub fn new(client: Option<IpAddr>) -> Self {
+        Self::with_span(client, None)
+    }
+
+    /// Creates the report of a call with its span.
+    pub fn with_span(client: Option<IpAddr>, span: Option<OpenSpan>) -> Self {
+        let parent = span.as_ref().map(OpenSpan::as_parent);
         Self(Some(Arc::new(Shared {
+            span: Mutex::new(span),
+            parent,
             start: Instant::now(),
             first_output: AtomicU64::new(0),
             facts: Mutex::new(Facts { client, ..Facts::default() }),
@@ -132,6 +127,18 @@ impl CallReport {
             sum.output += tokens.output;
             sum.reasoning += tokens.reasoning;
         });
+    }
+
+    /// Returns the header `traceparent` for the calls that this call makes; `None` if it has no span.
+    pub fn trace_parent(&self) -> Option<String> {
+        self.0.as_ref()?.parent.as_ref().map(TraceParent::header)
+    }
+
+    /// Takes the span, to end it.
+    pub(crate) fn take_span(&self) -> Option<OpenSpan> {
+        let shared = self.0.as_ref()?;
+        shared.parent.as_ref()?;
+        shared.span.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Returns the time since the call began.

@@ -141,7 +141,10 @@ async fn unreachable_upstream_is_a_warning_with_its_address_and_the_cause() {
             let text = log.take();
             let warning = text.lines().find(|line| line.contains("cannot connect to the upstream")).unwrap();
             assert!(warning.contains("WARN") && warning.contains("request.id=\"req_"), "{warning}");
-            assert!(warning.contains("upstream=http://127.0.0.1:1/v1/ error=Connection refused"), "{warning}");
+            assert!(
+                warning.contains("upstream=http://127.0.0.1:1/v1/") && warning.contains("Connection refused"),
+                "{warning}"
+            );
         },
     )
     .await;

@@ -13,6 +13,7 @@ mod reload;
 mod roles;
 mod signals;
 mod telemetry;
+mod traces;
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
@@ -100,18 +101,21 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let exporter = traces::start(&config.telemetry);
     let process = Process { config, file: cli.config, stdout: stdout.clone() };
     let result = runtime.block_on(async {
         // Ends with the runtime.
         tokio::spawn(telemetry::report_dropped_lines(stderr.clone()));
         tokio::spawn(telemetry::upkeep_metrics());
-        match cli.role.unwrap_or_default() {
+        let result = match cli.role.unwrap_or_default() {
             // Boxed because they hold the core, with the settings of all providers.
             Role::Serve => Box::pin(roles::serve(process)).await,
             Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
             Role::Check(_) | Role::Init(_) => Ok(()),
-        }
+        };
+        traces::flush(exporter).await;
+        result
     });
     // Dropping the runtime would wait for an offline render. Its job is stored, and the next process starts the render again.
     runtime.shutdown_background();

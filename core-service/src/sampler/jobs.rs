@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use metrics::{counter, gauge, histogram};
+use triptych_telemetry::trace::{self, JobTransition, TraceParent};
 
-use super::float;
-use crate::database::Database;
+use crate::{database::Database, metrics::float};
 
 /// The states of jobs that are not final.
 const ACTIVE: [&str; 4] = ["queued", "submitting", "rendering", "storing"];
@@ -35,8 +35,8 @@ pub(super) struct JobTracker {
 /// A job that is not final: id, state, times of its creation, of its latest event, first submission and latest copy.
 type Row = (String, String, i64, Option<i64>, Option<i64>, Option<i64>);
 
-/// An event: sequence, job, state, time, provider.
-type Event = (i64, String, String, i64, String);
+/// An event: sequence, job, state, time, provider, `traceparent` of the create.
+type Event = (i64, String, String, i64, String, Option<String>);
 
 impl JobTracker {
     /// Reads the jobs that are not final.
@@ -59,7 +59,8 @@ impl JobTracker {
 
     /// Reads the events since the last call. Those of jobs that were removed in between are not seen.
     pub(super) async fn follow(&mut self, database: &Database) -> Result<(), sqlx::Error> {
-        let query = "SELECT sequence, job_id, kind, job_events.created_at, provider_id FROM job_events \
+        let query = "SELECT sequence, job_id, kind, job_events.created_at, provider_id, \
+                     CASE WHEN json_valid(origin) THEN json_extract(origin, '$.traceparent') END FROM job_events \
                      JOIN video_jobs ON video_jobs.id = job_id WHERE sequence > $1 ORDER BY sequence LIMIT $2";
         loop {
             let events: Vec<Event> =
@@ -72,7 +73,12 @@ impl JobTracker {
         }
     }
 
-    fn record(&mut self, (_, id, state, at, provider): &Event) {
+    fn record(&mut self, (_, id, state, at, provider, traceparent): &Event) {
+        if trace::is_enabled() {
+            let from = self.active.get(id).map_or(*at, |job| job.since);
+            let created_by = traceparent.as_deref().and_then(|parent| TraceParent::parse(parent, None));
+            JobTransition { id, state, provider, from, to: *at, created_by }.record();
+        }
         counter!("triptych_job_events_total", "state" => state.clone(), "provider" => provider.clone()).increment(1);
         let Some(state) = active(state) else {
             if let Some(job) = self.active.remove(id) {

@@ -12,7 +12,7 @@ use tokio_util::{
 };
 
 use self::jobs::JobTracker;
-use crate::{database::Database, video::time::Clock};
+use crate::{database::Database, metrics::float, video::time::Clock};
 
 /// The interval between two reads.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -70,9 +70,4 @@ async fn sample_media(database: &Database) -> Result<(), sqlx::Error> {
     gauge!("triptych_media_files").set(float(files));
     gauge!("triptych_media_bytes").set(float(bytes));
     Ok(())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "metrics are floating-point numbers")]
-fn float(number: i64) -> f64 {
-    number as f64
 }

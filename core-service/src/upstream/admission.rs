@@ -11,12 +11,20 @@ use std::{
 
 use tokio::time::{Instant, timeout_at};
 use triptych_proto::v1 as pb;
+use triptych_telemetry::{
+    Modality,
+    trace::{self, OpenSpan},
+};
 
 use super::{
     breaker::{Breaker, BreakerSettings, BreakerState, OpenCause},
     concurrency_limit::{ConcurrencyLimit, Full, Permit},
 };
-use crate::{error::ProviderError, metrics::UpstreamMetrics};
+use crate::{
+    context::RequestContext,
+    error::ProviderError,
+    metrics::{UpstreamMetrics, reason_label},
+};
 
 /// The `Retry-After` of a call that found the queue full: it is unknown when a place in it becomes free.
 pub(crate) const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
@@ -40,6 +48,7 @@ pub(crate) struct AdmittedCall {
     /// The caller's deadline.
     deadline: Option<Instant>,
     started_at: Instant,
+    span: Option<OpenSpan>,
     _permit: Permit,
 }
 
@@ -108,7 +117,7 @@ impl Admission {
         self.metrics.started();
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let admission = Arc::clone(self);
-        Some(AdmittedCall { admission, probe, deadline, started_at: Instant::now(), _permit: permit })
+        Some(AdmittedCall { admission, probe, deadline, started_at: Instant::now(), span: None, _permit: permit })
     }
 
     /// Admits a call to a provider with a single target.
@@ -197,6 +206,16 @@ pub(crate) fn rejection(states: impl IntoIterator<Item = BreakerState>) -> Provi
 }
 
 impl AdmittedCall {
+    /// Begins the span of the call, which becomes the parent of what the upstream does.
+    pub(crate) fn trace(&mut self, context: &mut RequestContext, modality: Modality, model: &str) {
+        if trace::is_enabled() {
+            let upstream = self.admission.metrics.upstream();
+            self.span = OpenSpan::attempt(upstream, model, modality, context.trace.span_parent().as_ref());
+            let header = self.span.as_ref().and_then(|span| span.as_parent().header().parse().ok());
+            context.trace.parent = header.or(context.trace.parent.take());
+        }
+    }
+
     /// When the call was admitted.
     pub(crate) fn started_at(&self) -> Instant {
         self.started_at
@@ -217,6 +236,9 @@ impl AdmittedCall {
     /// Records a failure, before or within the response.
     pub(crate) fn record_failure(&mut self, error: &ProviderError) {
         self.admission.metrics.failed(error.reason());
+        if let Some(span) = &mut self.span {
+            span.fail(reason_label(error.reason()));
+        }
         if self.admission.record_failure(self.probe, error, self.deadline) {
             self.probe = false;
         }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
+use url::Url;
 
 /// Telemetry.
 #[derive(Debug, Clone, Deserialize)]
@@ -11,6 +12,19 @@ pub(crate) struct Telemetry {
     /// The address that serves the metrics of the process, besides `/metrics` of the REST port. Port 0 selects a free port.
     #[serde(deserialize_with = "optional_address")]
     pub(crate) metrics_address: Option<SocketAddr>,
+    /// The base URL of the collector of traces.
+    #[serde(deserialize_with = "optional_url")]
+    pub(crate) otlp_endpoint: Option<Url>,
+}
+
+fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    url.map(Some)
+        .ok_or_else(|| D::Error::custom("must be empty or an http or https URL, for example http://127.0.0.1:4318"))
 }
 
 fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

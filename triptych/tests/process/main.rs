@@ -12,6 +12,7 @@ mod proxy;
 mod signals;
 #[cfg(unix)]
 mod stores;
+mod traces;
 mod triptych_process;
 mod webhooks;
 

@@ -34,7 +34,7 @@ fn core_alone_serves_its_metrics_on_their_own_address() {
     process.wait_for_log("metrics at http://");
     let text = get(address, "/metrics");
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
-    for metric in ["triptych_build_info{version=", "triptych_connections_open{api=\"grpc\"}"] {
+    for metric in ["triptych_build_info{version=", "triptych_upstream_queued 0"] {
         assert!(text.contains(metric), "{metric} is not in\n{text}");
     }
     assert!(get(address, "/").starts_with("HTTP/1.1 404"));

@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep_until};
 use triptych_proto::{chat_stream::ChatChunk, v1 as pb};
+use triptych_telemetry::Modality;
 
 use self::{attempts::Attempts, policy::Policy};
 pub use self::{
@@ -96,6 +97,7 @@ impl Routed {
             let mut call = Call { model: target.upstream_model(&call.model), ..call.clone() };
             call.context.deadline = target.deadline(deadline);
             call.context.report.add_attempt(&target.name);
+            admitted.trace(&mut call.context, Modality::Chat, &target.model);
             context.set_in_progress(true);
             let result = send(target.provider.clone(), call).await;
             context.set_in_progress(result.is_ok());

@@ -7,11 +7,13 @@ use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep};
 use triptych_proto::v1 as pb;
+use triptych_telemetry::Modality;
 
 use super::{Edits, ImageEvent, ImageProvider, parameters::ImageParameters};
 use crate::{
     call::{Call, Chunks},
     config::GuardSettings,
+    context::TraceContext,
     error::ProviderError,
     upstream::{Admission, AdmittedCall, ConcurrencyLimit, delay},
 };
@@ -47,8 +49,10 @@ impl Guarded {
 
 #[async_trait]
 impl ImageProvider for Guarded {
-    async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
-        let admitted = self.admission.admit(call.context.deadline).await?;
+    async fn generate(&self, mut call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
+        let mut admitted = self.admission.admit(call.context.deadline).await?;
+        let trace = call.context.trace.clone();
+        admitted.trace(&mut call.context, Modality::Image, &call.model);
         call.context.report.add_attempt(&self.name);
         let events = match self.inner.generate(call.clone()).await {
             Ok(events) => events,
@@ -59,6 +63,7 @@ impl ImageProvider for Guarded {
         let request = Request {
             inner: Arc::clone(&self.inner),
             name: self.name.clone(),
+            trace,
             admission: Arc::clone(&self.admission),
             retries: self.retries,
             call,
@@ -94,6 +99,8 @@ struct Request {
     inner: Arc<dyn ImageProvider>,
     /// The provider's id.
     name: String,
+    /// The trace context of the request, without the attempts.
+    trace: TraceContext,
     admission: Arc<Admission>,
     retries: u32,
     call: Call<ImageParameters>,
@@ -160,7 +167,10 @@ impl Request {
         let Some(wait) = delay(&error, self.failures).filter(is_in_time) else { return Err(error) };
         tracing::info!(model = self.call.model, %error, failures = self.failures, "an image request is retried");
         sleep(wait).await;
-        let Ok(admitted) = self.admission.admit(deadline).await else { return Err(error) };
+        let Ok(mut admitted) = self.admission.admit(deadline).await else { return Err(error) };
+        // A sibling of the attempt before.
+        self.call.context.trace.clone_from(&self.trace);
+        admitted.trace(&mut self.call.context, Modality::Image, &self.call.model);
         self.admitted = admitted;
         self.call.context.report.add_attempt(&self.name);
         self.events = match self.inner.generate(self.call.clone()).await {

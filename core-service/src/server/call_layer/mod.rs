@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
 use tracing::{Instrument, field, warn_span};
-use triptych_telemetry::CallReport;
+use triptych_telemetry::{
+    CallReport,
+    trace::{self, OpenSpan},
+};
 
 use self::{
     body::CallBody,
@@ -103,7 +106,9 @@ where
         let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
         let method = request.uri().path().trim_start_matches('/').to_owned();
         let forwarded_for = metadata.as_ref().get(X_FORWARDED_FOR).cloned();
-        let report = CallReport::new(request.extensions().get::<PeerAddress>().map(|peer| peer.0));
+        let client = request.extensions().get::<PeerAddress>().map(|peer| peer.0);
+        let trace_span = trace::is_enabled().then(|| OpenSpan::server(&method, known.span_parent().as_ref())).flatten();
+        let report = CallReport::with_span(client, trace_span);
         request.extensions_mut().insert(report.clone());
         // At the level of the lines that must have the id even if the filter leaves out all others.
         let span = warn_span!("call", request.id = id, rpc.method = method, caller = field::Empty);

@@ -229,7 +229,8 @@ impl Upstream {
         match timeout(self.limits.connect, self.host.connector.connect()).await {
             Ok(Ok(io)) => Some(Connection::new(io)),
             Ok(Err(error)) => {
-                tracing::warn!(upstream = %self.host.base, %error, "cannot connect to the upstream");
+                let error = causes(&*error);
+                tracing::warn!(upstream = %self.host.base, error, "cannot connect to the upstream");
                 None
             }
             Err(_) => {
@@ -320,6 +321,12 @@ pub(crate) fn context_headers(context: &RequestContext) -> HeaderMap {
         headers.insert("idempotency-key", key);
     }
     headers
+}
+
+/// Returns the message of an error with those of its causes.
+fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let messages = std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string);
+    messages.collect::<Vec<_>>().join(": ")
 }
 
 fn truncated(mut message: String) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use triptych_proto::v1 as pb;
+use triptych_telemetry::Modality;
 
 use super::provider::{
     Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, VideoProvider,
@@ -69,8 +70,9 @@ impl VideoProvider for Guarded {
         self.inner.reserve()
     }
 
-    async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
+    async fn submit(&self, mut call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let mut admitted = self.admission.admit(call.context.deadline).await?;
+        admitted.trace(&mut call.context, Modality::Video, &call.model);
         let result = self.inner.submit(call).await;
         match &result {
             Ok(_) => admitted.record_success(),
