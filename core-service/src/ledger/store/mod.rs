@@ -29,6 +29,7 @@ use crate::{
     budget_period::BudgetPeriod,
     database::{Database, Write},
     error::{BudgetExceeded, Error},
+    storage_failure::storage_error,
     usd::Usd,
 };
 
@@ -75,7 +76,7 @@ impl LedgerStore {
     }
 
     async fn write<W: Write>(&self, write: W) -> Result<W::Output, Error> {
-        self.database.write(write).await.map_err(|error| Error::Storage(format!("ledger: {error}")))
+        self.database.write(write).await.map_err(|error| storage_error("ledger", &error))
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     error::Error,
     ledger::{Payer, allowance::Usage},
     prices::Quantities,
+    storage_failure::storage_error,
     usd::Usd,
 };
 
@@ -134,7 +135,7 @@ impl LedgerStore {
 }
 
 pub(super) fn storage(error: sqlx::Error) -> Error {
-    Error::Storage(format!("ledger: {error}"))
+    storage_error("ledger", &error)
 }
 
 fn usage_row(row: &SqliteRow) -> Result<UsageRow, sqlx::Error> {
