@@ -10,16 +10,19 @@ use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
     config::{Log, LogFormat},
+    log_filter::LogFilter,
     output::Output,
 };
 
 /// The interval at which dropped log lines are reported.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Installs the global subscriber and the panic hook, both writing to `output`. Must be called once per process.
-pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<()> {
+/// Installs the global subscriber and the panic hook, both writing to `output`. Must be called once per process. Returns
+/// the handle of the log filter.
+pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<LogFilter> {
     let filter = log.parse_filter().map_err(anyhow::Error::msg)?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let (layer, filter) = LogFilter::new(filter);
+    let registry = tracing_subscriber::registry().with(layer);
     let output = output.clone();
     let writer = move || output.clone();
     match log.format {
@@ -41,7 +44,7 @@ pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<()> {
             tracing::error!("{panic}");
         }
     }));
-    Ok(())
+    Ok(filter)
 }
 
 /// Reports dropped log lines, in the log and as `triptych_log_lines_dropped_total`. Runs until it is dropped.
