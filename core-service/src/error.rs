@@ -132,6 +132,9 @@ pub enum Error {
     /// The database or the media store failed. The text is logged; clients get a general message.
     #[error("storage: {0}")]
     Storage(String),
+    /// The disk of the database or of the media store is full or read-only. The text is logged; clients get a general message.
+    #[error("storage cannot be written: {0}")]
+    StorageNotWritable(String),
     /// A provider failed.
     #[error(transparent)]
     Provider(#[from] ProviderError),
@@ -407,6 +410,7 @@ impl Error {
             Self::PermissionDenied(_) => ErrorReason::PermissionDenied,
             Self::ShuttingDown => ErrorReason::ShuttingDown,
             Self::Storage(_) => ErrorReason::StorageUnavailable,
+            Self::StorageNotWritable(_) => ErrorReason::StorageNotWritable,
             Self::Provider(error) => error.reason(),
             Self::VideoUnreadable { .. } | Self::Internal(_) => ErrorReason::Internal,
         }

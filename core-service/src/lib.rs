@@ -58,6 +58,7 @@ pub mod server;
 mod service_account;
 pub mod size;
 pub mod status;
+mod storage_failure;
 pub mod upstream;
 pub mod usd;
 pub mod video;

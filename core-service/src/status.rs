@@ -69,9 +69,10 @@ pub fn code(reason: ErrorReason) -> Code {
         | ErrorReason::WebhookDeliveryNotFound => Code::NotFound,
         ErrorReason::RangeNotSatisfiable => Code::OutOfRange,
         ErrorReason::IdempotencyConflict => Code::AlreadyExists,
-        ErrorReason::Overloaded | ErrorReason::RateLimitExceeded | ErrorReason::BudgetExceeded => {
-            Code::ResourceExhausted
-        }
+        ErrorReason::Overloaded
+        | ErrorReason::RateLimitExceeded
+        | ErrorReason::BudgetExceeded
+        | ErrorReason::StorageNotWritable => Code::ResourceExhausted,
         ErrorReason::NotSupported => Code::Unimplemented,
         ErrorReason::UpstreamUnavailable | ErrorReason::StorageUnavailable | ErrorReason::ShuttingDown => {
             Code::Unavailable
@@ -212,6 +213,7 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
         | Error::VideoUnreadable { .. }
         | Error::ShuttingDown
         | Error::Storage(_)
+        | Error::StorageNotWritable(_)
         | Error::Provider(_)
         | Error::Internal(_) => None,
     }
@@ -247,6 +249,7 @@ fn retry_delay(error: &Error) -> Option<Duration> {
         | Error::PermissionDenied(_)
         | Error::VideoUnreadable { .. }
         | Error::Storage(_)
+        | Error::StorageNotWritable(_)
         | Error::Internal(_) => None,
     }
 }
@@ -254,7 +257,9 @@ fn retry_delay(error: &Error) -> Option<Duration> {
 /// Logs failures of the core and of its providers. Errors of the client are not logged here.
 fn log(reason: &str, error: &Error) {
     match error {
-        Error::Storage(message) | Error::Internal(message) => tracing::error!(reason, "{message}"),
+        Error::Storage(message) | Error::StorageNotWritable(message) | Error::Internal(message) => {
+            tracing::error!(reason, "{message}");
+        }
         Error::VideoUnreadable { id, .. } => tracing::error!(reason, job.id = id, "{error}"),
         Error::Provider(error) => match error.failure() {
             // Only the operator can correct it.
@@ -298,6 +303,10 @@ fn log(reason: &str, error: &Error) {
 /// Returns the message for the client. The texts of storage and internal errors are only logged.
 fn client_message(error: &Error, request_id: Option<&str>) -> String {
     match error {
+        Error::StorageNotWritable(_) => {
+            "the server cannot store anything: its disk is full or read-only; its operator has to free or enlarge it"
+                .to_owned()
+        }
         Error::Storage(_) => "storage is temporarily unavailable; retry later".to_owned(),
         Error::Internal(_) => {
             let suffix = request_id.map(|id| format!(" (request id {id})"));

@@ -4,7 +4,9 @@ mod banner;
 mod check;
 mod cli;
 mod config;
+mod file_watch;
 mod init;
+mod log_filter;
 mod metrics_server;
 mod open_files;
 mod output;
@@ -95,14 +97,14 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         anyhow::bail!("another TLS provider is already installed");
     }
-    telemetry::start(&config.log, stderr)?;
+    let log_filter = telemetry::start(&config.log, stderr)?;
     if let Some(line) = config.ignored() {
         tracing::info!("{line}");
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let exporter = traces::start(&config.telemetry);
-    let process = Process { config, file: cli.config, stdout: stdout.clone() };
+    let process = Process { config, file: cli.config, log_filter, stdout: stdout.clone() };
     let result = runtime.block_on(async {
         // Ends with the runtime.
         tokio::spawn(telemetry::report_dropped_lines(stderr.clone()));

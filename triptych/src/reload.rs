@@ -1,39 +1,96 @@
-//! Reload of the configuration at run time, which a SIGHUP requests.
+//! Reload of the configuration at run time, which a SIGHUP or a change of its files requests.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use core_service::Core;
 use rest_gateway::Gateway;
 use tokio::sync::mpsc::Receiver;
 
-use crate::config::Config;
+use crate::{config::Config, file_watch::FileWatch, log_filter::LogFilter};
 
-/// Reloads the configuration for each request. Runs until no more requests can come.
-pub(crate) async fn run(
-    mut requests: Receiver<()>,
-    running: &Config,
+/// Counts reloads by their result: `applied` or `failed`.
+const TOTAL: &str = "triptych_config_reload_total";
+/// 1 if the last reload was applied, and 0 if it failed.
+const APPLIED: &str = "triptych_config_reload_success";
+/// The time of the last reload that was applied, or of the start, in seconds since 1970.
+const TIMESTAMP: &str = "triptych_config_reload_success_timestamp_seconds";
+
+/// Reloads the configuration of a running process.
+#[derive(Debug)]
+pub(crate) struct Reload<'a> {
+    /// The configuration at start.
+    running: &'a Config,
+    /// The configuration file of the command line.
     file: Option<PathBuf>,
-    core: Option<&Core>,
-    gateway: Option<&Gateway>,
-) {
-    while requests.recv().await.is_some() {
-        let file = file.clone();
-        let loaded = tokio::task::spawn_blocking(move || Config::load(file.as_deref())).await;
-        let applied = match loaded {
-            Ok(Ok(config)) => apply(config, running, core, gateway),
-            Ok(Err(error)) => Err(error.into()),
-            Err(error) => Err(error.into()),
+    /// The log filter, which is replaced.
+    log_filter: LogFilter,
+}
+
+impl<'a> Reload<'a> {
+    /// Prepares reloads. The configuration at start counts as applied in metrics.
+    pub(crate) fn new(running: &'a Config, file: Option<PathBuf>, log_filter: LogFilter) -> Self {
+        report(true);
+        Self { running, file, log_filter }
+    }
+
+    /// Reloads the configuration for each request and, with `reload_on_change`, each change of its files. Runs until no more
+    /// requests can come.
+    pub(crate) async fn run(self, mut requests: Receiver<()>, core: Option<&Core>, gateway: Option<&Gateway>) {
+        let mut watch = if self.running.reload_on_change {
+            Some(FileWatch::new(Config::files(self.file.as_deref())).await)
+        } else {
+            None
         };
-        match applied {
-            Ok(fixed) if fixed.is_empty() => tracing::info!("reloaded the configuration"),
-            Ok(fixed) => {
-                tracing::warn!(
-                    "reloaded the configuration; changes of these settings need a restart: {}",
-                    fixed.join(", ")
-                );
+        loop {
+            let change = async {
+                match &mut watch {
+                    Some(watch) => watch.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                request = requests.recv() => if request.is_none() { return },
+                () = change => tracing::info!("the configuration files have changed"),
             }
-            Err(error) => tracing::error!("the configuration was not reloaded, nothing has changed: {error:#}"),
+            if let Some(watch) = &mut watch {
+                watch.accept().await;
+            }
+            let result = self.reload(core, gateway).await;
+            metrics::counter!(TOTAL, "result" => if result.is_ok() { "applied" } else { "failed" }).increment(1);
+            report(result.is_ok());
+            match result {
+                Ok(fixed) if fixed.is_empty() => tracing::info!("reloaded the configuration"),
+                Ok(fixed) => {
+                    tracing::warn!(
+                        "reloaded the configuration; changes of these settings need a restart: {}",
+                        fixed.join(", ")
+                    );
+                }
+                Err(error) => tracing::error!("the configuration was not reloaded, nothing has changed: {error:#}"),
+            }
         }
+    }
+
+    /// Reads and applies the configuration, and returns the changed settings that need a restart.
+    async fn reload(&self, core: Option<&Core>, gateway: Option<&Gateway>) -> anyhow::Result<Vec<&'static str>> {
+        let file = self.file.clone();
+        let config = tokio::task::spawn_blocking(move || Config::load(file.as_deref())).await??;
+        let filter = config.log.parse_filter().map_err(anyhow::Error::msg)?;
+        let fixed = apply(config, self.running, core, gateway)?;
+        self.log_filter.replace(filter)?;
+        Ok(fixed)
+    }
+}
+
+/// Reports whether the configuration in the files is the one that applies, and, if it is, since when.
+fn report(is_applied: bool) {
+    metrics::gauge!(APPLIED).set(if is_applied { 1.0 } else { 0.0 });
+    if is_applied {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        metrics::gauge!(TIMESTAMP).set(since.as_secs_f64());
     }
 }
 
@@ -61,7 +118,8 @@ fn apply(
     }
     fixed.extend((config.threads != running.threads).then_some("threads"));
     fixed.extend((config.shutdown_delay != running.shutdown_delay).then_some("shutdown_delay"));
-    fixed.extend((format!("{:?}", config.log) != format!("{:?}", running.log)).then_some("[log]"));
     fixed.extend((format!("{:?}", config.telemetry) != format!("{:?}", running.telemetry)).then_some("[telemetry]"));
+    fixed.extend((config.reload_on_change != running.reload_on_change).then_some("reload_on_change"));
+    fixed.extend((config.log.format != running.log.format).then_some("log.format"));
     Ok(fixed)
 }

@@ -18,9 +18,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     banner::{Banner, CoreLocation},
     config::{Config, variable},
+    log_filter::LogFilter,
     metrics_server,
     output::Output,
-    reload,
+    reload::Reload,
     signals::{self, Requests},
 };
 
@@ -30,13 +31,15 @@ pub(crate) struct Process {
     pub(crate) config: Config,
     /// The configuration file of the command line, which a reload reads again.
     pub(crate) file: Option<PathBuf>,
+    /// The log filter, which a reload replaces.
+    pub(crate) log_filter: LogFilter,
     /// Where the start-up banner is written.
     pub(crate) stdout: Output,
 }
 
 /// Runs the core and the gateway in one process.
 pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
-    let Process { config, file, stdout } = process;
+    let Process { config, file, log_filter, stdout } = process;
     let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
     let rest = bind(&config, "rest.listen", config.rest.listen).await?;
     let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
@@ -63,7 +66,8 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
         gateway.set_not_ready();
         core.set_not_ready().await;
     };
-    let reload = reload::run(reloads, &config, file, Some(&core), Some(&gateway));
+    let reload = Reload::new(&config, file, log_filter);
+    let reload = reload.run(reloads, Some(&core), Some(&gateway));
     let (grpc, ()) = run_with_signal_tasks(servers, shutdown, reload).await;
     core.close().await;
     Ok(grpc?)
@@ -71,7 +75,7 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
 
 /// Runs the core alone.
 pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
-    let Process { config, file, stdout } = process;
+    let Process { config, file, log_filter, stdout } = process;
     let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
     let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
     let threads = start_threads(&config)?;
@@ -93,14 +97,15 @@ pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
         not_ready.cancelled().await;
         core.set_not_ready().await;
     };
-    let result = run_with_signal_tasks(server, shutdown, reload::run(reloads, &config, file, Some(&core), None)).await;
+    let reload = Reload::new(&config, file, log_filter);
+    let result = run_with_signal_tasks(server, shutdown, reload.run(reloads, Some(&core), None)).await;
     core.close().await;
     Ok(result?)
 }
 
 /// Runs the gateway alone, in front of the core at `url`.
 pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
-    let Process { config, file, stdout } = process;
+    let Process { config, file, log_filter, stdout } = process;
     let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
     let rest = bind(&config, "rest.listen", config.rest.listen).await?;
     let options = ConnectOptions { max_message_bytes: config.core.grpc.max_message_bytes, ..ConnectOptions::default() };
@@ -119,7 +124,8 @@ pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
         not_ready.cancelled().await;
         gateway.set_not_ready();
     };
-    run_with_signal_tasks(server, shutdown, reload::run(reloads, &config, file, None, Some(&gateway))).await;
+    let reload = Reload::new(&config, file, log_filter);
+    run_with_signal_tasks(server, shutdown, reload.run(reloads, None, Some(&gateway))).await;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use triptych_telemetry::recorder;
 
 use crate::{
     config::{Log, LogFormat},
+    log_filter::LogFilter,
     output::Output,
 };
 
@@ -20,11 +21,13 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 /// The interval of the upkeep of histograms.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Installs the metrics recorder, the global subscriber and the panic hook, the last two writing to `output`. Must be called once per process.
-pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<()> {
+/// Installs the metrics recorder, and the global subscriber and the panic hook, which write to `output`. Must be called once per process.
+/// Returns the handle of the log filter.
+pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<LogFilter> {
     let filter = log.parse_filter().map_err(anyhow::Error::msg)?;
     recorder::install();
-    let registry = tracing_subscriber::registry().with(filter);
+    let (layer, filter) = LogFilter::new(filter);
+    let registry = tracing_subscriber::registry().with(layer);
     let output = output.clone();
     let writer = move || output.clone();
     match log.format {
@@ -46,7 +49,7 @@ pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<()> {
             tracing::error!("{panic}");
         }
     }));
-    Ok(())
+    Ok(filter)
 }
 
 /// Reports dropped log lines, in the log and as `triptych_log_lines_dropped_total`. Runs until it is dropped.

@@ -98,12 +98,13 @@ async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn QueuedWrite
             continue;
         }
         match writer.acquire().await {
-            Ok(mut connection) => {
-                let committed = AssertUnwindSafe(commit(&mut connection, group)).catch_unwind().await;
+            Ok(connection) => {
+                let mut writer = Writer { pool: &writer, connection: Some(connection) };
+                let committed = AssertUnwindSafe(commit(&mut writer, group)).catch_unwind().await;
                 if committed.is_err() {
                     // Its callers get an error. The connection may have an open transaction.
                     tracing::error!("a write to the database panicked");
-                    connection.close_on_drop();
+                    writer.discard();
                 }
             }
             Err(error) => {
@@ -117,11 +118,33 @@ async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn QueuedWrite
     }
 }
 
+/// The connection for writes, which is replaced after a failure that leaves it unusable.
+struct Writer<'a> {
+    pool: &'a SqlitePool,
+    connection: Option<PoolConnection<Sqlite>>,
+}
+
+impl Writer<'_> {
+    async fn connection(&mut self) -> Result<&mut PoolConnection<Sqlite>, sqlx::Error> {
+        Ok(match self.connection.take() {
+            Some(connection) => self.connection.insert(connection),
+            None => self.connection.insert(self.pool.acquire().await?),
+        })
+    }
+
+    /// Closes the connection.
+    fn discard(&mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            connection.close_on_drop();
+        }
+    }
+}
+
 /// Commits a group in one transaction. If that fails, each write gets a transaction of its own, so that none fails because of
 /// another.
-async fn commit(connection: &mut PoolConnection<Sqlite>, mut group: Vec<Box<dyn QueuedWrite>>) {
+async fn commit(writer: &mut Writer<'_>, mut group: Vec<Box<dyn QueuedWrite>>) {
     if group.len() > 1 {
-        match transaction(connection, &mut group).await {
+        match transaction(writer, &mut group).await {
             Ok(()) => return group.into_iter().for_each(|member| member.finish(Ok(()))),
             Err(error) => {
                 tracing::warn!(writes = group.len(), "a group of writes failed, each is tried on its own: {error}");
@@ -129,34 +152,48 @@ async fn commit(connection: &mut PoolConnection<Sqlite>, mut group: Vec<Box<dyn 
         }
     }
     for mut member in group {
-        let committed = transaction(connection, std::slice::from_mut(&mut member)).await;
+        let committed = transaction(writer, std::slice::from_mut(&mut member)).await;
         member.finish(committed);
     }
 }
 
-async fn transaction(
-    connection: &mut PoolConnection<Sqlite>,
-    group: &mut [Box<dyn QueuedWrite>],
-) -> Result<(), sqlx::Error> {
+async fn transaction(writer: &mut Writer<'_>, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), sqlx::Error> {
+    let connection = writer.connection().await?;
     let durable = group.iter().any(|member| member.must_be_durable());
     if !durable {
         sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut **connection).await?;
     }
-    let committed = statements(connection, group).await;
-    if !durable && let Err(error) = sqlx::query("PRAGMA synchronous = FULL").execute(&mut **connection).await {
-        // The connection would stay at NORMAL, and lose the durability of later writes.
-        connection.close_on_drop();
-        return Err(error);
+    let result = statements(connection, group).await;
+    let rolled_back = !matches!(&result, Err(Failed { rolled_back: false, .. }));
+    let mut restored = Ok(());
+    if !durable && rolled_back {
+        restored = sqlx::query("PRAGMA synchronous = FULL").execute(&mut **connection).await.map(|_| ());
     }
-    committed
+    if !rolled_back || restored.is_err() {
+        // The connection would be refused further transactions, or stay at NORMAL and lose the durability of later writes.
+        writer.discard();
+    }
+    result.map_err(|failed| failed.error).and(restored)
 }
 
-async fn statements(connection: &mut SqliteConnection, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), sqlx::Error> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+/// A transaction that failed.
+struct Failed {
+    error: sqlx::Error,
+    /// Whether the connection can be used again. After a failed write to the disk, SQLite has rolled back by itself, which sqlx does
+    /// not know: it would refuse every further transaction of the connection.
+    rolled_back: bool,
+}
+
+async fn statements(connection: &mut SqliteConnection, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), Failed> {
+    let not_begun = |error| Failed { error, rolled_back: true };
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(not_begun)?;
     for member in group {
-        member.run(&mut transaction).await?;
+        if let Err(error) = member.run(&mut transaction).await {
+            let rolled_back = transaction.rollback().await.is_ok();
+            return Err(Failed { error, rolled_back });
+        }
     }
-    transaction.commit().await
+    transaction.commit().await.map_err(|error| Failed { error, rolled_back: false })
 }
 
 /// A type-erased [`Write`] in the queue.

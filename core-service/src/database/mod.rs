@@ -13,7 +13,7 @@ mod sequence;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use sqlx::{
-    SqlitePool,
+    Connection as _, SqliteConnection, SqlitePool,
     migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
@@ -68,7 +68,9 @@ impl Database {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer = connect(SqlitePoolOptions::new().max_connections(1), &options).await?;
+        let one = SqlitePoolOptions::new().max_connections(1);
+        let one = one.after_release(|connection, _| Box::pin(is_reusable(connection)));
+        let writer = connect(one, &options).await?;
         migrations::run(&writer, &migrations::MIGRATIONS).await?;
         let options = options.pragma("query_only", "ON");
         let readers = connect(SqlitePoolOptions::new().max_connections(READERS), &options).await?;
@@ -126,6 +128,16 @@ impl Database {
         self.readers.close().await;
         self.writer.close().await;
     }
+}
+
+/// Returns whether a connection can be used again. After a failed write to the disk, SQLite has rolled the transaction back by itself,
+/// which sqlx does not know: its own rollback fails, and it would refuse every further transaction of the connection.
+async fn is_reusable(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    if connection.is_in_transaction() {
+        // Runs the rollback of a transaction that was dropped.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// Opens a pool. Retries `SQLITE_BUSY` until [`BUSY_TIMEOUT`], because SQLite's own busy timeout does not cover the switch of a new

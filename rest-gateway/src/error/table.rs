@@ -75,6 +75,7 @@ fn row(reason: ErrorReason) -> Row {
         ErrorReason::Overloaded | ErrorReason::RateLimitExceeded => (StatusCode::TOO_MANY_REQUESTS, Retry::Later),
         // OpenAI's clients retry every 429, and a retry of this one fails again.
         ErrorReason::BudgetExceeded => (StatusCode::TOO_MANY_REQUESTS, Retry::Never),
+        ErrorReason::StorageNotWritable => (StatusCode::INSUFFICIENT_STORAGE, Retry::AsUsual),
         ErrorReason::ProviderCredentials => (StatusCode::INTERNAL_SERVER_ERROR, Retry::Never),
         ErrorReason::UpstreamUnreadable | ErrorReason::Internal | ErrorReason::Unspecified => {
             (StatusCode::INTERNAL_SERVER_ERROR, Retry::AsUsual)

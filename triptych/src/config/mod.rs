@@ -43,11 +43,12 @@ pub(crate) const DEFAULTS: &str = include_str!("../../config.default.toml");
 pub(crate) const DEFAULT_FILE: &str = "triptych.toml";
 
 /// The settings outside of sections that the executable reads; the core reads the others.
-const EXECUTABLE: [&str; 2] = ["shutdown_delay", "threads"];
+const EXECUTABLE: [&str; 3] = ["reload_on_change", "shutdown_delay", "threads"];
 
 #[derive(Deserialize)]
 struct Executable {
     threads: Threads,
+    reload_on_change: bool,
     #[serde(with = "humantime_serde")]
     shutdown_delay: Duration,
 }
@@ -69,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) telemetry: Telemetry,
     /// How long the process serves on, but reports that it is not ready, before it drains.
     pub(crate) shutdown_delay: Duration,
+    /// Whether a change of the configuration files reloads them.
+    pub(crate) reload_on_change: bool,
     /// The origin of each value, for messages.
     pub(crate) layers: Layers,
 }
@@ -98,6 +101,16 @@ impl Config {
         Ok(config)
     }
 
+    /// Returns the files that [`load`](Self::load) reads, whether they exist or not.
+    pub(crate) fn files(file: Option<&Path>) -> Vec<PathBuf> {
+        let dotenv = dotenv::read(Path::new(".env")).unwrap_or_default();
+        let process =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let environment: Vec<_> = process.filter(|(name, _)| layers::is_recognized(name)).collect();
+        let path = file.map(Path::to_owned).or_else(|| layers::config_file(&environment, &dotenv));
+        vec![path.unwrap_or_else(|| DEFAULT_FILE.into()), ".env".into()]
+    }
+
     /// Combines the layers, weakest first, and validates the result.
     pub(crate) fn from_layers(
         file: Option<(PathBuf, String)>,
@@ -112,7 +125,7 @@ impl Config {
         let telemetry = take_section(&mut tree, "telemetry");
         let executable: Table =
             EXECUTABLE.iter().filter_map(|&key| Some((key.to_owned(), tree.remove(key)?))).collect();
-        let Executable { shutdown_delay, threads } = deserialize(executable, "", &layers)?;
+        let Executable { shutdown_delay, threads, reload_on_change } = deserialize(executable, "", &layers)?;
         let rest: Rest = deserialize(rest, "rest.", &layers)?;
         let mut core: core_config::Settings = deserialize(tree, "", &layers)?;
         core.media.public_base_url.clone_from(&rest.public_base_url);
@@ -125,7 +138,7 @@ impl Config {
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
         let log = deserialize(log, "log.", &layers)?;
         let telemetry = deserialize(telemetry, "telemetry.", &layers)?;
-        let config = Self { threads, core, rest, gateway, log, telemetry, shutdown_delay, layers };
+        let config = Self { threads, core, rest, gateway, log, telemetry, shutdown_delay, reload_on_change, layers };
         config.core.validate().map_err(|error| config.setting_error(&error))?;
         config.log.parse_filter().map_err(|message| config.layers.config_error("log.filter", &message))?;
         Ok(config)

@@ -1,5 +1,7 @@
 //! Tests of the executable: start-up banner, configuration errors, signals, and what survives a restart.
 
+#[cfg(target_os = "linux")]
+mod full_disk;
 mod jobs;
 #[cfg(target_os = "linux")]
 mod memory;

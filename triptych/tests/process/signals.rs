@@ -78,6 +78,46 @@ fn hangup_reloads_the_configuration_and_an_invalid_file_changes_nothing() {
 }
 
 #[test]
+fn changed_file_is_applied_without_a_signal_and_an_invalid_one_keeps_the_last_good_one() {
+    let dir = tempdir().unwrap();
+    // A new file in place of the old one, as editors and deployments do.
+    let write = |text: &str| {
+        std::fs::write(dir.path().join("new"), text).unwrap();
+        std::fs::rename(dir.path().join("new"), dir.path().join("triptych.toml")).unwrap();
+    };
+    write("[chat]\nmodel = 'first'");
+    let server = TriptychProcess::start(dir.path(), &[("TRIPTYCH_RELOAD_ON_CHANGE", "true")]);
+    assert!(server.get("/metrics").contains("triptych_config_reload_success 1"));
+    write("[chat]\nmodel = 'second'\n[log]\nfilter = 'info,triptych=debug'");
+    server.wait_for_log("reloaded the configuration");
+    assert!(server.get("/v1/models").contains(r#""id":"second""#));
+    write("[chat]\nmodle = 'third'");
+    server.wait_for_log("did you mean chat.model?");
+    assert!(server.get("/v1/models").contains(r#""id":"second""#));
+    let metrics = server.get("/metrics");
+    for line in [
+        "triptych_config_reload_success 0",
+        r#"triptych_config_reload_total{result="applied"} 1"#,
+        r#"triptych_config_reload_total{result="failed"} 1"#,
+        "triptych_config_reload_success_timestamp_seconds ",
+    ] {
+        assert!(metrics.contains(line), "{line} is missing in {metrics}");
+    }
+}
+
+#[test]
+fn reload_applies_the_log_filter() {
+    let dir = tempdir().unwrap();
+    let write = |text: &str| std::fs::write(dir.path().join("triptych.toml"), text).unwrap();
+    write("[log]\nfilter = 'error'");
+    let server = TriptychProcess::start(dir.path(), &[]);
+    write("[log]\nfilter = 'info'");
+    server.signal("HUP");
+    // This line has the level info.
+    server.wait_for_log("reloaded the configuration");
+}
+
+#[test]
 fn quit_is_a_graceful_shutdown() {
     let dir = tempdir().unwrap();
     let mut server = TriptychProcess::start(dir.path(), &[]);

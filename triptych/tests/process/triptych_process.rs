@@ -43,8 +43,25 @@ impl TriptychProcess {
 
     /// Starts the process in this role, such as `["core"]`, and reads the banner.
     pub(crate) fn start_as(role: &[&str], dir: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut child =
-            command(dir, environment).args(role).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = command(dir, environment);
+        command.args(role);
+        Self::spawn(command)
+    }
+
+    /// Starts the process so that a write beyond the limit of [`limit_file_size`](Self::limit_file_size) fails instead of killing
+    /// it with SIGXFSZ.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_without_file_size_signal(dir: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut shell = Command::new("sh");
+        // Ignored signals stay ignored in the program that replaces the shell.
+        shell.args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_triptych")]).current_dir(dir).env_clear();
+        let template = command(dir, environment);
+        shell.envs(template.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self::spawn(shell)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = BufReader::new(child.stderr.take().unwrap());
         let (lines, log) = channel();
         std::thread::spawn(move || {
@@ -90,6 +107,14 @@ impl TriptychProcess {
         read_to_end(self.send_request("GET", path, ""))
     }
 
+    /// Sends a request without a body, and returns the whole response.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn send_and_read_bytes(&self, method: &str, path: &str) -> Vec<u8> {
+        let mut response = Vec::new();
+        self.send_request(method, path, "").read_to_end(&mut response).unwrap();
+        response
+    }
+
     pub(crate) fn post(&self, path: &str, body: &str) -> String {
         read_to_end(self.send_request("POST", path, body))
     }
@@ -109,6 +134,13 @@ impl TriptychProcess {
     #[cfg(target_os = "linux")]
     pub(crate) fn limit_memory(&self, bytes: u64) {
         let (pid, limit) = (self.child.id().to_string(), format!("--data={bytes}"));
+        assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
+    }
+
+    /// Limits the size of the files that the process can write, in bytes or `unlimited`. Existing larger files can be read.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit_file_size(&self, limit: &str) {
+        let (pid, limit) = (self.child.id().to_string(), format!("--fsize={limit}:unlimited"));
         assert!(Command::new("prlimit").args(["--pid", &pid, &limit]).status().unwrap().success());
     }
 

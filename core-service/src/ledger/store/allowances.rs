@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
 
-use super::{Entry, budgets_left, usage::record_usage};
+use super::{budgets::budgets_left, entry::Entry, usage::record_usage};
 use crate::{
     database::Write,
     error::BudgetExceeded,

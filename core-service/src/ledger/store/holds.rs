@@ -1,9 +1,10 @@
 //! The holds of video jobs. They are opened and ended within the transactions of the job store.
 
+use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
-use super::{Entry, budgets_left};
-use crate::{error::BudgetExceeded, ledger::Payer, usd::Usd};
+use super::{budgets::budgets_left, entry::Entry};
+use crate::{database::Write, error::BudgetExceeded, ledger::Payer, usd::Usd};
 
 /// Reserves money for an item, if the budgets of the payer have enough left.
 ///
@@ -56,4 +57,13 @@ pub(super) struct ResolveHold {
     pub(super) item: String,
     pub(super) cost: Usd,
     pub(super) now: i64,
+}
+
+#[async_trait]
+impl Write for ResolveHold {
+    type Output = bool;
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+        end_hold(connection, &self.item, Some(self.cost), "", self.now).await
+    }
 }

@@ -3,12 +3,13 @@
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 use triptych_proto::v1::Modality;
 
-use super::{LedgerStore, now, period_sql, usage};
+use super::{LedgerStore, budgets::period_sql, entry::now, usage};
 use crate::{
     budget_period::BudgetPeriod,
     error::Error,
     ledger::{Payer, allowance::Usage},
     prices::Quantities,
+    storage_failure::storage_error,
     usd::Usd,
 };
 
@@ -135,7 +136,7 @@ impl LedgerStore {
 }
 
 pub(super) fn storage(error: &sqlx::Error) -> Error {
-    Error::Storage(format!("ledger: {error}"))
+    storage_error("ledger", error)
 }
 
 fn usage_row(row: &SqliteRow) -> Result<UsageRow, sqlx::Error> {

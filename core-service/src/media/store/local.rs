@@ -10,7 +10,7 @@ use std::{fmt::Display, io::ErrorKind, path::Path as Directory, sync::Arc};
 
 use object_store::local::LocalFileSystem;
 
-use crate::{error::Error, media::key::MediaKey};
+use crate::{error::Error, media::key::MediaKey, storage_failure::storage_error};
 
 /// The highest number of a staging file that is looked for: more uploads of one key at a time than there are in practice.
 const MAX_STAGING_NUMBER: u32 = 16;
@@ -38,7 +38,9 @@ impl StagingFiles {
         let path = self.0.join(format!("#probe-{}", std::process::id()));
         let written = tokio::fs::write(&path, [0; PROBE_BYTES]).await;
         let removed = tokio::fs::remove_file(&path).await;
-        written.and(removed).map_err(|error| Error::Storage(format!("media directory {}: {error}", self.0.display())))
+        written
+            .and(removed)
+            .map_err(|error| storage_error(format_args!("media directory {}", self.0.display()), &error))
     }
 
     /// Removes the staging files of a key. An upload of this key in progress fails.

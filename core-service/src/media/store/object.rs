@@ -3,7 +3,7 @@
 use object_store::path::Path;
 use triptych_proto::v1 as pb;
 
-use crate::{error::Error, media::key::MediaKey};
+use crate::{error::Error, media::key::MediaKey, storage_failure::storage_error};
 
 /// Returns the path of the object. A key needs no escaping: all its characters are allowed in a path.
 pub(super) fn object_path(key: &MediaKey) -> Path {
@@ -21,10 +21,11 @@ pub(super) fn description(key: &MediaKey, size_bytes: u64) -> pb::Media {
     }
 }
 
-/// Maps a failure of the object store. A missing object is [`Error::MediaNotFound`], all else is [`Error::Storage`].
+/// Maps a failure of the object store. A missing object is [`Error::MediaNotFound`], all else is [`Error::Storage`] or
+/// [`Error::StorageNotWritable`].
 pub(super) fn object_error(key: &MediaKey, error: &object_store::Error) -> Error {
     if matches!(error, object_store::Error::NotFound { .. }) {
         return Error::MediaNotFound(key.as_str().to_owned());
     }
-    Error::Storage(format!("media {key}: {error}"))
+    storage_error(format_args!("media {key}"), error)
 }

@@ -134,7 +134,7 @@ impl Sweeper {
 
     async fn is_referenced(&self, key: &MediaKey) -> Result<bool, Error> {
         match self.references.is_referenced(key).await {
-            Err(error @ Error::Storage(_)) => Err(error),
+            Err(error @ (Error::Storage(_) | Error::StorageNotWritable(_))) => Err(error),
             Err(error) => {
                 // One row that cannot be read must not keep all other files for ever.
                 tracing::warn!(media.key = %key, "a file is kept because its references cannot be read: {error}");

@@ -427,6 +427,7 @@ impl From<StoreError> for StepError {
             | StoreError::InFlight(_)
             | StoreError::Budget(_)
             | StoreError::Unavailable(_)
+            | StoreError::NotWritable(_)
             | StoreError::Corrupt { .. }) => Self::Store(error),
         }
     }

@@ -315,6 +315,9 @@ pub enum StoreError {
     /// The database failed.
     #[error("the job database failed: {0}")]
     Unavailable(String),
+    /// The disk of the database is full or read-only.
+    #[error("the job database cannot be written: {0}")]
+    NotWritable(String),
     /// A row cannot be read.
     #[error("the stored job `{id}` cannot be read: {why}")]
     Corrupt {
@@ -342,6 +345,7 @@ impl From<StoreError> for Error {
             }
             StoreError::Corrupt { id, why } => Self::VideoUnreadable { id, why },
             error @ StoreError::Unavailable(_) => Self::Storage(error.to_string()),
+            error @ StoreError::NotWritable(_) => Self::StorageNotWritable(error.to_string()),
             error @ StoreError::Stale => Self::Internal(error.to_string()),
         }
     }

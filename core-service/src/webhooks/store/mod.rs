@@ -13,6 +13,7 @@ pub(crate) use self::deliveries::{Claim, DeliveryFilter, Recorded};
 use crate::{
     database::Database,
     error::Error,
+    storage_failure::is_not_writable,
     video::time::{Clock, Timestamp},
 };
 
@@ -42,7 +43,8 @@ impl StoreError {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::Storage(error.to_string())
+        let text = error.to_string();
+        if is_not_writable(&error.0) { Self::StorageNotWritable(text) } else { Self::Storage(text) }
     }
 }
 

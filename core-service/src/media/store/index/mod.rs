@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 
 pub(super) use self::{removals::Removal, uploads::UploadId};
-use crate::{database::Database, error::Error, media::key::MediaKey};
+use crate::{database::Database, error::Error, media::key::MediaKey, storage_failure::storage_error};
 
 /// The duration of a pin, which protects a file from the sweepers of all processes.
 pub(super) const PIN: Duration = Duration::from_mins(10);
@@ -238,7 +238,7 @@ fn candidate(row: &SqliteRow) -> Result<Candidate, sqlx::Error> {
     Ok(Candidate { key, size_bytes, last_used_at: row.try_get("last_used_at")? })
 }
 
-/// Runs statements and reports a failure as [`Error::Storage`].
+/// Runs statements and reports a failure as [`Error::Storage`] or [`Error::StorageNotWritable`].
 async fn run<T>(statements: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
     #[cfg(test)]
     let _clock = crate::media::store::testing::stop_auto_advance();
@@ -246,7 +246,7 @@ async fn run<T>(statements: impl Future<Output = Result<T, sqlx::Error>>) -> Res
 }
 
 fn to_storage_error<T>(result: Result<T, sqlx::Error>) -> Result<T, Error> {
-    result.map_err(|error| Error::Storage(format!("media index: {error}")))
+    result.map_err(|error| storage_error("media index", &error))
 }
 
 /// Milliseconds since 1970, as the database stores times.

@@ -90,7 +90,7 @@ impl Pictures {
 fn unless_unavailable<T>(read: Result<T, Error>) -> Result<Option<T>, ProviderError> {
     match read {
         Ok(value) => Ok(Some(value)),
-        Err(Error::Storage(why)) => {
+        Err(Error::Storage(why) | Error::StorageNotWritable(why)) => {
             tracing::warn!("an input of a render cannot be read, retrying: {why}");
             Ok(None)
         }

@@ -48,7 +48,7 @@ async fn jobs_refused_on_a_full_disk_are_not_stored_and_accepted_ones_succeed() 
         match create_large(&harness).await {
             Ok(id) => created.push(id),
             Err(error) => {
-                assert!(matches!(&error, Error::Storage(why) if why.contains("full")), "{error:?}");
+                assert!(matches!(&error, Error::StorageNotWritable(why) if why.contains("full")), "{error:?}");
                 refused += 1;
             }
         }

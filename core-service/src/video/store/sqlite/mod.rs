@@ -27,6 +27,7 @@ use crate::{
     database::Database,
     idempotency::Idempotency,
     keys::Owners,
+    storage_failure::is_not_writable,
     video::{
         job::{Job, JobId},
         provider::UpstreamTask,
@@ -238,7 +239,8 @@ async fn queue_position(connection: &mut SqliteConnection, id: &JobId) -> Result
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Unavailable(error.to_string())
+        let text = error.to_string();
+        if is_not_writable(&error) { Self::NotWritable(text) } else { Self::Unavailable(text) }
     }
 }
 

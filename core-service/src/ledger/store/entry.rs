@@ -1,0 +1,38 @@
+//! The entries of the ledger, and the time at which they are written.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sqlx::SqliteConnection;
+
+use crate::usd::Usd;
+
+/// Returns the current time in milliseconds since 1970.
+pub(super) fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// An entry of the ledger.
+pub(super) struct Entry<'a> {
+    pub(super) item: &'a str,
+    /// `hold`, `settle`, `release` or `adjust`.
+    pub(super) kind: &'static str,
+    pub(super) key: &'a str,
+    pub(super) team: &'a str,
+    pub(super) amount: Usd,
+    pub(super) price_version: &'a str,
+}
+
+impl Entry<'_> {
+    /// Writes the entry, unless the item has one of this kind already. Returns whether it was written.
+    pub(super) async fn write(&self, connection: &mut SqliteConnection, now: i64) -> Result<bool, sqlx::Error> {
+        let Self { item, kind, key, team, amount, price_version } = *self;
+        let query = sqlx::query(
+            "INSERT OR IGNORE INTO ledger_entries (item, kind, key_name, team, amount, price_version, created_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        );
+        let query = query.bind(item.to_owned()).bind(kind).bind(key.to_owned()).bind(team.to_owned());
+        let query = query.bind(amount.micros()).bind(price_version.to_owned()).bind(now);
+        Ok(query.execute(connection).await?.rows_affected() > 0)
+    }
+}
