@@ -8,6 +8,7 @@
 //! | [`keys`], [`context`], [`idempotency`] | the caller, the context and the identity of a call |
 //! | [`limits`], [`rate_limits`] | the limits of callers, and their state in responses |
 //! | [`prices`], [`ledger`], [`usd`] | the prices of models, and what callers spend and use |
+//! | [`usage`] | the gRPC service for usage, budgets and estimates |
 //! | [`upstream`] | the HTTP client of all providers |
 //! | [`database`] | the SQLite database |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
@@ -60,6 +61,7 @@ pub mod size;
 pub mod status;
 mod storage_failure;
 pub mod upstream;
+pub mod usage;
 pub mod usd;
 pub mod video;
 mod webhook_secret;

@@ -47,8 +47,10 @@ pub(crate) static FORWARDED_TO_CORE: [HeaderName; 6] = [
 ];
 
 /// Response metadata of the core, of success and error alike, that becomes a response header of the same name.
-pub(crate) static FORWARDED_FROM_CORE: [HeaderName; 7] = [
+pub(crate) static FORWARDED_FROM_CORE: [HeaderName; 8] = [
     X_TRIPTYCH_ATTEMPTS,
+    // The cost of the call, in US dollars.
+    HeaderName::from_static("x-triptych-cost-usd"),
     // The state of the caller's rate limits, in OpenAI's headers.
     HeaderName::from_static("x-ratelimit-limit-requests"),
     HeaderName::from_static("x-ratelimit-remaining-requests"),

@@ -11,7 +11,7 @@
 //! | `authentication` | API keys are checked before a body is read |
 //! | `body`, `json`, `form` | request bodies: bounded, JSON or multipart |
 //! | [`error`], `sse`, `download` | error responses, event streams, files |
-//! | `chat`, `image`, `video`, `webhooks`, `models`, `media`, `health`, `openapi` | handlers |
+//! | `chat`, `image`, `video`, `webhooks`, `usage`, `models`, `media`, `health`, `openapi` | handlers |
 
 mod access_log;
 mod app;
@@ -53,6 +53,8 @@ mod sse;
 mod target_state;
 #[cfg(test)]
 mod testing;
+mod usage;
+mod usd;
 mod video;
 mod webhooks;
 

@@ -10,7 +10,8 @@ use axum::{
 use tower::{Layer, util::MapRequestLayer};
 
 use crate::{
-    app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, path, video, webhooks,
+    app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, path, usage, video,
+    webhooks,
 };
 
 /// One method of one path. `HEAD` works wherever `GET` does.
@@ -68,6 +69,10 @@ routes! {
     POST "/v1/webhook_endpoints/{id}/test" => webhooks::test,
     GET "/v1/webhook_endpoints/{id}/deliveries" => webhooks::deliveries,
     POST "/v1/webhook_endpoints/{id}/deliveries/{delivery_id}/redeliver" => webhooks::redeliver,
+    GET "/v1/usage" => usage::list,
+    GET "/v1/budgets" => usage::budgets,
+    POST "/v1/estimate/videos" => video::estimate::get,
+    POST "/v1/estimate/images" => image::estimate::get,
     GET "/media/{key}" => media::get,
     GET "/media/inputs/{token}" => media::get_input,
     GET "/healthz" => health::live,

@@ -74,7 +74,8 @@ CHAT = {"messages": [{"role": "user", "text": "Hello"}]}
 
 def test_services_are_listed_by_reflection_v1_and_v1alpha():
     services = set(database.get_services())
-    for name in ("ChatService", "ImageService", "VideoService", "ModelService", "MediaService", "WebhookService"):
+    names = ("ChatService", "ImageService", "VideoService", "ModelService", "MediaService", "WebhookService", "UsageService")
+    for name in names:
         assert f"triptych.v1.{name}" in services, services
     assert "grpc.health.v1.Health" in services, services
     # The messages of v1 are those of v1alpha.

@@ -20,4 +20,5 @@ mod models;
 mod responses;
 mod test_server;
 mod timeouts;
+mod usage;
 mod video;

@@ -17,7 +17,8 @@ use tonic::transport::{Channel, Endpoint};
 use triptych_proto::v1::{
     chat_service_client::ChatServiceClient, image_service_client::ImageServiceClient,
     media_service_client::MediaServiceClient, model_service_client::ModelServiceClient,
-    video_service_client::VideoServiceClient, webhook_service_client::WebhookServiceClient,
+    usage_service_client::UsageServiceClient, video_service_client::VideoServiceClient,
+    webhook_service_client::WebhookServiceClient,
 };
 
 use crate::{fake_upstream::FakeUpstream, log_capture};
@@ -227,6 +228,10 @@ impl TestServer {
         WebhookServiceClient::new(self.channel().await)
     }
 
+    pub(crate) async fn usage_client(&self) -> UsageServiceClient<Channel> {
+        UsageServiceClient::new(self.channel().await)
+    }
+
     pub(crate) async fn media_client(&self) -> MediaServiceClient<Channel> {
         MediaServiceClient::new(self.channel().await)
     }
@@ -253,6 +258,7 @@ fn in_process_services(core: &Core) -> CoreServices {
         image: services.image.clone(),
         video: services.video.clone(),
         webhook: services.webhook.clone(),
+        usage: services.usage.clone(),
         model: services.model.clone(),
         media: services.media.clone(),
         key_check: Some(Arc::new({

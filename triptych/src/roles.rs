@@ -175,6 +175,7 @@ fn in_process(core: &Core) -> CoreServices {
         image: Arc::clone(&services.image) as _,
         video: Arc::clone(&services.video) as _,
         webhook: Arc::clone(&services.webhook) as _,
+        usage: Arc::clone(&services.usage) as _,
         model: Arc::clone(&services.model) as _,
         media: Arc::clone(&services.media) as _,
         key_check: Some(key_check(core)),

@@ -39,6 +39,7 @@ use crate::{
     prices::PriceTable,
     sampler,
     upstream::SetupError,
+    usage::UsageGrpc,
     video::{
         self, VideoModel,
         callback::CallbackRule,
@@ -102,6 +103,8 @@ pub struct Services {
     pub video: Arc<VideoGrpc>,
     /// The webhook service.
     pub webhook: Arc<WebhookGrpc>,
+    /// The service for usage, budgets and estimates.
+    pub usage: Arc<UsageGrpc>,
     /// The model service.
     pub model: Arc<ModelGrpc>,
     /// The media service.
@@ -202,16 +205,20 @@ impl Core {
         let (webhook, dispatcher) = webhooks(&settings.webhooks, &webhook_settings, &database, &jobs)?;
         let callback_rule = CallbackRule::new(address_policy(&settings.webhooks), webhook_settings.clone());
         let video = VideoGrpc::new(catalog.video.clone(), jobs.clone(), inputs).with_callbacks(callback_rule);
+        let image = Arc::new(
+            image
+                .with_keys(keys.clone())
+                .with_ledger(ledger.clone())
+                .with_max_message_bytes(settings.grpc.max_message_bytes),
+        );
+        let video = Arc::new(video.with_keys(keys.clone()));
+        let usage = UsageGrpc::new(ledger.clone(), image.clone(), video.clone(), keys.clone());
         let services = Services {
-            chat: Arc::new(chat.with_keys(keys.clone()).with_ledger(ledger.clone())),
-            image: Arc::new(
-                image
-                    .with_keys(keys.clone())
-                    .with_ledger(ledger)
-                    .with_max_message_bytes(settings.grpc.max_message_bytes),
-            ),
-            video: Arc::new(video.with_keys(keys.clone())),
+            chat: Arc::new(chat.with_keys(keys.clone()).with_ledger(ledger)),
+            image,
+            video,
             webhook: Arc::new(webhook.with_keys(keys.clone())),
+            usage: Arc::new(usage),
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaGrpc::new(media_store.clone()).with_links(links.clone())),
         };

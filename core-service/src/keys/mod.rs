@@ -116,6 +116,16 @@ impl Keys {
         Ok(())
     }
 
+    /// Returns the budgets of all keys and teams, ordered by their subject.
+    pub(crate) fn budgets(&self) -> Vec<Budget> {
+        let callers = self.0.load();
+        let mut budgets: Vec<_> = callers.values().flat_map(|caller| &caller.payer().budgets).cloned().collect();
+        budgets.sort_by(|a, b| a.subject.cmp(&b.subject));
+        // Several keys can have one name, and one team.
+        budgets.dedup_by(|a, b| a.subject == b.subject);
+        budgets
+    }
+
     /// Authenticates the caller of a request, and records its name in the current span and in the report of the call.
     ///
     /// # Errors

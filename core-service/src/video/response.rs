@@ -5,12 +5,13 @@ use std::time::Duration;
 use triptych_proto::v1::{self as pb, video::State};
 
 use super::{
+    charge::Charge,
     job::Job,
     provider::Variant,
     state::{JobState, Phase, VideoContent},
     time::Timestamp,
 };
-use crate::{model_facts::fit::Adjustment, size::Size};
+use crate::{model_facts::fit::Adjustment, size::Size, usd::Usd};
 
 /// The recommended client poll comes this much after the runner's own poll, whose result it would otherwise just miss.
 const MARGIN: Duration = Duration::from_millis(100);
@@ -22,7 +23,7 @@ const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(250), Duratio
 /// Returns the snapshot of a job at `now`. `queue_position` is the number of jobs queued before it, if known. Only administrators
 /// see the owner.
 pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, now: Timestamp) -> pb::Video {
-    let Job { id, owner, request, state, revision, created_at, completed_at, expires_at, due_at, .. } = job;
+    let Job { id, owner, request, state, revision, created_at, completed_at, expires_at, due_at, charge, .. } = job;
     // A finished video is reported as its file is, which can differ from the request.
     let (size, duration_seconds, generate_audio) = if let JobState::Succeeded { content: Some(content), .. } = state {
         let VideoContent { width, height, duration_millis, has_audio } = *content;
@@ -54,10 +55,16 @@ pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, no
         aspect_ratio: request.parameters.aspect_ratio.clone(),
         generate_audio,
         adjustments: request.parameters.adjustments.iter().map(adjustment).collect(),
+        cost_micros: charge.as_ref().and_then(Charge::cost).map(Usd::micros),
+        estimated_cost_micros: charge
+            .as_ref()
+            .filter(|charge| charge.price.is_some())
+            .map(|charge| charge.estimate.micros()),
+        price_version: charge.as_ref().map(Charge::price_version).unwrap_or_default(),
     }
 }
 
-fn adjustment(adjustment: &Adjustment) -> pb::VideoAdjustment {
+pub(super) fn adjustment(adjustment: &Adjustment) -> pb::VideoAdjustment {
     let Adjustment { field, requested, used } = adjustment.clone();
     pb::VideoAdjustment { field, requested, used }
 }

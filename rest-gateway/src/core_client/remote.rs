@@ -15,6 +15,7 @@ use triptych_proto::{
         image_service_client::ImageServiceClient, image_service_server::ImageService,
         media_service_client::MediaServiceClient, media_service_server::MediaService,
         model_service_client::ModelServiceClient, model_service_server::ModelService,
+        usage_service_client::UsageServiceClient, usage_service_server::UsageService,
         video_service_client::VideoServiceClient, video_service_server::VideoService,
         webhook_service_client::WebhookServiceClient, webhook_service_server::WebhookService,
     },
@@ -70,6 +71,7 @@ impl CoreServices {
             image: remote.clone(),
             video: remote.clone(),
             webhook: remote.clone(),
+            usage: remote.clone(),
             model: remote.clone(),
             media: remote.clone(),
             key_check: None,
@@ -159,6 +161,13 @@ forward!(VideoService by VideoServiceClient {
     unary extend_video(ExtendVideoRequest) -> ExtendVideoResponse;
     stream WatchVideoStream: watch_video(WatchVideoRequest) -> ReplyStream<pb::WatchVideoResponse> = StreamExt::boxed;
     stream DownloadVideoStream: download_video(DownloadVideoRequest) -> ReplyStream<pb::DownloadVideoResponse> = StreamExt::boxed;
+});
+
+forward!(UsageService by UsageServiceClient {
+    unary list_usage(ListUsageRequest) -> ListUsageResponse;
+    unary list_budgets(ListBudgetsRequest) -> ListBudgetsResponse;
+    unary estimate_video(EstimateVideoRequest) -> EstimateVideoResponse;
+    unary estimate_images(EstimateImagesRequest) -> EstimateImagesResponse;
 });
 
 forward!(WebhookService by WebhookServiceClient {

@@ -9,8 +9,8 @@ use triptych_proto::{
     chat_stream::ChatStream,
     v1::{
         self as pb, chat_service_server::ChatService, image_service_server::ImageService,
-        media_service_server::MediaService, model_service_server::ModelService, video_service_server::VideoService,
-        webhook_service_server::WebhookService,
+        media_service_server::MediaService, model_service_server::ModelService, usage_service_server::UsageService,
+        video_service_server::VideoService, webhook_service_server::WebhookService,
     },
 };
 
@@ -36,6 +36,8 @@ pub struct CoreServices {
     >,
     /// Webhooks.
     pub webhook: Arc<dyn WebhookService>,
+    /// Usage, budgets and estimates.
+    pub usage: Arc<dyn UsageService>,
     /// The model catalog.
     pub model: Arc<dyn ModelService>,
     /// Stored media.

@@ -1,5 +1,6 @@
 //! `/v1/images`: image generation and editing.
 
+pub(crate) mod estimate;
 mod stream;
 mod wire;
 

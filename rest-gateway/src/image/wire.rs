@@ -28,10 +28,27 @@ pub(super) struct ImageParameters {
 /// Parses a request.
 pub(super) fn read(body: &mut FormBody, endpoint: Endpoint, links: &Links) -> Result<ImageParameters, GatewayError> {
     let mut fields = body.fields()?;
-    let (pictures, mask) = match endpoint {
+    let inputs = match endpoint {
         Endpoint::Generations => (Vec::new(), None),
         Endpoint::Edits => image_inputs(&mut fields, links)?,
     };
+    if endpoint == Endpoint::Edits && inputs.0.is_empty() {
+        return Err(GatewayError::invalid("image", "image: required for an edit"));
+    }
+    parameters(fields, inputs)
+}
+
+/// Parses a request whose cost is estimated: a generation, or an edit if there are images.
+pub(super) fn read_estimate(body: &mut FormBody, links: &Links) -> Result<pb::ImageRequest, GatewayError> {
+    let mut fields = body.fields()?;
+    let inputs = image_inputs(&mut fields, links)?;
+    Ok(parameters(fields, inputs)?.image)
+}
+
+/// The images of an edit, and its mask.
+type ImageInputs = (Vec<pb::MediaInput>, Option<pb::MediaInput>);
+
+fn parameters(mut fields: Fields<'_>, (pictures, mask): ImageInputs) -> Result<ImageParameters, GatewayError> {
     let stream = fields.boolean("stream")?;
     let partial_images = fields.integer("partial_images")?.unwrap_or_default();
     let model = fields.string("model")?;
@@ -58,18 +75,12 @@ pub(super) fn read(body: &mut FormBody, endpoint: Endpoint, links: &Links) -> Re
 }
 
 /// Parses the images of an edit, `image` (repeatable) or `images`, and its mask.
-fn image_inputs(
-    fields: &mut Fields<'_>,
-    links: &Links,
-) -> Result<(Vec<pb::MediaInput>, Option<pb::MediaInput>), GatewayError> {
+fn image_inputs(fields: &mut Fields<'_>, links: &Links) -> Result<ImageInputs, GatewayError> {
     let mut pictures = Vec::new();
     for name in ["image", "images"] {
         for value in fields.take_all(name) {
             pictures.extend(value.image_inputs(name, links)?);
         }
-    }
-    if pictures.is_empty() {
-        return Err(GatewayError::invalid("image", "image: required for an edit"));
     }
     let mask = fields.take("mask").map(|value| value.image_input("mask", links)).transpose()?;
     Ok((pictures, mask))

@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 use serde::Serialize;
 use triptych_proto::v1::{self as pb, video::State};
 
-use crate::{error::to_json_path, links::Links};
+use crate::{error::to_json_path, links::Links, usd::usd};
 
 /// A video. The first thirteen members are OpenAI's and always present. Times are Unix seconds.
 #[derive(Debug, Serialize)]
@@ -34,6 +34,15 @@ pub(super) struct Video<'a> {
     /// The number of jobs that were queued before this one, as an estimate.
     #[serde(skip_serializing_if = "Option::is_none")]
     queue_position: Option<u32>,
+    /// What the video cost, in US dollars, once that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<String>,
+    /// The cost as estimated at the create, in US dollars.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated_cost: Option<String>,
+    /// The version of the price at the create.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    price_version: &'a str,
     /// The name of the API key that created the video, for administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<&'a str>,
@@ -53,7 +62,7 @@ struct Failure<'a> {
 
 /// A parameter that the model does not accept as requested, with the value used instead.
 #[derive(Debug, Serialize)]
-struct Adjustment<'a> {
+pub(super) struct Adjustment<'a> {
     /// The member of the request.
     field: String,
     requested: &'a str,
@@ -86,6 +95,9 @@ impl<'a> Video<'a> {
             aspect_ratio,
             generate_audio,
             adjustments,
+            cost_micros,
+            estimated_cost_micros,
+            price_version,
         } = video;
         let status = status(video.state());
         let link = |variant| {
@@ -112,6 +124,9 @@ impl<'a> Video<'a> {
             generate_audio: *generate_audio,
             adjustments: adjustments.iter().map(Adjustment::new).collect(),
             queue_position: *queue_position,
+            cost: cost_micros.map(usd),
+            estimated_cost: estimated_cost_micros.map(usd),
+            price_version,
             owner: owner.as_deref(),
             video_url: link(pb::VideoVariant::Video),
             thumbnail_url: link(pb::VideoVariant::Thumbnail),
@@ -121,7 +136,7 @@ impl<'a> Video<'a> {
 }
 
 impl<'a> Adjustment<'a> {
-    fn new(adjustment: &'a pb::VideoAdjustment) -> Self {
+    pub(super) fn new(adjustment: &'a pb::VideoAdjustment) -> Self {
         let pb::VideoAdjustment { field, requested, used } = adjustment;
         let field = to_json_path(field).unwrap_or_default();
         Self { field, requested, used: (!used.is_empty()).then_some(used) }

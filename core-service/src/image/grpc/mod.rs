@@ -42,7 +42,7 @@ use crate::{
     live::Live,
     media::{InputPicture, InputResolver, MediaStore, PictureBudget},
     models::{Entry, Models},
-    prices::{Attributes, Quantities},
+    prices::{self, Attributes, Quantities},
     usd::Usd,
 };
 
@@ -125,6 +125,22 @@ impl ImageGrpc {
         self.single_flight.close().await;
     }
 
+    /// Validates a request and finds its model.
+    fn validated(
+        &self,
+        image: Option<pb::ImageRequest>,
+        partial_images: u32,
+        context: &RequestContext,
+    ) -> Result<(Arc<Entry<dyn ImageProvider>>, Validated), Error> {
+        let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
+        let entry = self.models.load().find(&image.model, |model| context.caller.may_call(model))?;
+        context.report.set_model(Modality::Image, &entry.id);
+        let request = validate::request(image, partial_images)?;
+        let Validated { pictures, mask, .. } = &request;
+        validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;
+        Ok((entry, request))
+    }
+
     /// Validates a request, finds its model, and counts the call against the limits of the caller.
     fn admit(
         &self,
@@ -132,14 +148,34 @@ impl ImageGrpc {
         partial_images: u32,
         context: &RequestContext,
     ) -> Result<Admitted, Error> {
-        let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
-        let entry = self.models.load().find(&image.model, |model| context.caller.may_call(model))?;
-        context.report.set_model(Modality::Image, &entry.id);
-        let request = validate::request(image, partial_images)?;
-        let Validated { pictures, mask, .. } = &request;
-        validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;
+        let (entry, request) = self.validated(image, partial_images, context)?;
         let admission = context.caller.admit(&entry.id, || 0)?;
         Ok(Admitted { entry, request, admission, cost: Arc::default() })
+    }
+
+    /// Returns what a request would reserve, by the current prices. Its input images are neither read nor fetched, and nothing
+    /// counts against the limits of the caller.
+    ///
+    /// # Errors
+    /// Those of `GenerateImages` for an invalid request, except for its input images.
+    pub(crate) fn estimate(
+        &self,
+        context: &RequestContext,
+        image: Option<pb::ImageRequest>,
+    ) -> Result<pb::ImageEstimate, Error> {
+        let (entry, Validated { parameters, .. }) = self.validated(image, 0, context)?;
+        context.caller.check_model(&entry.id)?;
+        let CallStart { model, attributes, .. } = call_start(context, &entry, &parameters);
+        let highest = self.ledger.prices().of_model(model).highest(&attributes, most(&parameters));
+        let (price, cost) = highest.unzip();
+        Ok(pb::ImageEstimate {
+            model: entry.id.clone(),
+            cost_micros: cost.map(Usd::micros),
+            price_version: price.map(|price| prices::version(&price)).unwrap_or_default(),
+            n: parameters.n,
+            size: parameters.size.map_or_else(|| "auto".to_owned(), |size| size.to_string()),
+            quality: parameters.quality.as_str().to_owned(),
+        })
     }
 
     /// Reserves the money of a request, resolves its input images and starts the generation.

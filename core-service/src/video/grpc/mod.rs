@@ -3,6 +3,7 @@
 
 mod create;
 mod derive;
+mod estimate;
 mod inputs;
 
 use async_trait::async_trait;
@@ -130,7 +131,7 @@ impl VideoService for VideoGrpc {
     ) -> Result<Response<pb::CreateVideoResponse>, Status> {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
         let created = context.within(async {
-            let Created { job, admission } = self.create(&context, request.into_inner()).await?;
+            let Created { job, admission } = Box::pin(self.create(&context, request.into_inner())).await?;
             Ok((self.video(&job, &context.caller).await?, admission))
         });
         let (video, admission) = created.await?;
@@ -246,7 +247,7 @@ impl VideoService for VideoGrpc {
     ) -> Result<Response<pb::RemixVideoResponse>, Status> {
         let context = self.context(&request, &request.get_ref().idempotency_key)?;
         let created = context.within(async {
-            let Created { job, admission } = self.remix(&context, request.into_inner()).await?;
+            let Created { job, admission } = Box::pin(self.remix(&context, request.into_inner())).await?;
             Ok((self.video(&job, &context.caller).await?, admission))
         });
         let (video, admission) = Box::pin(created).await?;

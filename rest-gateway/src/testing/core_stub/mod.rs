@@ -5,6 +5,7 @@ mod health;
 mod image;
 mod media;
 mod model;
+mod usage;
 mod video;
 mod webhook;
 
@@ -36,6 +37,9 @@ struct State {
     edit_video: Option<pb::EditVideoRequest>,
     extend_video: Option<pb::ExtendVideoRequest>,
     list_videos: Option<pb::ListVideosRequest>,
+    list_usage: Option<pb::ListUsageRequest>,
+    /// Whether a list of usage has more rows.
+    is_usage_truncated: bool,
     /// The debug text of the last webhook request.
     webhook_request: String,
     idempotency_key: String,
@@ -67,6 +71,7 @@ impl CoreStub {
             image: stub.clone(),
             video: stub.clone(),
             webhook: stub.clone(),
+            usage: stub.clone(),
             model: stub.clone(),
             media: stub.clone(),
             key_check: None,
@@ -81,6 +86,7 @@ impl CoreStub {
             .add_service(pb::image_service_server::ImageServiceServer::new(self.clone()))
             .add_service(pb::video_service_server::VideoServiceServer::new(self.clone()))
             .add_service(pb::webhook_service_server::WebhookServiceServer::new(self.clone()))
+            .add_service(pb::usage_service_server::UsageServiceServer::new(self.clone()))
             .add_service(pb::model_service_server::ModelServiceServer::new(self.clone()))
             .add_service(pb::media_service_server::MediaServiceServer::new(self.clone()))
     }
@@ -156,6 +162,15 @@ impl CoreStub {
 
     pub(crate) fn list_videos_request(&self) -> pb::ListVideosRequest {
         self.with(|state| state.list_videos.clone()).expect("no ListVideos was received")
+    }
+
+    pub(crate) fn list_usage_request(&self) -> pb::ListUsageRequest {
+        self.with(|state| state.list_usage.clone()).expect("no ListUsage was received")
+    }
+
+    /// Later lists of usage have more rows than they return.
+    pub(crate) fn truncate_usage(&self) {
+        self.with(|state| state.is_usage_truncated = true);
     }
 
     pub(crate) fn webhook_request(&self) -> String {

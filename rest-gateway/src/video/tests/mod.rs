@@ -274,6 +274,24 @@ async fn owner_filters_lists_and_is_a_member_if_the_core_returns_it() {
 }
 
 #[tokio::test]
+async fn cost_is_a_decimal_text_and_absent_until_it_is_known() {
+    let core = CoreStub::default();
+    let priced = pb::Video {
+        estimated_cost_micros: Some(400_000),
+        price_version: "a1b2c3".to_owned(),
+        ..video_in_state(1, 0, State::Queued)
+    };
+    core.set_snapshots(vec![priced.clone()]);
+    let running = send(&core, get("/v1/videos/video_1")).await.json();
+    assert_eq!((&running["estimated_cost"], &running["price_version"]), (&json!("0.40"), &json!("a1b2c3")));
+    assert!(running.get("cost").is_none());
+    core.set_snapshots(vec![pb::Video { cost_micros: Some(0), ..priced }]);
+    assert_eq!(send(&core, get("/v1/videos")).await.json()["data"][0]["cost"], "0.00");
+    let unpriced = send(&CoreStub::default(), get("/v1/videos/video_1")).await.json();
+    assert!(["cost", "estimated_cost", "price_version"].iter().all(|name| unpriced.get(name).is_none()), "{unpriced}");
+}
+
+#[tokio::test]
 async fn content_has_a_file_name_and_supports_ranges() {
     let core = CoreStub::default();
     let response = send(&core, get("/v1/videos/video_1/content")).await;
