@@ -12,15 +12,20 @@ const CALL_BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 /// Upper bounds of durations of jobs and their phases, in seconds. Videos take minutes, in a queue up to an hour.
 const JOB_BUCKETS: [f64; 14] = [0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0];
 
+/// The histograms of jobs.
+const JOB_HISTOGRAMS: [&str; 2] = ["triptych_job_phase_seconds", "triptych_job_poll_lag_seconds"];
+
 /// Returns the handle of the process-wide recorder, which the first call installs. Metrics that are looked up before that are
 /// lost. If another recorder is installed already, that one receives all metrics and this handle renders an empty text.
 pub fn install() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
-        let buckets = [("triptych_job_", JOB_BUCKETS), ("triptych_", CALL_BUCKETS)];
-        let builder = buckets.into_iter().fold(PrometheusBuilder::new(), |builder, (prefix, bounds)| {
+        // Whole names come first, whatever their order.
+        let jobs = JOB_HISTOGRAMS.map(|name| (Matcher::Full(name.to_owned()), JOB_BUCKETS));
+        let calls = (Matcher::Prefix("triptych_".to_owned()), CALL_BUCKETS);
+        let buckets = jobs.into_iter().chain([calls]);
+        let builder = buckets.fold(PrometheusBuilder::new(), |builder, (matcher, bounds)| {
             // Only an empty list of bounds is an error.
-            let matcher = Matcher::Prefix(prefix.to_owned());
             builder.set_buckets_for_metric(matcher, &bounds).unwrap_or_else(|_| PrometheusBuilder::new())
         });
         let recorder = builder.build_recorder();
@@ -54,4 +59,25 @@ fn describe() {
     histogram!("triptych_time_to_first_token_seconds", "Time to the first output of a streamed response.");
     histogram!("triptych_time_per_output_token_seconds", "Time per output token after the first one, of streams.");
     counter!("triptych_tokens_total", "Tokens, as upstreams report them.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_of_jobs_have_buckets_to_an_hour_and_those_of_calls_to_five_minutes() {
+        let handle = install();
+        for name in ["triptych_job_phase_seconds", "triptych_job_poll_lag_seconds", "triptych_other_seconds"] {
+            metrics::histogram!(name).record(1.0);
+        }
+        let text = handle.render();
+        let last = |name: &str| {
+            let bounds = text.lines().filter_map(|line| line.strip_prefix(&format!("{name}_bucket{{le=\"")));
+            bounds.filter_map(|line| line.split('"').next()?.parse::<f64>().ok()).rfind(|bound| bound.is_finite())
+        };
+        assert_eq!(last("triptych_job_phase_seconds"), Some(3600.0), "{text}");
+        assert_eq!(last("triptych_job_poll_lag_seconds"), Some(3600.0), "{text}");
+        assert_eq!(last("triptych_other_seconds"), Some(300.0), "{text}");
+    }
 }

@@ -44,6 +44,19 @@ fn answer(mut connection: &TcpStream, body: &str) -> String {
     head + &String::from_utf8_lossy(&received)
 }
 
+/// Sends a request of a client with a span of this trace.
+fn post_within(trace: &str, process: &TriptychProcess, path: &str, body: &str) -> String {
+    let address = process.rest.unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
+    let parent = format!("traceparent: 00-{trace}-b7ad6b7169203331-01\r\n");
+    let length = body.len();
+    write!(stream, "{head}{parent}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
+}
+
 #[test]
 fn call_is_exported_and_its_upstream_gets_a_span_of_the_same_trace() {
     let dir = tempfile::tempdir().unwrap();
@@ -62,14 +75,7 @@ fn call_is_exported_and_its_upstream_gets_a_span_of_the_same_trace() {
         ],
     );
     let trace = "0af7651916cd43dd8448eb211c80319c";
-    let address = process.rest.unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
-    let parent = format!("traceparent: 00-{trace}-b7ad6b7169203331-01\r\n");
-    let length = CHAT.len();
-    write!(stream, "{head}{parent}Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{CHAT}").unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
+    let response = post_within(trace, &process, "/v1/chat/completions", CHAT);
     assert!(response.starts_with("HTTP/1.1 200"), "{response}");
 
     let request = requests.recv_timeout(TIMEOUT).unwrap().to_ascii_lowercase();
@@ -83,6 +89,26 @@ fn call_is_exported_and_its_upstream_gets_a_span_of_the_same_trace() {
     assert!(exported.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{exported}");
     for part in ["POST /v1/chat/completions", "chat traced", "gen_ai.request.model", "http.response.status_code"] {
         assert!(exported.contains(part), "{part} is not in\n{exported}");
+    }
+}
+
+#[test]
+fn changes_of_state_of_a_job_are_spans_that_are_linked_to_its_create() {
+    let dir = tempfile::tempdir().unwrap();
+    let (collector, exports) = serve("");
+    let process = TriptychProcess::start(dir.path(), &[("TRIPTYCH_TELEMETRY_OTLP_ENDPOINT", &collector)]);
+    // The bytes of this trace id are text, which can be found in an export.
+    let trace = "6162636465666768696a6b6c6d6e6f70";
+    let body = r#"{"model":"offline-video","prompt":"a boat","seconds":1,"size":"64x64"}"#;
+    let response = post_within(trace, &process, "/v1/videos", body);
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    loop {
+        let export = exports.recv_timeout(TIMEOUT).unwrap();
+        let spans = export.matches("job ").count();
+        assert!(export.matches("abcdefghijklmnop").count() >= spans, "{export}");
+        if export.contains("job succeeded") {
+            break;
+        }
     }
 }
 
