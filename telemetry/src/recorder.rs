@@ -74,10 +74,7 @@ mod tests {
         let text = handle.render();
         let last = |name: &str| {
             let bounds = text.lines().filter_map(|line| line.strip_prefix(&format!("{name}_bucket{{le=\"")));
-            bounds
-                .filter_map(|line| line.split('"').next()?.parse::<f64>().ok())
-                .filter(|bound| bound.is_finite())
-                .next_back()
+            bounds.filter_map(|line| line.split('"').next()?.parse::<f64>().ok()).rfind(|bound| bound.is_finite())
         };
         assert_eq!(last("triptych_job_phase_seconds"), Some(3600.0), "{text}");
         assert_eq!(last("triptych_job_poll_lag_seconds"), Some(3600.0), "{text}");
