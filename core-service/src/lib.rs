@@ -45,7 +45,7 @@ pub mod media;
 mod midjourney_errors;
 pub mod model_facts;
 pub mod models;
-mod name_pattern;
+pub mod name_pattern;
 mod offload;
 pub mod on_disconnect;
 pub mod prices;

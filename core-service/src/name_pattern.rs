@@ -1,7 +1,7 @@
 //! Patterns of model names, in limits of keys and in prices.
 
 /// Returns whether a name matches a pattern, in which `*` stands for any characters.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut name) = name.strip_prefix(start) else { return false };
     let mut parts: Vec<_> = rest.split('*').collect();

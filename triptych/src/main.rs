@@ -7,6 +7,7 @@ mod config;
 mod init;
 mod open_files;
 mod output;
+mod prices;
 mod reload;
 mod roles;
 mod signals;
@@ -18,7 +19,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Role},
+    cli::{Cli, Prices, Role},
     config::{Config, DEFAULT_FILE},
     output::Output,
     roles::Process,
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
             let path = init.path.as_deref().or(cli.config.as_deref());
             Some(init::write(path.unwrap_or(Path::new(DEFAULT_FILE))))
         }
+        Some(Role::Prices(Prices::Import(import))) => Some(prices::import(&import.file, import.only.as_deref())),
         Some(Role::Serve | Role::Core | Role::Gateway(_)) | None => None,
     };
     if let Some(result) = completed {
@@ -107,7 +109,7 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
             Role::Serve => Box::pin(roles::serve(process)).await,
             Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
-            Role::Check | Role::Init(_) => Ok(()),
+            Role::Check | Role::Init(_) | Role::Prices(_) => Ok(()),
         }
     });
     // Dropping the runtime would wait for an offline render. Its job is stored, and the next process starts the render again.
