@@ -47,7 +47,7 @@ mod metrics;
 mod midjourney_errors;
 pub mod model_facts;
 pub mod models;
-mod name_pattern;
+pub mod name_pattern;
 mod offload;
 pub mod on_disconnect;
 pub mod prices;

@@ -32,6 +32,27 @@ pub(crate) enum Role {
     Check(Check),
     /// Write a configuration file with all settings as comments
     Init(Init),
+    /// Prices of models
+    #[command(subcommand)]
+    Prices(Prices),
+}
+
+/// What to do with prices.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Prices {
+    /// Convert LiteLLM's model_prices_and_context_window.json to [[prices]] of the configuration, on standard output
+    Import(Import),
+}
+
+/// The arguments of `prices import`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Import {
+    /// The JSON file
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Only models whose name matches, with or without the provider in front; `*` stands for any characters
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) only: Option<String>,
 }
 
 /// The arguments of `check`.
@@ -70,6 +91,8 @@ Examples:
   triptych gateway --core http://10.0.0.5:50051
                                                the gateway alone
   triptych init                                write a commented ./triptych.toml
+  triptych prices import prices.json --only 'openai/*'
+                                               prices for the configuration, from LiteLLM's price file
   triptych check                               the resulting configuration, and the origin of each setting
   triptych check --probe                       whether the configured upstreams and providers answer
 
@@ -92,7 +115,7 @@ during the shutdown.";
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Cli, Role};
+    use super::{Cli, Prices, Role};
 
     #[test]
     fn the_definition_is_valid() {
@@ -116,6 +139,14 @@ mod tests {
     fn init_accepts_a_path() {
         let cli = Cli::parse_from(["triptych", "init", "a.toml"]);
         assert!(matches!(cli.role, Some(Role::Init(init)) if init.path.is_some()));
+    }
+
+    #[test]
+    fn prices_import_accepts_a_pattern() {
+        let cli = Cli::parse_from(["triptych", "prices", "import", "a.json", "--only", "gpt-*"]);
+        let Some(Role::Prices(Prices::Import(import))) = cli.role else { panic!("{cli:?}") };
+        assert_eq!((import.file.to_str(), import.only.as_deref()), (Some("a.json"), Some("gpt-*")));
+        assert!(Cli::try_parse_from(["triptych", "prices", "import"]).is_err());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod log_filter;
 mod metrics_server;
 mod open_files;
 mod output;
+mod prices;
 mod probe;
 mod reload;
 mod roles;
@@ -23,7 +24,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Cli, Role},
+    cli::{Cli, Prices, Role},
     config::{Config, DEFAULT_FILE},
     output::Output,
     roles::Process,
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             let path = init.path.as_deref().or(cli.config.as_deref());
             Some(init::write(path.unwrap_or(Path::new(DEFAULT_FILE))))
         }
+        Some(Role::Prices(Prices::Import(import))) => Some(prices::import(&import.file, import.only.as_deref())),
         Some(Role::Serve | Role::Core | Role::Gateway(_)) | None => None,
     };
     if let Some(result) = completed {
@@ -114,7 +116,7 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
             Role::Serve => Box::pin(roles::serve(process)).await,
             Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
-            Role::Check(_) | Role::Init(_) => Ok(()),
+            Role::Check(_) | Role::Init(_) | Role::Prices(_) => Ok(()),
         };
         traces::flush(exporter).await;
         result

@@ -78,7 +78,7 @@ impl Fixture {
     /// Returns what the first budget of a payer has spent and reserved, with everything settled.
     async fn state(&self, payer: &Payer) -> (Usd, Usd) {
         self.ledger.settle(Returned::All).await.unwrap();
-        let budgets = self.store().budgets(payer).await.unwrap();
+        let budgets = self.store().budgets(&payer.budgets).await.unwrap();
         assert_eq!(self.store().verify().await.unwrap(), []);
         (budgets[0].spent, budgets[0].reserved)
     }
@@ -185,7 +185,7 @@ async fn allowance_of_a_killed_process_counts_as_spent() {
     let Fixture { directory, database, ledger, handle } = Fixture::new().await;
     let alice = payer("alice", Some("1"), None);
     let meter = ledger.begin(start(&alice, MODEL), |_| tokens(1000)).await.unwrap();
-    let reserved = ledger.store().unwrap().budgets(&alice).await.unwrap()[0].reserved;
+    let reserved = ledger.store().unwrap().budgets(&alice.budgets).await.unwrap()[0].reserved;
     assert_eq!(reserved, usd("0.01"), "a hundredth of the budget");
     // As a kill does: nothing is settled.
     handle.task.abort();
@@ -194,7 +194,7 @@ async fn allowance_of_a_killed_process_counts_as_spent() {
 
     let (_, ledger, _handle) = open(&directory.path().join("jobs.sqlite")).await;
     let store = ledger.store().unwrap();
-    let budget = store.budgets(&alice).await.unwrap().remove(0);
+    let budget = store.budgets(&alice.budgets).await.unwrap().remove(0);
     assert_eq!((budget.spent, budget.reserved), (reserved, Usd::ZERO));
     assert_eq!(store.verify().await.unwrap(), []);
 }
@@ -206,7 +206,7 @@ async fn stop_settles_everything_and_returns_allowances() {
     fixture.complete(&alice, 1000, 10).await.unwrap();
     let Fixture { directory, database, ledger, handle } = fixture;
     handle.stop().await;
-    let budget = ledger.store().unwrap().budgets(&alice).await.unwrap().remove(0);
+    let budget = ledger.store().unwrap().budgets(&alice.budgets).await.unwrap().remove(0);
     assert_eq!((budget.spent, budget.reserved), (usd("0.00001"), Usd::ZERO));
     database.close().await;
     drop(directory);

@@ -15,7 +15,7 @@ use crate::{
     error::Error,
     image::grpc::ImageGrpc,
     keys::{Caller, Keys, Owners},
-    ledger::{Grouping, Ledger, Payer, UsageFilter},
+    ledger::{Grouping, Ledger, UsageFilter},
     video::grpc::VideoGrpc,
 };
 
@@ -78,9 +78,8 @@ impl UsageGrpc {
             Owners::All => self.keys.budgets(),
             Owners::Only(_) => caller.payer().budgets.clone(),
         };
-        let payer = Payer { budgets, ..Payer::ANONYMOUS };
         let states = match self.ledger.store() {
-            Some(store) => store.budgets(&payer).await?,
+            Some(store) => store.budgets(&budgets).await?,
             None => Vec::new(),
         };
         Ok(pb::ListBudgetsResponse { budgets: states.iter().map(view::budget).collect() })

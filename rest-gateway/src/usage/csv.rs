@@ -28,7 +28,7 @@ const HEADER: [&str; 15] = [
 /// Returns the rows as CSV. Columns of what is not kept apart are empty.
 pub(super) fn write(rows: &[pb::UsageRow]) -> String {
     let mut text = String::new();
-    line(&mut text, HEADER.map(Cow::Borrowed));
+    line(&mut text, &HEADER.map(Cow::Borrowed));
     for row in rows {
         let name = |name: &Option<String>| quoted(name.as_deref().unwrap_or_default());
         let fields = [
@@ -48,12 +48,12 @@ pub(super) fn write(rows: &[pb::UsageRow]) -> String {
             usd(row.cost_micros).into(),
             row.cost_micros.to_string().into(),
         ];
-        line(&mut text, fields);
+        line(&mut text, &fields);
     }
     text
 }
 
-fn line(text: &mut String, fields: [Cow<'static, str>; HEADER.len()]) {
+fn line(text: &mut String, fields: &[Cow<'static, str>; HEADER.len()]) {
     text.push_str(&fields.join(","));
     text.push_str("\r\n");
 }

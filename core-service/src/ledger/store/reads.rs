@@ -7,7 +7,7 @@ use super::{LedgerStore, budgets::period_sql, entry::now, usage};
 use crate::{
     budget_period::BudgetPeriod,
     error::Error,
-    ledger::{Payer, allowance::Usage},
+    ledger::{Budget, allowance::Usage},
     prices::Quantities,
     storage_failure::storage_error,
     usd::Usd,
@@ -111,13 +111,13 @@ impl LedgerStore {
         rows.iter().map(|row| usage_row(row).map_err(|error| storage(&error))).collect()
     }
 
-    /// Returns the budgets of a payer.
+    /// Returns the state of these budgets.
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub async fn budgets(&self, payer: &Payer) -> Result<Vec<BudgetState>, Error> {
+    pub async fn budgets(&self, budgets: &[Budget]) -> Result<Vec<BudgetState>, Error> {
         let mut states = Vec::new();
-        for budget in &payer.budgets {
+        for budget in budgets {
             for &(period, limit) in &budget.limits {
                 let sql = format!(
                     "SELECT COALESCE((SELECT amount FROM ledger_spent WHERE subject = $2 AND period = {}), 0), \

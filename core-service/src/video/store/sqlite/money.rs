@@ -150,7 +150,7 @@ mod tests {
         /// Returns what is spent and reserved, in cents.
         async fn cents(&self) -> (i64, i64) {
             assert_eq!(self.ledger.verify().await.unwrap(), []);
-            let budgets = self.ledger.budgets(&self.payer).await.unwrap();
+            let budgets = self.ledger.budgets(&self.payer.budgets).await.unwrap();
             let [BudgetState { period: BudgetPeriod::Month, spent, reserved, .. }] = &*budgets else {
                 panic!("{budgets:?}")
             };
