@@ -40,7 +40,7 @@ pub(crate) enum Role {
 /// What to do with prices.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Prices {
-    /// Convert LiteLLM's model_prices_and_context_window.json to [[prices]] of the configuration, on standard output
+    /// Convert LiteLLM's model_prices_and_context_window.json to the setting `prices`, on standard output
     Import(Import),
 }
 
