@@ -208,8 +208,8 @@ mod tests {
         health.stop.cancel();
         // Whether each service is reported as serving, in the order of `NAMES`.
         for (stores, expected) in [
-            (Stores { jobs: false, media: true }, [false, true, true, false, false, true, true]),
-            (Stores { jobs: true, media: false }, [false, true, false, false, true, true, false]),
+            (Stores { jobs: false, media: true }, [false, true, true, false, false, false, true, true]),
+            (Stores { jobs: true, media: false }, [false, true, false, false, true, true, true, false]),
         ] {
             health.report(stores).await;
             for ((name, _), is_serving) in NAMES.into_iter().zip(expected) {

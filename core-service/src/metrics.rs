@@ -108,6 +108,8 @@ pub(crate) fn describe() {
     counter!("triptych_job_events_total", "Changes of state of video jobs, by new state and provider.");
     histogram!("triptych_job_phase_seconds", "Time of finished jobs in queue, upstream, download, and in total.");
     histogram!("triptych_job_poll_lag_seconds", "How late polls of jobs start.");
+    gauge!("triptych_ledger_reserved_usd", "US dollars reserved for calls and videos in progress, of all keys.");
+    gauge!("triptych_ledger_spent_usd", "US dollars that all keys have spent, of all time.");
     gauge!("triptych_media_files", "Stored media files.");
     gauge!("triptych_media_bytes", "Size of all stored media files.");
     counter!("triptych_media_sweeps_total", "Sweeps of media files.");

@@ -7,6 +7,7 @@ use std::{
 };
 
 use triptych_proto::{time::Timestamp, v1 as pb};
+use triptych_telemetry::{CallReport, Modality};
 
 use crate::{discovery::DiscoveredModels, error::Error, name_pattern, prices::ModelNames, served_models::ServedModels};
 
@@ -43,6 +44,8 @@ pub struct Entry<P: ?Sized> {
     pub capabilities: Vec<&'static str>,
     /// Whether the model is served but neither listed nor suggested, as those of fault injection are.
     pub hidden: bool,
+    /// The pattern by which the model is passed through to an upstream; `None` for a model of the catalog.
+    pub passed_by: Option<String>,
     /// The provider that serves the model.
     pub provider: Arc<P>,
 }
@@ -120,6 +123,7 @@ impl<P: ?Sized> Models<P> {
             aliases: Vec::new(),
             capabilities: entry.capabilities.clone(),
             hidden: false,
+            passed_by: Some(entry.id.clone()),
             provider: Arc::clone(&entry.provider),
         })
     }
@@ -167,6 +171,14 @@ impl<P: ?Sized> Models<P> {
 }
 
 impl<P: ?Sized> Entry<P> {
+    /// Reports the model of a call. The name of a model that is passed through is the client's: metrics have its pattern.
+    pub(crate) fn report(&self, modality: Modality, report: &CallReport) {
+        match &self.passed_by {
+            Some(pattern) => report.set_passed_model(modality, &self.id, pattern),
+            None => report.set_model(modality, &self.id),
+        }
+    }
+
     /// Returns the names by which prices refer to the model.
     pub(crate) fn price_names(&self) -> ModelNames<'_> {
         ModelNames { public: &self.id, upstream: &self.upstream_model, provider: &self.provider_id }
@@ -187,6 +199,7 @@ impl<P: ?Sized> Entry<P> {
             aliases: Vec::new(),
             capabilities: capabilities.into(),
             hidden: false,
+            passed_by: None,
             provider,
         }
     }
@@ -207,6 +220,7 @@ impl<P: ?Sized> Entry<P> {
             aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
             capabilities: capabilities.into(),
             hidden,
+            passed_by: None,
             provider,
         }
     }

@@ -106,6 +106,9 @@ fn status(error: &Error, request_id: Option<&str>) -> Status {
     if let Error::LimitExceeded(exceeded) = error {
         metrics::limit_refused(exceeded.limit);
     }
+    if let Error::BudgetExceeded(exceeded) = error {
+        metrics::limit_refused(exceeded.period.setting());
+    }
     log(name, error);
     let may_have_executed = matches!(error, Error::Provider(error) if error.may_have_executed());
     let delay = retry_delay(error);

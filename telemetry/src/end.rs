@@ -25,7 +25,11 @@ impl CallEnd<'_> {
         report.read(|facts| {
             if let Some((modality, model)) = &facts.model {
                 let timing = Timing { total: elapsed, first_output: report.first_output() };
-                models::metrics(*modality, model).record(self.status, timing, facts.tokens);
+                models::metrics(*modality, facts.model_label.as_ref().unwrap_or(model)).record(
+                    self.status,
+                    timing,
+                    facts.tokens,
+                );
             }
         });
     }
@@ -78,5 +82,32 @@ impl CallEnd<'_> {
                 span.set(names::JOB_ID, video.clone());
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Modality, recorder};
+
+    #[test]
+    fn model_that_is_passed_through_counts_under_its_pattern() {
+        let text = recorder::install();
+        let report = CallReport::new(None);
+        report.set_passed_model(Modality::Chat, "made-up-by-the-client", "passed-*");
+        let end = CallEnd {
+            request_id: "req_1",
+            method: "POST",
+            route: "/v1/chat/completions",
+            status: Status::Http(200),
+            bytes: 0,
+            forwarded_for: None,
+            is_probe: false,
+        };
+        end.finish(&report);
+        let text = text.render();
+        let line = r#"triptych_model_requests_total{model="passed-*",modality="chat",api="rest",status="200"} 1"#;
+        assert!(text.contains(line), "{text}");
+        assert!(!text.contains("made-up-by-the-client"), "{text}");
     }
 }

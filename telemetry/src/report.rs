@@ -39,6 +39,8 @@ pub(crate) struct Facts {
     pub(crate) client: Option<IpAddr>,
     pub(crate) caller: Option<String>,
     pub(crate) model: Option<(Modality, String)>,
+    /// The label of the model in metrics, if it is not its name.
+    pub(crate) model_label: Option<String>,
     pub(crate) upstream: Option<String>,
     pub(crate) attempts: u64,
     pub(crate) tokens: Option<Tokens>,
@@ -84,6 +86,14 @@ impl CallReport {
     /// Reports the model. `id` must be a name of the catalog and not of the client: it becomes a label of metrics.
     pub fn set_model(&self, modality: Modality, id: &str) {
         self.update(|facts| facts.model = Some((modality, id.to_owned())));
+    }
+
+    /// Reports a model under a name of the client, which counts in metrics as `label`, a name of the configuration.
+    pub fn set_passed_model(&self, modality: Modality, id: &str, label: &str) {
+        self.update(|facts| {
+            facts.model = Some((modality, id.to_owned()));
+            facts.model_label = Some(label.to_owned());
+        });
     }
 
     /// Reports the id of the video that the call creates.

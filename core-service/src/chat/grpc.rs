@@ -80,7 +80,7 @@ impl ChatGrpc {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
         let entry = self.models.load().find(&chat.model, |model| context.caller.may_call(model))?;
-        context.report.set_model(Modality::Chat, &entry.id);
+        entry.report(Modality::Chat, &context.report);
         entry.provider.check(&chat)?;
         let estimate = Estimate::new(&chat);
         let admission = context.caller.admit(&entry.id, || estimate.for_limits())?;

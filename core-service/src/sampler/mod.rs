@@ -1,4 +1,4 @@
-//! Metrics that are read from the database at intervals: jobs, media files, webhooks.
+//! Metrics that are read from the database at intervals: jobs, media files, webhooks, money.
 
 mod jobs;
 
@@ -36,6 +36,7 @@ async fn run(database: &Database, clock: &Clock) {
         ticks.tick().await;
         let mut failed = sample_jobs(database, clock, &mut jobs).await.err();
         failed = failed.or(sample_webhooks(database).await.err());
+        failed = failed.or(sample_ledger(database).await.err());
         if media_due <= Instant::now() {
             media_due = Instant::now() + MEDIA_INTERVAL;
             failed = failed.or(sample_media(database).await.err());
@@ -62,6 +63,21 @@ async fn sample_webhooks(database: &Database) -> Result<(), sqlx::Error> {
     let pending: i64 = sqlx::query_scalar(query).fetch_one(database.readers()).await?;
     gauge!("triptych_webhook_pending").set(float(pending));
     Ok(())
+}
+
+async fn sample_ledger(database: &Database) -> Result<(), sqlx::Error> {
+    // Both tables have a row or two for each key.
+    let query = "SELECT CAST(COALESCE((SELECT SUM(amount) FROM ledger_reserved WHERE subject LIKE 'key:%'), 0) AS BIGINT), \
+                 CAST(COALESCE((SELECT SUM(amount) FROM ledger_spent WHERE subject LIKE 'key:%' AND period = 'total'), 0) AS BIGINT)";
+    let (reserved, spent): (i64, i64) = sqlx::query_as(query).fetch_one(database.readers()).await?;
+    gauge!("triptych_ledger_reserved_usd").set(usd(reserved));
+    gauge!("triptych_ledger_spent_usd").set(usd(spent));
+    Ok(())
+}
+
+/// Returns millionths of a dollar as dollars.
+fn usd(micros: i64) -> f64 {
+    float(micros) / 1e6
 }
 
 async fn sample_media(database: &Database) -> Result<(), sqlx::Error> {

@@ -327,6 +327,7 @@ pub(crate) fn entry_with(name: &str, provider: &Arc<FakeProvider>, facts: ModelF
         aliases: Vec::new(),
         capabilities: Vec::new(),
         hidden: false,
+        passed_by: None,
         provider: Arc::new(VideoModel {
             provider: Arc::<FakeProvider>::clone(provider),
             facts,

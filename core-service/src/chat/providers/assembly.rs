@@ -130,6 +130,7 @@ fn upstream_models(chat: &Chat) -> Result<ChatModels, SetupError> {
             aliases: rule.map(|rule| rule.aliases.clone()).unwrap_or_default(),
             capabilities: vec!["stream", "tools", "json_schema"],
             hidden: false,
+            passed_by: None,
             provider: Arc::new(Routed::new(targets, policy, retry, shared_limit.clone())) as Arc<dyn ChatProvider>,
         }
     };

@@ -134,7 +134,7 @@ impl ImageGrpc {
     ) -> Result<(Arc<Entry<dyn ImageProvider>>, Validated), Error> {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
         let entry = self.models.load().find(&image.model, |model| context.caller.may_call(model))?;
-        context.report.set_model(Modality::Image, &entry.id);
+        entry.report(Modality::Image, &context.report);
         let request = validate::request(image, partial_images)?;
         let Validated { pictures, mask, .. } = &request;
         validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;

@@ -241,8 +241,9 @@ async fn upload_waits_for_a_removal_of_the_same_key() {
     let mut upload = std::pin::pin!(media_store.put(&key, pattern(7)));
     let early = tokio::time::timeout(std::time::Duration::from_millis(100), &mut upload).await;
     assert!(early.is_err(), "the removal would take the new object");
-    media_store.finish_removal(removal).await.unwrap();
-    upload.await.unwrap();
+    // Together: the upload may be next in line for the only connection, and must then be polled.
+    let (removed, uploaded) = tokio::join!(media_store.finish_removal(removal), upload);
+    (removed.unwrap(), uploaded.unwrap());
     assert_eq!(media_store.bytes(&key, 10).await.unwrap(), pattern(7));
 }
 

@@ -52,7 +52,7 @@ impl VideoGrpc {
         request: pb::CreateVideoRequest,
     ) -> Result<(Arc<Entry<VideoModel>>, NewVideo), Error> {
         let entry = self.models.load().find(&request.model, |model| context.caller.may_call(model))?;
-        context.report.set_model(Modality::Video, &entry.id);
+        entry.report(Modality::Video, &context.report);
         let facts = &entry.provider.facts;
         validate::generates(facts, &entry.id)?;
         let video = validate::create(request)?;

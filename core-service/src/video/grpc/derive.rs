@@ -87,7 +87,7 @@ impl VideoGrpc {
         let model_of_source = job.as_ref().map(|job| job.request.model.clone()).unwrap_or_default();
         let model = if model.is_empty() { &model_of_source } else { &model };
         let entry = self.models.load().find(model, |model| context.caller.may_call(model))?;
-        context.report.set_model(Modality::Video, &entry.id);
+        entry.report(Modality::Video, &context.report);
         let admission = context.caller.admit(&entry.id, || 0)?;
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
         let id = JobId::new();
@@ -144,7 +144,7 @@ impl VideoGrpc {
         let source = self.finished(context, &id).await?;
         let merged = validate::remix_extra(&source.request.parameters.extra_json, &extra_json)?;
         let entry = self.models.load().find(&source.request.model, |model| context.caller.may_call(model))?;
-        context.report.set_model(Modality::Video, &entry.id);
+        entry.report(Modality::Video, &context.report);
         let admission = context.caller.admit(&entry.id, || 0)?;
         let id = JobId::new();
         let task = native_task(&entry, &source, &entry.provider.facts.remix);

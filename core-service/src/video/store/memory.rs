@@ -100,7 +100,7 @@ impl Row {
         self.events.extend(JobEvent::from_change(Some(&self.job), &next, now));
         // The key is only ever removed: between the read and this write a later call may have taken it over.
         let key = next.key.as_ref().and(self.job.key.take());
-        self.job = Job { key, ..next.with_charge_settled() };
+        self.job = Job { key, ..next };
     }
 
     fn is_queued(&self) -> bool {
@@ -216,6 +216,7 @@ impl JobStore for MemoryStore {
     }
 
     async fn amend(&self, before: &Job, next: &Job) -> Result<(), StoreError> {
+        let next = &next.clone().with_charge_settled();
         let now = self.now();
         let mut rows = self.rows();
         let row = rows.get_mut(&next.id).filter(|row| row.job.revision == before.revision);
@@ -304,6 +305,7 @@ impl JobQueue for MemoryStore {
     }
 
     async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
+        let next = next.with_charge_settled();
         let now = self.now();
         let committed = self.leased(claim, |row| {
             if row.job.revision != claim.job.revision {

@@ -104,6 +104,7 @@ fn scripted_results(
         aliases: Vec::new(),
         capabilities: Vec::new(),
         hidden: false,
+        passed_by: None,
         provider: Arc::new(Scripted { events, hangs, dropped }) as Arc<dyn ImageProvider>,
     };
     (service(vec![entry]), was_dropped)
