@@ -243,7 +243,8 @@ async fn upload_waits_for_a_removal_of_the_same_key() {
     assert!(early.is_err(), "the removal would take the new object");
     // Together: the upload may be next in line for the only connection, and must then be polled.
     let (removed, uploaded) = tokio::join!(media_store.finish_removal(removal), upload);
-    (removed.unwrap(), uploaded.unwrap());
+    removed.unwrap();
+    uploaded.unwrap();
     assert_eq!(media_store.bytes(&key, 10).await.unwrap(), pattern(7));
 }
 
