@@ -128,6 +128,7 @@ fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
         aliases: Vec::new(),
         capabilities: Vec::new(),
         hidden: false,
+        passed_by: None,
         provider,
     };
     let models = Live::new(Models::new(vec![entry]).unwrap());
