@@ -136,7 +136,7 @@ pub enum InputKind {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InputFacts {
-    /// Whether a request must have an input besides the prompt.
+    /// Whether a request requires an input in addition to the prompt.
     pub required: bool,
     /// Whether an image can be the first frame.
     pub first_frame: bool,

@@ -39,7 +39,7 @@ pub enum ChargeState {
     Released,
 }
 
-/// The failures after which a render may exist, and be billed, that nobody can find: codes of [`JobState::Failed`].
+/// The codes of [`JobState::Failed`] after which the provider may have a render, and bill it, that cannot be identified.
 const UNKNOWN_OUTCOMES: [&str; 2] = ["outcome_unknown", "upstream_lost"];
 
 impl Charge {

@@ -38,7 +38,7 @@ pub async fn record_usage(
         query.bind(now).bind(key.to_owned()).bind(team.to_owned()).bind(modality_name(modality)).bind(model.to_owned());
     let counts = [calls, errors, input_tokens, cached_tokens, output_tokens, reasoning_tokens, images, video_millis];
     for count in counts {
-        // An upstream's figures may be absurd: such a one must not overflow the sum, which SQLite would turn into a fraction.
+        // An upstream can report any number. SQLite converts a sum that overflows to a floating-point number.
         query = query.bind(i64::try_from(count).unwrap_or(i64::MAX).min(MAX_COUNT));
     }
     query.bind(cost.micros()).bind(MAX_MODELS).execute(connection).await?;

@@ -1,5 +1,5 @@
-//! Fits a request to a model: the model gets the requested parameters where it accepts them, otherwise the nearest ones, and
-//! the client is told which ([`Adjustment`]). With [`FitPolicy::Strict`], the request is refused instead.
+//! Fits a request to a model: the model gets the requested parameters where it accepts them, otherwise the nearest ones. The
+//! response lists these ([`Adjustment`]). With [`FitPolicy::Strict`], the request is refused instead.
 
 mod source;
 

@@ -16,7 +16,7 @@ pub struct SourceClip {
 }
 
 /// Fits an edit, or with `extends` (the facts about extensions) an extension by `seconds`, to a model. The size is the nearest
-/// to that of the source; most providers return exactly that of the source, so that it is no adjustment.
+/// to that of the source. It is not reported as an adjustment, because most providers return the exact size of the source.
 ///
 /// # Errors
 /// [`Error::InvalidField`] with [`FitPolicy::Strict`] for a requested duration that the model does not accept.

@@ -1,5 +1,5 @@
 //! The failures that Google's video APIs report: as an error status, or as a `google.rpc.Status` in a successful response.
-//! Refused content has the status of an invalid request, so that it is recognized by the text of the message.
+//! Refused content has the same status as an invalid request. Only the text of the message tells them apart.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;

@@ -20,8 +20,8 @@ use crate::{
 /// The length in bytes from which a response is searched for the token on a blocking thread.
 const LONG_TEXT: usize = 256 << 10;
 
-/// Sends requests with the access token of the service account. A request that is refused with 401 had no effect, so that it is
-/// sent once more with a new token.
+/// Sends requests with the access token of the service account. Retries a request once, with a new token, after a 401: the API
+/// has not executed it.
 #[derive(Debug)]
 pub(super) struct Api {
     tokens: Tokens,
