@@ -145,15 +145,13 @@ impl Ledger {
     }
 
     /// Increases an allowance by at least what it lacks for `held`.
-    async fn grow(&self, inner: &Inner, allowance: &Allowance, payer: &Payer, held: Usd) -> Result<(), Error> {
-        if let Ok(granted) = inner.store.grow_allowance(allowance, payer, allowance.lacking(held)).await? {
-            allowance.add(granted);
+    async fn grow(&self, inner: &Inner, allowance: &Arc<Allowance>, payer: &Payer, held: Usd) -> Result<(), Error> {
+        if inner.store.grow_allowance(allowance, payer, allowance.lacking(held)).await?.is_ok() {
             return Ok(());
         }
         // What other keys do not use, and the real cost of ended calls, may leave enough.
         self.settle(Returned::All).await?;
-        allowance.add(inner.store.grow_allowance(allowance, payer, allowance.lacking(held)).await??);
-        Ok(())
+        Ok(inner.store.grow_allowance(allowance, payer, allowance.lacking(held)).await??)
     }
 
     /// Writes usage and cost of the calls that have ended, and returns unused allowances.
@@ -169,11 +167,8 @@ impl Ledger {
         let now = Instant::now();
         for allowance in allowances {
             let returns = returned == Returned::All || allowance.is_idle(now, IDLE_TIME);
-            if let Some(settlement) = allowance.settlement(returns)
-                && let Err(error) = inner.store.settle_allowance(&allowance, &settlement).await
-            {
-                allowance.restore(settlement);
-                return Err(error);
+            if let Some(settlement) = allowance.settlement(returns) {
+                inner.store.settle_allowance(allowance, settlement).await?;
             }
         }
         let mut allowances = inner.allowances.lock().unwrap_or_else(PoisonError::into_inner);

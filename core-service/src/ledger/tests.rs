@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use futures_util::FutureExt;
 use tempfile::TempDir;
 use tokio::sync::Barrier;
 
@@ -210,6 +211,18 @@ async fn stop_settles_everything_and_returns_allowances() {
     assert_eq!((budget.spent, budget.reserved), (usd("0.00001"), Usd::ZERO));
     database.close().await;
     drop(directory);
+}
+
+#[tokio::test]
+async fn allowance_of_a_call_that_was_dropped_while_it_waited_is_returned() {
+    let fixture = Fixture::new().await;
+    let alice = payer("alice", Some("1"), None);
+    // As for a client that disconnects: the write is queued, and nothing waits for its result.
+    assert!(fixture.call(&alice, 1000).now_or_never().is_none());
+    // Writes are executed in order.
+    assert_eq!(fixture.store().resolve_hold("none", Usd::ZERO).await, Ok(false));
+    assert_eq!(fixture.store().budgets(&alice.budgets).await.unwrap()[0].reserved, usd("0.01"));
+    assert_eq!(fixture.state(&alice).await, (Usd::ZERO, Usd::ZERO));
 }
 
 #[tokio::test]

@@ -1,5 +1,10 @@
 //! The holds that cover the allowances in memory.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use async_trait::async_trait;
 use sqlx::SqliteConnection;
 use uuid::Uuid;
@@ -10,7 +15,7 @@ use crate::{
     error::BudgetExceeded,
     ledger::{
         Payer,
-        allowance::{Allowance, Settlement, Usage, UsageKey},
+        allowance::{Allowance, Settlement, Unsettled},
     },
     usd::Usd,
 };
@@ -18,9 +23,9 @@ use crate::{
 /// An allowance grows to up to this part of what its budgets have left, if a call does not need more.
 const PART: i64 = 100;
 
-/// Increases the hold of an allowance.
+/// Increases an allowance and its hold. The allowance grows with the commit, also if the call that needs it has been dropped.
 pub(super) struct GrowAllowance {
-    pub(super) item: String,
+    pub(super) allowance: Arc<Allowance>,
     pub(super) payer: Payer,
     pub(super) lacking: Usd,
     pub(super) now: i64,
@@ -31,7 +36,7 @@ impl Write for GrowAllowance {
     type Output = Result<Usd, BudgetExceeded>;
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
-        let Self { item, payer, lacking, now } = self;
+        let Self { allowance, payer, lacking, now } = self;
         let left = match budgets_left(connection, payer, *lacking, *now).await? {
             Ok(left) => left,
             Err(exceeded) => return Ok(Err(exceeded)),
@@ -41,37 +46,32 @@ impl Write for GrowAllowance {
             "INSERT INTO ledger_holds (item, key_name, team, amount, created_at) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (item) DO UPDATE SET amount = amount + excluded.amount",
         );
-        let query = query.bind(item.clone()).bind(payer.key.clone()).bind(payer.team.clone());
+        let query = query.bind(allowance.item().to_owned()).bind(payer.key.clone()).bind(payer.team.clone());
         query.bind(granted.micros()).bind(*now).execute(connection).await?;
         Ok(Ok(granted))
     }
+
+    fn on_commit(&self, output: &Self::Output) {
+        if let Ok(granted) = output {
+            self.allowance.add(*granted);
+        }
+    }
 }
 
-/// Writes what the calls of an allowance have used.
+/// Writes what the calls of an allowance have used, and shrinks its hold. Without a commit, the allowance gets the settlement back.
 pub(super) struct SettleAllowance {
-    item: String,
-    key: String,
-    team: String,
-    /// The item of the entry, so that a repeated write is recognized.
+    allowance: Arc<Allowance>,
+    settlement: Option<Settlement>,
+    is_committed: AtomicBool,
+    /// The item of the entry.
     entry: String,
-    cost: Usd,
-    released: Usd,
-    usage: Vec<(UsageKey, Usage)>,
     now: i64,
 }
 
 impl SettleAllowance {
-    pub(super) fn new(allowance: &Allowance, settlement: &Settlement, now: i64) -> Self {
-        Self {
-            item: allowance.item().to_owned(),
-            key: allowance.key().to_owned(),
-            team: allowance.team().to_owned(),
-            entry: format!("calls:{}", Uuid::new_v4()),
-            cost: settlement.unsettled.cost,
-            released: settlement.released,
-            usage: settlement.unsettled.usage.iter().map(|(key, usage)| (key.clone(), *usage)).collect(),
-            now,
-        }
+    pub(super) fn new(allowance: Arc<Allowance>, settlement: Settlement, now: i64) -> Self {
+        let entry = format!("calls:{}", Uuid::new_v4());
+        Self { allowance, settlement: Some(settlement), is_committed: AtomicBool::new(false), entry, now }
     }
 }
 
@@ -80,11 +80,13 @@ impl Write for SettleAllowance {
     type Output = ();
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
-        let Self { item, key, team, entry, cost, released, usage, now } = self;
+        let Self { allowance, settlement, entry, now, .. } = self;
+        let Some(Settlement { unsettled: Unsettled { cost, usage }, released, .. }) = settlement else { return Ok(()) };
+        let (item, key, team) = (allowance.item(), allowance.key(), allowance.team());
         let shrink = sqlx::query("UPDATE ledger_holds SET amount = MAX(amount - $1, 0) WHERE item = $2");
-        shrink.bind(released.micros()).bind(item.clone()).execute(&mut *connection).await?;
+        shrink.bind(released.micros()).bind(item.to_owned()).execute(&mut *connection).await?;
         let remove = sqlx::query("DELETE FROM ledger_holds WHERE item = $1 AND amount = 0");
-        remove.bind(item.clone()).execute(&mut *connection).await?;
+        remove.bind(item.to_owned()).execute(&mut *connection).await?;
         if *cost > Usd::ZERO {
             let entry = Entry { item: entry, kind: "settle", key, team, amount: *cost, price_version: "" };
             entry.write(connection, *now).await?;
@@ -93,6 +95,18 @@ impl Write for SettleAllowance {
             record_usage(connection, key, team, of.modality, &of.model, usage, *now).await?;
         }
         Ok(())
+    }
+
+    fn on_commit(&self, (): &Self::Output) {
+        self.is_committed.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for SettleAllowance {
+    fn drop(&mut self) {
+        if let Some(settlement) = self.settlement.take().filter(|_| !*self.is_committed.get_mut()) {
+            self.allowance.restore(settlement);
+        }
     }
 }
 

@@ -8,6 +8,8 @@ mod reads;
 mod usage;
 mod verify;
 
+use std::sync::Arc;
+
 use self::{
     allowances::{GrowAllowance, SettleAllowance, SpendAllowances},
     entry::now,
@@ -42,20 +44,24 @@ impl LedgerStore {
         Self { database }
     }
 
-    /// Increases the hold of an allowance by at least `lacking`, and by more if the budgets have plenty left. Returns the increase, or
-    /// the budget that refuses it.
+    /// Increases an allowance and its hold by at least `lacking`, and by more if the budgets have plenty left, unless a budget refuses
+    /// it.
     pub(super) async fn grow_allowance(
         &self,
-        allowance: &Allowance,
+        allowance: &Arc<Allowance>,
         payer: &Payer,
         lacking: Usd,
-    ) -> Result<Result<Usd, BudgetExceeded>, Error> {
-        let item = allowance.item().to_owned();
-        self.write(GrowAllowance { item, payer: payer.clone(), lacking, now: now() }).await
+    ) -> Result<Result<(), BudgetExceeded>, Error> {
+        let (allowance, payer) = (Arc::clone(allowance), payer.clone());
+        Ok(self.write(GrowAllowance { allowance, payer, lacking, now: now() }).await?.map(drop))
     }
 
-    /// Writes usage and cost of ended calls, and shrinks the hold of the allowance.
-    pub(super) async fn settle_allowance(&self, allowance: &Allowance, settlement: &Settlement) -> Result<(), Error> {
+    /// Writes usage and cost of ended calls, and shrinks the hold of the allowance. If that fails, the allowance gets them back.
+    pub(super) async fn settle_allowance(
+        &self,
+        allowance: Arc<Allowance>,
+        settlement: Settlement,
+    ) -> Result<(), Error> {
         self.write(SettleAllowance::new(allowance, settlement, now())).await
     }
 
