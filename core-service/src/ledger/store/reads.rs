@@ -3,7 +3,7 @@
 use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 use triptych_proto::v1::Modality;
 
-use super::{LedgerStore, budgets::period_sql, entry::now, usage};
+use super::{LedgerStore, budgets::spent_and_reserved, entry::now, usage};
 use crate::{
     budget_period::BudgetPeriod,
     error::Error,
@@ -119,15 +119,8 @@ impl LedgerStore {
         let mut states = Vec::new();
         for budget in budgets {
             for &(period, limit) in &budget.limits {
-                let sql = format!(
-                    "SELECT COALESCE((SELECT amount FROM ledger_spent WHERE subject = $2 AND period = {}), 0), \
-                     COALESCE((SELECT amount FROM ledger_reserved WHERE subject = $2), 0)",
-                    period_sql(period)
-                );
-                let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(now()).bind(budget.subject.clone());
-                let (spent, reserved): (i64, i64) =
-                    query.fetch_one(self.database.readers()).await.map_err(|error| storage(&error))?;
-                let (spent, reserved) = (Usd::from_micros(spent), Usd::from_micros(reserved));
+                let sums = spent_and_reserved(self.database.readers(), &budget.subject, period, now()).await;
+                let (spent, reserved) = sums.map_err(|error| storage(&error))?;
                 states.push(BudgetState { subject: budget.subject.clone(), period, limit, spent, reserved });
             }
         }
