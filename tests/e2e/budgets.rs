@@ -137,7 +137,9 @@ async fn streams_are_settled_by_their_usage_or_by_what_the_client_has_seen() {
 
 #[tokio::test]
 async fn model_without_a_price_is_refused_and_built_in_engines_are_free() {
-    with_budgets("1", "1", &[], async |server| {
+    // A price for videos says nothing about chat.
+    let other = Price { model: MODEL.to_owned(), per_second: Usd::parse("1"), ..Price::default() };
+    with_budgets("1", "1", &[other], async |server| {
         let response = post_chat(server, ALICE, &json!({})).await;
         assert_eq!(response.status(), StatusCode::BAD_REQUEST);
         let body = body(response).await;

@@ -128,7 +128,7 @@ impl Ledger {
     ) -> Result<CallMeter, Error> {
         let Some(inner) = &self.0 else { return Ok(CallMeter::default()) };
         let CallStart { payer, modality, model, attributes } = start;
-        let prices = inner.prices.load().of_model(model);
+        let prices = inner.prices.load().of_model(modality, model);
         let estimate = prices.highest(&attributes, most);
         let held = match (&estimate, payer.budgets.first()) {
             (Some((_, amount)), Some(_)) => *amount,

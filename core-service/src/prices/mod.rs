@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use triptych_proto::v1::Modality;
 
 pub use self::cost::{Quantities, cost};
 use crate::{
@@ -21,6 +22,9 @@ use crate::{
     size::Size,
     usd::Usd,
 };
+
+/// The number of values of [`Modality`].
+const MODALITIES: usize = 4;
 
 /// The most models whose prices are remembered. Only names of the catalog are looked up.
 const MAX_CACHED: usize = 4096;
@@ -39,7 +43,8 @@ static SHIPPED: LazyLock<Vec<Arc<Price>>> = LazyLock::new(|| {
 #[derive(Debug, Default)]
 pub struct PriceTable {
     configured: Vec<Arc<Price>>,
-    by_model: RwLock<HashMap<String, ModelPrices>>,
+    /// The prices that were looked up, by public name, for each modality.
+    by_model: [RwLock<HashMap<String, ModelPrices>>; MODALITIES],
 }
 
 /// The names by which a price can refer to a model.
@@ -86,19 +91,25 @@ enum Met {
 impl PriceTable {
     /// Returns the table of these prices and of those that Triptych brings along.
     pub fn new(configured: &[Price]) -> Self {
-        Self { configured: configured.iter().cloned().map(Arc::new).collect(), by_model: RwLock::default() }
+        Self { configured: configured.iter().cloned().map(Arc::new).collect(), by_model: Default::default() }
     }
 
-    /// Returns the prices of a model.
-    pub fn of_model(&self, names: ModelNames) -> ModelPrices {
-        let cached = self.by_model.read().unwrap_or_else(PoisonError::into_inner).get(names.public).cloned();
+    /// Returns the prices of a model that have an amount for calls of this modality.
+    pub fn of_model(&self, modality: Modality, names: ModelNames) -> ModelPrices {
+        let by_model = &self.by_model[modality as usize % MODALITIES];
+        let cached = by_model.read().unwrap_or_else(PoisonError::into_inner).get(names.public).cloned();
         if let Some(prices) = cached {
             return prices;
         }
         let prices: ModelPrices = ModelPrices(
-            self.configured.iter().chain(SHIPPED.iter()).filter(|price| is_for(price, names)).cloned().collect(),
+            self.configured
+                .iter()
+                .chain(SHIPPED.iter())
+                .filter(|price| is_for(price, names) && has_amount(price, modality))
+                .cloned()
+                .collect(),
         );
-        let mut by_model = self.by_model.write().unwrap_or_else(PoisonError::into_inner);
+        let mut by_model = by_model.write().unwrap_or_else(PoisonError::into_inner);
         if by_model.len() < MAX_CACHED {
             by_model.insert(names.public.to_owned(), prices.clone());
         }
@@ -109,6 +120,18 @@ impl PriceTable {
 fn is_for(price: &Price, names: ModelNames) -> bool {
     let is_provider = price.provider.is_empty() || price.provider == names.provider;
     is_provider && [names.public, names.upstream].iter().any(|name| name_pattern::matches(&price.model, name))
+}
+
+/// Returns whether a price says what calls of a modality cost. Others would make them free: a price per second does not concern chat.
+fn has_amount(price: &Price, modality: Modality) -> bool {
+    let tokens = price.per_million_input_tokens.or(price.per_million_output_tokens).or(price.per_million_cached_tokens);
+    let amount = match modality {
+        Modality::Chat => tokens,
+        Modality::Image => price.per_image.or(tokens),
+        Modality::Video => price.per_second,
+        Modality::Unspecified => None,
+    };
+    amount.or(price.per_call).is_some()
 }
 
 impl ModelPrices {

@@ -25,7 +25,8 @@ fn shipped_prices_are_valid_and_free_for_the_built_in_engines() {
     let prices: Vec<Price> = SHIPPED.iter().map(|price| Price::clone(price)).collect();
     let settings = crate::config::Settings { prices, ..crate::config::Settings::default() };
     settings.validate().unwrap();
-    let offline = PriceTable::default().of_model(ModelNames { public: "any", upstream: "any", provider: "offline" });
+    let offline = PriceTable::default()
+        .of_model(Modality::Video, ModelNames { public: "any", upstream: "any", provider: "offline" });
     assert_eq!(offline.highest(&Attributes::default(), seconds(5)).unwrap().1, Usd::ZERO);
 }
 
@@ -35,7 +36,7 @@ fn first_price_whose_conditions_are_met_applies() {
         PriceConditions { audio: Some(true), resolution: Some("1080p".to_owned()), ..PriceConditions::default() };
     let table =
         PriceTable::new(&[per_second("film*", audio, "0.40"), per_second("film*", PriceConditions::default(), "0.10")]);
-    let prices = table.of_model(names("films", "x"));
+    let prices = table.of_model(Modality::Video, names("films", "x"));
     let amount = |resolution: &str, audio| {
         let attributes = Attributes { resolution: Some(resolution.to_owned()), audio, ..Attributes::default() };
         prices.highest(&attributes, seconds(10)).unwrap().1
@@ -45,14 +46,14 @@ fn first_price_whose_conditions_are_met_applies() {
     assert_eq!(amount("720p", Some(true)), usd("1"));
     // The higher of the two, because the model may add a sound track.
     assert_eq!(amount("1080p", None), usd("4"));
-    assert!(table.of_model(names("other", "y")).is_empty());
+    assert!(table.of_model(Modality::Video, names("other", "y")).is_empty());
 }
 
 #[test]
 fn prices_match_public_and_upstream_names_and_the_provider() {
     let mut price = per_second("up-1", PriceConditions::default(), "1");
     let matches = |price: &Price, public, upstream| {
-        !PriceTable::new(std::slice::from_ref(price)).of_model(names(public, upstream)).is_empty()
+        !PriceTable::new(std::slice::from_ref(price)).of_model(Modality::Video, names(public, upstream)).is_empty()
     };
     assert!(matches(&price, "public", "up-1"));
     assert!(matches(&price, "up-1", "other"));
@@ -66,7 +67,7 @@ fn prices_match_public_and_upstream_names_and_the_provider() {
 fn sizes_match_in_both_orientations() {
     let when = PriceConditions { size: Some("1536x1024".to_owned()), ..PriceConditions::default() };
     let table = PriceTable::new(&[per_second("m", when, "1")]);
-    let prices = table.of_model(names("m", "m"));
+    let prices = table.of_model(Modality::Video, names("m", "m"));
     let has_price = |width, height| {
         let attributes = Attributes { size: Some(Size::new(width, height)), ..Attributes::default() };
         prices.highest(&attributes, seconds(1)).is_some()
@@ -88,4 +89,24 @@ fn cost_has_cached_tokens_at_their_own_price() {
     assert_eq!(cost(&price, &used), usd("5.4"));
     let without = Price { per_million_cached_tokens: None, ..price };
     assert_eq!(cost(&without, &used), usd("6"));
+}
+
+#[test]
+fn price_without_an_amount_for_a_modality_does_not_apply_to_it() {
+    let price = |set: fn(&mut Price, Option<Usd>)| {
+        let mut price = Price { model: "m".to_owned(), ..Price::default() };
+        set(&mut price, Some(usd("1")));
+        price
+    };
+    for (price, expected) in [
+        (price(|price, amount| price.per_million_output_tokens = amount), [true, true, false]),
+        (price(|price, amount| price.per_image = amount), [false, true, false]),
+        (price(|price, amount| price.per_second = amount), [false, false, true]),
+        (price(|price, amount| price.per_call = amount), [true, true, true]),
+    ] {
+        let table = PriceTable::new(std::slice::from_ref(&price));
+        let applies = [Modality::Chat, Modality::Image, Modality::Video]
+            .map(|modality| !table.of_model(modality, names("m", "m")).is_empty());
+        assert_eq!(applies, expected, "{price:?}");
+    }
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream};
 use tokio::time::timeout;
+use triptych_proto::v1::Modality;
 
 use super::{
     charge::Charge,
@@ -167,7 +168,7 @@ impl Jobs {
     pub(super) fn charge(&self, request: &JobRequest, payer: &Payer) -> Charge {
         let JobRequest { provider_id, model, upstream_model, parameters, .. } = request;
         let names = ModelNames { public: model, upstream: upstream_model, provider: provider_id };
-        Charge::new(&payer.team, &self.ledger.prices().of_model(names), parameters)
+        Charge::new(&payer.team, &self.ledger.prices().of_model(Modality::Video, names), parameters)
     }
 
     /// Returns the job of the earlier call that this one repeats, if any.

@@ -165,8 +165,8 @@ impl ImageGrpc {
     ) -> Result<pb::ImageEstimate, Error> {
         let (entry, Validated { parameters, .. }) = self.validated(image, 0, context)?;
         context.caller.check_model(&entry.id)?;
-        let CallStart { model, attributes, .. } = call_start(context, &entry, &parameters);
-        let highest = self.ledger.prices().of_model(model).highest(&attributes, most(&parameters));
+        let CallStart { modality, model, attributes, .. } = call_start(context, &entry, &parameters);
+        let highest = self.ledger.prices().of_model(modality, model).highest(&attributes, most(&parameters));
         let (price, cost) = highest.unzip();
         Ok(pb::ImageEstimate {
             model: entry.id.clone(),

@@ -117,7 +117,7 @@ mod tests {
         async fn try_insert(&self) -> Result<Job, StoreError> {
             let price = Price { model: "*".to_owned(), per_second: Usd::parse("1"), ..Price::default() };
             let names = ModelNames { public: "m", upstream: "m", provider: "p" };
-            let prices = PriceTable::new(&[price]).of_model(names);
+            let prices = PriceTable::new(&[price]).of_model(Modality::Video, names);
             let mut job =
                 Job::new(JobId::new(), Owner::new("alice"), request(), self.store.now(), Duration::from_mins(1));
             job.charge = Some(Charge::new("t", &prices, &job.request.parameters));
