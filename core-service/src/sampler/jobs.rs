@@ -48,7 +48,7 @@ impl JobTracker {
                      (SELECT MAX(created_at) FROM job_events WHERE job_id = id), \
                      (SELECT MIN(created_at) FROM job_events WHERE job_id = id AND kind = 'submitting'), \
                      (SELECT MAX(created_at) FROM job_events WHERE job_id = id AND kind = 'storing') \
-                     FROM video_jobs WHERE completed_at IS NULL AND deleted = 0";
+                     FROM video_jobs WHERE deleted = 0 AND phase IN ('queued', 'submitting', 'rendering', 'storing')";
         let rows: Vec<Row> = sqlx::query_as(query).fetch_all(database.readers()).await?;
         let rows = rows.into_iter().filter_map(|(id, state, created_at, since, submitted_at, stored_since)| {
             let since = since.unwrap_or(created_at);
@@ -57,8 +57,19 @@ impl JobTracker {
         Ok(Self { sequence, active: rows.collect() })
     }
 
-    /// Reads the events since the last call. Those of jobs that were removed in between are not seen.
+    /// Reads the events since the last call. The events of a job that was removed in between went with it: its end is not counted.
     pub(super) async fn follow(&mut self, database: &Database) -> Result<(), sqlx::Error> {
+        self.read_events(database).await?;
+        let ids = serde_json::Value::from(self.active.keys().map(String::as_str).collect::<Vec<_>>()).to_string();
+        let query = "SELECT value FROM json_each($1) WHERE NOT EXISTS (SELECT 1 FROM video_jobs WHERE id = value)";
+        let removed: Vec<String> = sqlx::query_scalar(query).bind(ids).fetch_all(database.readers()).await?;
+        for id in removed {
+            self.active.remove(&id);
+        }
+        Ok(())
+    }
+
+    async fn read_events(&mut self, database: &Database) -> Result<(), sqlx::Error> {
         let query = "SELECT sequence, job_id, kind, job_events.created_at, provider_id, \
                      CASE WHEN json_valid(origin) THEN json_extract(origin, '$.traceparent') END FROM job_events \
                      JOIN video_jobs ON video_jobs.id = job_id WHERE sequence > $1 ORDER BY sequence LIMIT $2";
@@ -190,6 +201,20 @@ mod tests {
         }
         assert!(text.contains("triptych_jobs{state=\"rendering\"} 0\n"), "{text}");
         assert!(text.contains("triptych_job_phase_seconds_bucket{phase=\"total\",le=\"3600\"} 1\n"), "{text}");
+        database.close().await;
+    }
+
+    #[tokio::test]
+    async fn job_that_was_removed_with_its_events_is_no_longer_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
+        for id in ["removed", "kept"] {
+            insert_job(&database, id, "rendering", 1_000).await;
+        }
+        let mut tracker = JobTracker::load(&database).await.unwrap();
+        sqlx::query("DELETE FROM video_jobs WHERE id = 'removed'").execute(database.writer()).await.unwrap();
+        tracker.follow(&database).await.unwrap();
+        assert_eq!(tracker.active.keys().collect::<Vec<_>>(), ["kept"]);
         database.close().await;
     }
 }
