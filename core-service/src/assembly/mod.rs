@@ -1,7 +1,10 @@
 //! Builds a core from its settings, and applies changed settings while it runs.
 
+mod error;
+mod models;
+mod settings;
+
 use std::{
-    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -13,40 +16,38 @@ use tokio::{
 };
 use tokio_util::{sync::DropGuard, task::TaskTracker};
 
+pub use self::error::OpenError;
+use self::{
+    models::all_models,
+    settings::{address_policy, inputs, jobs, provider_links, retention},
+};
 use crate::{
     catalog::{Catalog, grpc::ModelGrpc},
-    chat::{self, ChatProvider, detached::DetachedCalls, grpc::ChatGrpc},
-    config::{self, FixedSetting, Grpc, SettingError, Settings},
+    chat::{detached::DetachedCalls, grpc::ChatGrpc},
+    config::{self, FixedSetting, Grpc, Settings},
     database::{self, Database, DirectoryLock, LockError, LostEvents},
     error::Error,
     health::{Health, HealthGrpc},
-    image::{self, ImageProvider, grpc::ImageGrpc},
+    image::grpc::ImageGrpc,
     keys::Keys,
-    ledger::{Ledger, LedgerHandle, LedgerStore, Payer},
+    ledger::{Ledger, LedgerHandle, LedgerStore},
     live::Live,
     media::{
-        Downloader, InputResolver, MediaStore, PictureBudget, ProviderLinks,
-        address_policy::AddressPolicy,
+        InputResolver, MediaStore, PictureBudget, ProviderLinks,
         clip::ClipInspector,
-        download::DownloadSettings,
-        fetch::FetchSettings,
         grpc::MediaGrpc,
-        input::InputSettings,
-        sweeper::{RetentionPolicy, Sweeper, SweeperHandle},
+        sweeper::{Sweeper, SweeperHandle},
     },
     metrics,
-    models::Models,
     prices::PriceTable,
     sampler,
-    upstream::SetupError,
     usage::UsageGrpc,
     video::{
-        self, VideoModel,
         callback::CallbackRule,
         grpc::VideoGrpc,
-        jobs::{JobSettings, Jobs},
+        jobs::Jobs,
         runner::{Runner, RunnerHandle},
-        store::{JobLimits, sqlite::SqliteStore},
+        store::sqlite::SqliteStore,
         time::Clock,
     },
     webhooks::{
@@ -109,54 +110,6 @@ pub struct Services {
     pub model: Arc<ModelGrpc>,
     /// The media service.
     pub media: Arc<MediaGrpc>,
-}
-
-/// Opening or reloading a core failed.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A setting has an unusable value.
-    #[error(transparent)]
-    Setting(#[from] SettingError),
-    /// Two models have the same public name.
-    #[error(
-        "two models have the name `{0}`; rename one of them in chat.model, chat.models, chat.routes, or models in a section \
-         of image or video"
-    )]
-    DuplicateModel(String),
-    /// The data directory cannot be created.
-    #[error("data_dir = \"{dir}\": cannot create the directory: {source}")]
-    DataDir {
-        /// The directory.
-        dir: PathBuf,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
-    /// Another process uses the data directory.
-    #[error(
-        "data_dir = \"{dir}\": another process is using the directory; stop that process, or set another directory in \
-         TRIPTYCH_DATA_DIR"
-    )]
-    DataDirInUse {
-        /// The directory.
-        dir: PathBuf,
-    },
-    /// The data directory cannot be locked.
-    #[error("data_dir = \"{dir}\": cannot lock the directory: {source}")]
-    Lock {
-        /// The directory.
-        dir: PathBuf,
-        /// The error of the operating system.
-        source: std::io::Error,
-    },
-    /// The client of an upstream cannot be created.
-    #[error("cannot set up an upstream: {0}")]
-    Upstream(#[from] SetupError),
-    /// The database cannot be opened.
-    #[error(transparent)]
-    Database(#[from] database::OpenError),
-    /// The media store cannot be opened.
-    #[error(transparent)]
-    Store(#[from] Error),
 }
 
 impl Core {
@@ -363,70 +316,6 @@ impl Core {
     }
 }
 
-/// The models of all modalities.
-struct AllModels {
-    chat: Models<dyn ChatProvider>,
-    image: Models<dyn ImageProvider>,
-    video: Models<VideoModel>,
-}
-
-/// Creates all providers. `fixed` are the settings at start, which apply to what a reload does not change.
-fn all_models(
-    settings: &Settings,
-    fixed: &Settings,
-    media_store: &MediaStore,
-    picture_budget: &PictureBudget,
-    background: &TaskTracker,
-) -> Result<AllModels, OpenError> {
-    let downloads = downloads(&fixed.media)?;
-    let images = image::providers::assembly::entries(
-        &settings.image,
-        downloads.clone(),
-        picture_budget.clone(),
-        background.clone(),
-    )?;
-    let clips = ClipInspector::new(media_store.clone(), picture_budget.clone());
-    let videos = video::providers::assembly::entries(
-        &settings.video,
-        media_store,
-        &clips,
-        downloads,
-        fixed.jobs.max_file_bytes,
-    )?;
-    let chat = chat::providers::assembly::models(settings)?;
-    Ok(AllModels {
-        chat: Models::new(chat.entries)
-            .map_err(OpenError::DuplicateModel)?
-            .with_patterns(chat.patterns, chat.discovered)
-            .with_setting(settings.chat.models_setting()),
-        image: Models::new(images)
-            .map_err(OpenError::DuplicateModel)?
-            .with_setting("`models` of an image provider, for example IMAGE_MODELS for [image.openai]"),
-        video: Models::new(videos)
-            .map_err(OpenError::DuplicateModel)?
-            .with_setting("`models` of a video provider, for example VIDEO_MODELS for [video.openai]"),
-    })
-}
-
-async fn provider_links(settings: &Settings, database: &Database) -> Result<ProviderLinks, OpenError> {
-    let key = database.secret("provider links").await.map_err(database::OpenError::Connect)?;
-    let config::Media { fetch_private_addresses, public_base_url, .. } = &settings.media;
-    let policy = if *fetch_private_addresses { AddressPolicy::OPEN } else { AddressPolicy::PUBLIC_ANY_PORT };
-    // Providers may fetch an input as long as its job can be in progress.
-    Ok(ProviderLinks::new(key.as_bytes(), public_base_url.as_deref(), policy, settings.jobs.deadline))
-}
-
-fn downloads(settings: &config::Media) -> Result<Downloader, Error> {
-    Downloader::new(DownloadSettings::from(settings))
-}
-
-fn inputs(settings: &config::Media) -> InputSettings {
-    let config::Media { fetch_private_addresses, max_input_bytes, max_pixels, .. } = *settings;
-    let address_policy = if fetch_private_addresses { AddressPolicy::OPEN } else { AddressPolicy::PUBLIC };
-    let fetch = FetchSettings { address_policy, ..FetchSettings::default() };
-    InputSettings { max_bytes: max_input_bytes, max_pixels, fetch }
-}
-
 /// Creates the webhook service and starts the dispatcher. `live` are the settings that a reload replaces.
 fn webhooks(
     settings: &config::Webhooks,
@@ -440,32 +329,6 @@ fn webhooks(
     let wake = Arc::new(Notify::new());
     let dispatcher = Dispatcher::start(attempts.clone(), &*jobs.store, settings.max_in_flight, wake.clone());
     Ok((WebhookGrpc::new(attempts, jobs.clone(), address_policy, wake), dispatcher))
-}
-
-fn address_policy(settings: &config::Webhooks) -> AddressPolicy {
-    if settings.allow_private_addresses { AddressPolicy::OPEN } else { AddressPolicy::PUBLIC_ANY_PORT }
-}
-
-fn retention(settings: &config::Media) -> RetentionPolicy {
-    let config::Media { retention, quota_bytes, .. } = *settings;
-    RetentionPolicy {
-        retention: (!retention.is_zero()).then_some(retention),
-        quota_bytes: (quota_bytes > 0).then_some(quota_bytes),
-    }
-}
-
-fn jobs(settings: &config::Jobs, media: &config::Media) -> JobSettings {
-    let config::Jobs { concurrency, lease, deadline, retention, max_file_bytes, max_queued_per_owner, max_queued } =
-        *settings;
-    let retention = (!retention.is_zero()).then_some(retention);
-    let limits = JobLimits {
-        per_owner: max_queued_per_owner,
-        total: max_queued,
-        in_flight: Vec::new(),
-        payer: Payer::ANONYMOUS,
-    };
-    let input_memory_bytes = media.input_memory_bytes;
-    JobSettings { concurrency, lease, deadline, retention, max_file_bytes, input_memory_bytes, limits }
 }
 
 #[cfg(test)]

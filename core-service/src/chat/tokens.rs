@@ -163,7 +163,7 @@ pub(super) async fn stream(
     match provider.stream(call, options).await {
         Ok(chunks) if !metering.admission.is_limited() && !metering.meter.is_active() => Ok(chunks),
         Ok(chunks) => {
-            let mut stream = MeteredStream { metering, usage: None, bytes: 0 };
+            let mut stream = MeteredStream { metering, usage: None, bytes: 0, failed: false };
             Ok(chunks.inspect(move |chunk| stream.observe(chunk)).boxed())
         }
         Err(error) => {
@@ -179,6 +179,7 @@ struct MeteredStream {
     usage: Option<pb::Usage>,
     /// The length of the text so far, for streams that end without usage.
     bytes: usize,
+    failed: bool,
 }
 
 impl MeteredStream {
@@ -195,7 +196,10 @@ impl MeteredStream {
                 self.bytes += deltas.map(delta_bytes).sum::<usize>();
             }
             Ok(ChatChunk::Text(text)) => self.bytes += text.len(),
-            Err(_) => self.metering.meter.fail(),
+            Err(_) => {
+                self.failed = true;
+                self.metering.meter.fail();
+            }
         }
     }
 }
@@ -210,6 +214,8 @@ impl Drop for MeteredStream {
     fn drop(&mut self) {
         match &self.usage {
             Some(usage) => self.metering.record(usage),
+            // As a call that fails before its response begins.
+            None if self.failed && self.bytes == 0 => self.metering.meter.record(Quantities::default()),
             None => self.metering.meter.record(seen(&self.metering.estimate, self.bytes)),
         }
     }
@@ -222,8 +228,13 @@ mod tests {
         call::Call,
         config::AccountLimits,
         context::RequestContext,
+        database::Database,
         error::Error,
+        ledger::{CallStart, Ledger, LedgerStore, Payer},
         limits::{Limiter, admit},
+        live::Live,
+        prices::{Attributes, ModelNames, PriceTable},
+        usd::Usd,
     };
 
     #[test]
@@ -274,5 +285,52 @@ mod tests {
         tokio::spawn(complete(Arc::new(Responds(900)), call, metering)).await.unwrap().unwrap();
         let refused = admit(&limiters, "m", || 500).unwrap_err();
         assert!(matches!(refused, Error::LimitExceeded(exceeded) if exceeded.limit == "tokens_per_minute"));
+    }
+
+    /// Streams these chunks.
+    #[derive(Debug)]
+    struct Streams(Vec<Result<ChatChunk, ProviderError>>);
+
+    #[async_trait::async_trait]
+    impl ChatProvider for Streams {
+        async fn complete(&self, _: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
+            Err(ProviderError::Broken("only streams".to_owned()))
+        }
+
+        async fn stream(&self, _: ChatCall, _: Option<pb::StreamOptions>) -> Result<Chunks<ChatChunk>, ProviderError> {
+            Ok(futures_util::stream::iter(self.0.clone()).boxed())
+        }
+    }
+
+    #[tokio::test]
+    async fn stream_that_fails_costs_what_it_has_sent_and_nothing_before_its_first_text() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
+        // A token of the prompt costs a dollar, and one of the response ten.
+        let price = Price {
+            model: "m".to_owned(),
+            per_million_input_tokens: Usd::parse("1000000"),
+            per_million_output_tokens: Usd::parse("10000000"),
+            ..Price::default()
+        };
+        let prices = Live::new(PriceTable::new(&[price]));
+        let (ledger, _handle) = Ledger::start(LedgerStore::new(database), prices).await.unwrap();
+        let content = Some(Content::Text("x".repeat(8)));
+        let message = pb::ChatMessage { content, ..pb::ChatMessage::default() };
+        let chat = pb::ChatRequest { messages: vec![message], ..pb::ChatRequest::default() };
+        let estimate = Estimate::new(&chat);
+        let broken = || Err(ProviderError::Broken("cut off".to_owned()));
+        for (chunks, cost) in [(vec![broken()], "0"), (vec![Ok(ChatChunk::Text("four".to_owned())), broken()], "12")] {
+            let model = ModelNames { public: "m", upstream: "m", provider: "p" };
+            let payer = Payer::ANONYMOUS;
+            let attributes = Attributes::default();
+            let start = CallStart { payer: &payer, modality: pb::Modality::Chat, model, attributes };
+            let meter = ledger.begin(start, |price| estimate.most(price)).await.unwrap();
+            let metering = Metering { admission: Admission::default(), meter: meter.clone(), estimate };
+            let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
+            let stream = stream(Arc::new(Streams(chunks)), call, None, metering).await.unwrap();
+            assert_eq!(stream.collect::<Vec<_>>().await.last(), Some(&broken()));
+            assert_eq!(meter.settle(), Usd::parse(cost));
+        }
     }
 }
