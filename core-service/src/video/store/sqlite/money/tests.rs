@@ -1,0 +1,179 @@
+//! Tests of the holds of jobs against the ledger in the same database.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    budget_period::BudgetPeriod,
+    config::{AccountLimits, Price},
+    database::Database,
+    keys::Owner,
+    ledger::{Budget, BudgetState, Grouping, LedgerStore, Payer, UsageFilter},
+    prices::{ModelNames, PriceTable},
+    video::{
+        charge::Charge,
+        job::JobId,
+        provider::UpstreamTask,
+        state::{Event, VideoContent},
+        store::{Inserted, JobStore, sqlite::SqliteStore},
+        testing::{clip, request},
+    },
+};
+
+struct Fixture {
+    _directory: tempfile::TempDir,
+    store: SqliteStore,
+    ledger: LedgerStore,
+    payer: Payer,
+}
+
+impl Fixture {
+    /// A second of video costs one dollar, and the key has a budget of two and a half.
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
+        let limits = AccountLimits { budget_per_month: Usd::parse("2.50"), ..AccountLimits::default() };
+        let payer = Payer::new("alice", "t", Budget::new("key", "alice", &limits).into_iter().collect());
+        let (store, ledger) = (SqliteStore::new(database.clone()), LedgerStore::new(database));
+        Self { _directory: directory, store, ledger, payer }
+    }
+
+    async fn try_insert(&self) -> Result<Job, StoreError> {
+        let price = Price { model: "*".to_owned(), per_second: Usd::parse("1"), ..Price::default() };
+        let names = ModelNames { public: "m", upstream: "m", provider: "p" };
+        let prices = PriceTable::new(&[price]).of_model(Modality::Video, names);
+        let mut job = Job::new(JobId::new(), Owner::new("alice"), request(), self.store.now(), Duration::from_mins(1));
+        job.charge = Some(Charge::new("t", &prices, &job.request.parameters));
+        let limits = JobLimits { payer: self.payer.clone(), ..JobLimits::default() };
+        self.store.insert(&job, None, &limits).await.map(|inserted| {
+            assert_eq!(inserted, Inserted::New);
+            job
+        })
+    }
+
+    async fn insert(&self) -> Job {
+        self.try_insert().await.unwrap()
+    }
+
+    /// Writes the change of a job, and returns the job as it is stored.
+    async fn write(&self, before: &Job, next: Job) -> Job {
+        let next = Job { revision: before.revision + 1, ..next };
+        self.store.amend(before, &next).await.unwrap();
+        self.store.get(&next.id, &crate::keys::Owners::All).await.unwrap().unwrap()
+    }
+
+    async fn apply(&self, job: Job, events: impl IntoIterator<Item = Event>) -> Job {
+        let mut job = job;
+        for event in events {
+            job = self.write(&job, job.after(event, self.store.now()).unwrap()).await;
+        }
+        job
+    }
+
+    /// Returns what is spent and reserved, in cents.
+    async fn cents(&self) -> (i64, i64) {
+        assert_eq!(self.ledger.verify().await.unwrap(), []);
+        let budgets = self.ledger.budgets(&self.payer.budgets).await.unwrap();
+        let [BudgetState { period: BudgetPeriod::Month, spent, reserved, .. }] = &*budgets else {
+            panic!("{budgets:?}")
+        };
+        (spent.micros() / 10_000, reserved.micros() / 10_000)
+    }
+}
+
+fn rendering(now: Timestamp) -> [Event; 2] {
+    [Event::SubmissionStarted(now), Event::Accepted(UpstreamTask("task".to_owned()), now)]
+}
+
+fn failed(code: &str) -> Event {
+    Event::Failed { code: code.to_owned(), message: String::new() }
+}
+
+#[tokio::test]
+async fn create_beyond_a_budget_is_refused_and_stores_nothing() {
+    let fixture = Fixture::new().await;
+    fixture.insert().await;
+    fixture.insert().await;
+    assert_eq!(fixture.cents().await, (0, 200));
+    assert!(matches!(fixture.try_insert().await, Err(StoreError::Budget(_))));
+    assert_eq!(fixture.cents().await, (0, 200));
+    let jobs = fixture.store.list(&crate::video::store::Page { limit: 10, ..Default::default() }).await.unwrap();
+    assert_eq!(jobs.len(), 2);
+}
+
+#[tokio::test]
+async fn finished_video_is_settled_by_its_length() {
+    let fixture = Fixture::new().await;
+    // A file may be longer or shorter than requested by some frames.
+    for (duration_millis, cents) in [(1_040, 100), (2_000, 200)] {
+        let before = fixture.cents().await.0;
+        let job = fixture.insert().await;
+        let content = VideoContent { width: 320, height: 180, duration_millis, has_audio: false };
+        let job = fixture.apply(job, rendering(fixture.store.now())).await;
+        assert_eq!(job.charge.as_ref().and_then(Charge::cost), None);
+        let job = fixture.apply(job, [Event::Rendered(clip()), Event::Stored(Vec::new(), Some(content))]).await;
+        let cost = job.charge.as_ref().and_then(Charge::cost).unwrap();
+        assert_eq!(cost.micros() / 10_000, cents);
+        assert_eq!(fixture.cents().await, (before + cents, 0));
+    }
+    let filter = UsageFilter {
+        first_day: "2000-01-01".to_owned(),
+        last_day: "9999-12-31".to_owned(),
+        grouping: Grouping { key: true, team: true, model: true, day: false },
+        limit: 10,
+        ..UsageFilter::default()
+    };
+    let rows = fixture.ledger.usage(&filter).await.unwrap();
+    let [row] = &*rows else { panic!("{rows:?}") };
+    assert_eq!((row.key.as_str(), row.team.as_str(), row.model.as_str()), ("alice", "t", "fake-video"));
+    assert_eq!((row.usage.calls, row.usage.errors, row.usage.quantities.video_millis), (2, 0, 3000));
+    assert_eq!(row.usage.cost, Usd::parse("3").unwrap());
+}
+
+#[tokio::test]
+async fn failed_video_costs_nothing_unless_a_render_may_exist() {
+    let fixture = Fixture::new().await;
+    for (code, reserved) in [("upstream_refused", 0), ("outcome_unknown", 100), ("upstream_lost", 200)] {
+        let job = fixture.insert().await;
+        let job = fixture.apply(job, rendering(fixture.store.now())).await;
+        fixture.apply(job, [failed(code)]).await;
+        assert_eq!(fixture.cents().await, (0, reserved), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn operator_resolves_the_hold_of_an_unknown_outcome_once() {
+    let fixture = Fixture::new().await;
+    let job = fixture.insert().await;
+    let job = fixture.apply(job, rendering(fixture.store.now())).await;
+    let job = fixture.apply(job, [failed("outcome_unknown")]).await;
+    let cost = Usd::parse("0.70").unwrap();
+    assert_eq!(fixture.ledger.resolve_hold(job.id.as_str(), cost).await, Ok(true));
+    assert_eq!(fixture.ledger.resolve_hold(job.id.as_str(), cost).await, Ok(false));
+    assert_eq!(fixture.cents().await, (70, 0));
+}
+
+#[tokio::test]
+async fn cancelled_video_is_settled_when_its_render_has_been_stopped() {
+    let fixture = Fixture::new().await;
+    let job = fixture.insert().await;
+    let cancelled = fixture.write(&job, job.cancelled(fixture.store.now(), None).unwrap()).await;
+    assert_eq!(cancelled.charge.unwrap().cost(), Some(Usd::ZERO));
+    for (billed, cents) in [(false, 0), (true, 100)] {
+        let job = fixture.insert().await;
+        let job = fixture.apply(job, rendering(fixture.store.now())).await;
+        let job = fixture.write(&job, job.cancelled(fixture.store.now(), None).unwrap()).await;
+        assert_eq!(fixture.cents().await, (0, 100), "the render may still be billed");
+        let state = job.state.clone().cleaned_up(billed);
+        fixture.write(&job, Job { abandoned: None, state, ..job.clone() }).await;
+        assert_eq!(fixture.cents().await, (cents, 0));
+    }
+}
+
+#[tokio::test]
+async fn hold_of_a_removed_unreadable_job_counts_as_spent() {
+    let fixture = Fixture::new().await;
+    let job = fixture.insert().await;
+    fixture.store.remove_unreadable(&job.id, &crate::keys::Owners::All).await.unwrap();
+    assert_eq!(fixture.cents().await, (100, 0));
+}
