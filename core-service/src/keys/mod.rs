@@ -151,7 +151,12 @@ impl Keys {
 
     /// Authenticates the caller by the `authorization` metadata.
     pub(crate) fn authenticate(&self, metadata: &MetadataMap) -> Result<Caller, Error> {
-        self.find(metadata.as_ref().get(AUTHORIZATION).map(HeaderValue::as_bytes))
+        let caller = self.find(metadata.as_ref().get(AUTHORIZATION).map(HeaderValue::as_bytes))?;
+        // Not in `check`, which precedes this in the same span: log formats print a field once for each record.
+        if let Some(name) = caller.name() {
+            Span::current().record("caller", name);
+        }
+        Ok(caller)
     }
 
     fn find(&self, authorization: Option<&[u8]>) -> Result<Caller, Error> {
@@ -163,7 +168,6 @@ impl Keys {
         let secret = secret.ok_or(Error::InvalidApiKey { present: false })?;
         let known = (secret.len() <= MAX_SECRET_LENGTH).then(|| callers.get(&sha256(secret))).flatten();
         let caller = known.ok_or(Error::InvalidApiKey { present: true })?;
-        Span::current().record("caller", caller.name());
         Ok(caller.clone())
     }
 }

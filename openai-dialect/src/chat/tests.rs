@@ -104,6 +104,7 @@ fn request_members_with_unexpected_values_are_preserved() {
         json!({"max_tokens": "5", "n": 1.5, "temperature": "hot", "stop": [1], "seed": "x", "logit_bias": [1]}),
         json!({"tool_choice": "any"}),
         json!({"tool_choice": 5}),
+        json!({"tool_choice": {"type": "function"}}),
         json!({"tools": [{"function": {"name": "f"}}]}),
         json!({"tools": [{"type": 7, "function": {"name": 3}}]}),
         json!({"tools": {"type": "function"}}),

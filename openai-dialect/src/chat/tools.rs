@@ -70,10 +70,9 @@ pub(super) fn read_tool_choice<'de, A: MapAccess<'de>>(
     #[serde(deny_unknown_fields)]
     struct Named {
         r#type: String,
-        #[serde(default)]
         function: Function,
     }
-    #[derive(Default, serde::Deserialize)]
+    #[derive(serde::Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Function {
         name: String,
