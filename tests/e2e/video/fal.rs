@@ -12,7 +12,7 @@ use super::{
     provider_case::{
         CLIP,
         Call::{self, Cancel, Create, File, Poll},
-        MP4, ProviderCase,
+        Exchange, MP4, ProviderCase, Scenario,
     },
     provider_faults::{assert_cancelled_job_is_final, assert_lost_submission_is_not_repeated},
     wait_until_final,
@@ -38,16 +38,13 @@ const PROVIDER: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
-type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
+const CREATED: Exchange = (Create, "created.json");
+const COMPLETED: Exchange = (Poll, "completed.json");
+const RESULT: Exchange = (Call::Link, "result.json");
+const LOST: Exchange = (Poll, "request.404.json");
+const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const CREATED: (Call, &str) = (Create, "created.json");
-const COMPLETED: (Call, &str) = (Poll, "completed.json");
-const RESULT: (Call, &str) = (Call::Link, "result.json");
-const LOST: (Call, &str) = (Poll, "request.404.json");
-const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
-
-const TABLE: [Row; 32] = [
+const TABLE: [Scenario; 32] = [
     (&[CREATED, (Poll, "queued.202.json"), (Poll, "in-progress.202.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "unknown-state.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), CREATED, COMPLETED, RESULT, (File, MP4)], Ok(())),
@@ -133,8 +130,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
-    PROVIDER.fixtures().assert_all_used(table.chain(["cancellation.202.json"]));
+    PROVIDER.fixtures().assert_all_used(&TABLE, &["cancellation.202.json"]);
 }
 
 /// Creates a video at the endpoint `path` that succeeds, and returns the body of the submission.

@@ -9,8 +9,8 @@ use triptych_proto::v1::{self as pb, video_frame::Position, video_reference::Kin
 
 use super::{
     provider_case::{
-        Call::{self, Cancel, Create, File, Link, Poll},
-        MP4, ProviderCase,
+        Call::{Cancel, Create, File, Link, Poll},
+        Exchange, MP4, ProviderCase, Scenario,
     },
     provider_faults::{
         assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_not_repeated, frame,
@@ -40,15 +40,12 @@ const FIRST_VERSION: ProviderCase = ProviderCase {
     ..PROVIDER
 };
 
-/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
-type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
+const CREATED: Exchange = (Create, "created.json");
+const SUCCEEDED: Exchange = (Poll, "succeeded.json");
+const LOST: Exchange = (Poll, "no-record.500.json");
+const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const CREATED: (Call, &str) = (Create, "created.json");
-const SUCCEEDED: (Call, &str) = (Poll, "succeeded.json");
-const LOST: (Call, &str) = (Poll, "no-record.500.json");
-const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
-
-const TABLE: [Row; 25] = [
+const TABLE: [Scenario; 25] = [
     (&[CREATED, (Poll, "queued.json"), (Poll, "running.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "new-state.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), CREATED, SUCCEEDED, (File, MP4)], Ok(())),
@@ -94,11 +91,11 @@ const TABLE: [Row; 25] = [
     (&[CREATED, (Poll, "input.400.json")], Err("content_policy_violation")),
 ];
 
-const V1_CREATED: (Call, &str) = (Create, "v1-created.json");
-const V1_SUCCESS: (Call, &str) = (Poll, "v1-success.json");
-const V1_LINK: (Call, &str) = (Link, "v1-file.json");
+const V1_CREATED: Exchange = (Create, "v1-created.json");
+const V1_SUCCESS: Exchange = (Poll, "v1-success.json");
+const V1_LINK: Exchange = (Link, "v1-file.json");
 
-const V1_TABLE: [Row; 13] = [
+const V1_TABLE: [Scenario; 13] = [
     (&[V1_CREATED, (Poll, "v1-processing.json"), V1_SUCCESS, V1_LINK, (File, MP4)], Ok(())),
     (&[V1_CREATED, (Poll, "v1-new-state.json"), V1_SUCCESS, V1_LINK, (File, MP4)], Ok(())),
     (&[(Create, "v1-rate.json"), V1_CREATED, V1_SUCCESS, V1_LINK, (File, MP4)], Ok(())),
@@ -130,7 +127,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
     with_local_and_remote_core_and_settings(configure, test).await;
 }
 
-async fn assert_table(case: &ProviderCase, server: &TestServer, table: &[Row]) {
+async fn assert_table(case: &ProviderCase, server: &TestServer, table: &[Scenario]) {
     for (exchanges, expected) in table {
         for request in case.assert_outcome(server, exchanges, *expected).await {
             let is_link = request.path.starts_with("/cdn/");
@@ -152,9 +149,7 @@ async fn every_response_of_the_first_version_gives_the_same_outcome_over_rest_an
 
 #[test]
 fn every_fixture_is_tested() {
-    let rows = TABLE.iter().chain(&V1_TABLE);
-    let table = rows.flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
-    PROVIDER.fixtures().assert_all_used(table.chain(["deleted.json", "deleted-running.json"]));
+    PROVIDER.fixtures().assert_all_used(TABLE.iter().chain(&V1_TABLE), &["deleted.json", "deleted-running.json"]);
 }
 
 #[tokio::test]

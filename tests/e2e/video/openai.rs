@@ -10,8 +10,8 @@ use super::{
     create,
     provider_case::{
         CLIP,
-        Call::{self, Cancel, Create, File, Poll},
-        MP4, ProviderCase, request_line,
+        Call::{Cancel, Create, File, Poll},
+        Exchange, MP4, ProviderCase, Scenario, request_line,
     },
     wait_until_final, wait_until_rendering,
 };
@@ -30,16 +30,13 @@ const PROVIDER: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
-type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
+const QUEUED: Exchange = (Create, "queued.json");
+const COMPLETED: Exchange = (Poll, "completed.json");
+const DEAD_FILE: Exchange = (File, "not-found.404.json");
+const LOST: Exchange = (Poll, "not-found.404.json");
+const LOST_IN_DETAIL: Exchange = (Poll, "not-found-detail.404.json");
 
-const QUEUED: (Call, &str) = (Create, "queued.json");
-const COMPLETED: (Call, &str) = (Poll, "completed.json");
-const DEAD_FILE: (Call, &str) = (File, "not-found.404.json");
-const LOST: (Call, &str) = (Poll, "not-found.404.json");
-const LOST_IN_DETAIL: (Call, &str) = (Poll, "not-found-detail.404.json");
-
-const TABLE: [Row; 29] = [
+const TABLE: [Scenario; 29] = [
     (&[QUEUED, (Poll, "in-progress.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[QUEUED, (Poll, "processing.json"), (Poll, "unknown-state.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), QUEUED, COMPLETED, (File, MP4)], Ok(())),
@@ -115,9 +112,8 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
     let others = ["completed-with-url.json", "completed-with-urls.json", "conflict.409.json", "html-page.502.html"];
-    PROVIDER.fixtures().assert_all_used(table.chain(others));
+    PROVIDER.fixtures().assert_all_used(&TABLE, &others);
 }
 
 /// Enqueues the responses of a render that succeeds.

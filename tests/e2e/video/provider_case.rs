@@ -66,6 +66,12 @@ pub(super) enum Call {
     Cancel,
 }
 
+/// A request to the upstream, and the file name of the fixture with its response.
+pub(super) type Exchange = (Call, &'static str);
+
+/// The requests of one job in their order, and its outcome: `Ok` if it succeeds, else the code of its error.
+pub(super) type Scenario = (&'static [Exchange], Result<(), &'static str>);
+
 /// In place of the name of a fixture: the response to a [`Call::File`] is the file [`CLIP`].
 pub(super) const MP4: &str = "";
 
@@ -86,8 +92,10 @@ impl Fixtures {
         Reply::new(status, &text.replace("UPSTREAM", &server.upstream.url("")).replace("TASK_ID", id))
     }
 
-    /// Asserts that `used` has the names of all fixtures and no others.
-    pub(super) fn assert_all_used<'a>(&self, used: impl Iterator<Item = &'a str>) {
+    /// Asserts that the scenarios and `others` use all fixtures, and that all fixtures they use exist.
+    pub(super) fn assert_all_used<'a>(&self, scenarios: impl IntoIterator<Item = &'a Scenario>, others: &[&'a str]) {
+        let exchanges = scenarios.into_iter().flat_map(|(exchanges, _)| *exchanges);
+        let used = exchanges.map(|(_, fixture)| *fixture).chain(others.iter().copied());
         let files = std::fs::read_dir(&self.0).unwrap();
         let names: BTreeSet<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         let used: BTreeSet<_> = used.chain(["README.md"]).filter(|name| *name != MP4).map(str::to_owned).collect();
@@ -143,7 +151,7 @@ impl ProviderCase {
     pub(super) async fn assert_outcome(
         &self,
         server: &TestServer,
-        exchanges: &[(Call, &str)],
+        exchanges: &[Exchange],
         expected: Result<(), &str>,
     ) -> Vec<ReceivedRequest> {
         let requests = |id| exchanges.iter().map(move |(call, fixture)| self.enqueue(server, id, *call, fixture));

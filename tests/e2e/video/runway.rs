@@ -10,7 +10,7 @@ use super::{
     create,
     provider_case::{
         Call::{self, Cancel, Create, File, Poll},
-        MP4, ProviderCase,
+        Exchange, MP4, ProviderCase, Scenario,
     },
     provider_faults::{
         assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_not_repeated,
@@ -34,15 +34,12 @@ const PROVIDER: ProviderCase = ProviderCase {
     needs_frame: false,
 };
 
-/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
-type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
+const CREATED: Exchange = (Create, "created.json");
+const SUCCEEDED: Exchange = (Poll, "succeeded.json");
+const LOST: Exchange = (Poll, "not-found.404.json");
+const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const CREATED: (Call, &str) = (Create, "created.json");
-const SUCCEEDED: (Call, &str) = (Poll, "succeeded.json");
-const LOST: (Call, &str) = (Poll, "not-found.404.json");
-const DEAD_LINK: (Call, &str) = (File, "denied-link.403.xml");
-
-const TABLE: [Row; 28] = [
+const TABLE: [Scenario; 28] = [
     (&[CREATED, (Poll, "pending.json"), (Poll, "running.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "throttled.json"), (Poll, "unknown-state.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), CREATED, SUCCEEDED, (File, MP4)], Ok(())),
@@ -121,8 +118,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    let table = TABLE.iter().flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
-    PROVIDER.fixtures().assert_all_used(table);
+    PROVIDER.fixtures().assert_all_used(&TABLE, &[]);
 }
 
 /// Enqueues the responses of a render that succeeds, whose submission goes to a path.

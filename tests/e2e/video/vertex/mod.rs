@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::{
     create,
     provider_case::{
-        Call::{self, Cancel, Create, File, Poll},
-        MP4, ProviderCase, request_line,
+        Call::{Cancel, Create, File, Poll},
+        Exchange, MP4, ProviderCase, Scenario, request_line,
     },
     wait_until_final,
 };
@@ -54,15 +54,12 @@ fn model_path(id: &str) -> String {
     format!("projects/{id}/locations/us-central1/publishers/google/models/veo-3.1-generate-001")
 }
 
-/// The calls of one job with the fixtures that answer them, and its outcome: `Ok` if it succeeds, else the code of its error.
-type Row = (&'static [(Call, &'static str)], Result<(), &'static str>);
-
-const STARTED: (Call, &str) = (Create, "veo-created.json");
-const DONE: (Call, &str) = (Poll, "veo-done.json");
-const LOST: (Call, &str) = (Poll, "not-found.404.json");
+const STARTED: Exchange = (Create, "veo-created.json");
+const DONE: Exchange = (Poll, "veo-done.json");
+const LOST: Exchange = (Poll, "not-found.404.json");
 
 /// Jobs of Veo.
-const OPERATIONS: [Row; 20] = [
+const OPERATIONS: [Scenario; 20] = [
     (&[STARTED, (Poll, "veo-running.json"), DONE, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), STARTED, DONE, (File, MP4)], Ok(())),
     (&[(Create, "unavailable.503.json"), STARTED, DONE, (File, MP4)], Ok(())),
@@ -85,11 +82,11 @@ const OPERATIONS: [Row; 20] = [
     (&[(Create, "internal.500.json")], Err("outcome_unknown")),
 ];
 
-const CREATED: (Call, &str) = (Create, "created.json");
-const COMPLETED: (Call, &str) = (Poll, "completed.json");
+const CREATED: Exchange = (Create, "created.json");
+const COMPLETED: Exchange = (Poll, "completed.json");
 
 /// Jobs of Gemini Omni.
-const INTERACTIONS: [Row; 6] = [
+const INTERACTIONS: [Scenario; 6] = [
     (&[CREATED, (Poll, "in-progress.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), CREATED, COMPLETED, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
@@ -178,7 +175,7 @@ fn assert_exchange(request: &ReceivedRequest, audience: &str) {
     assert_eq!(claims["exp"].as_u64(), claims["iat"].as_u64().map(|created| created + 3600));
 }
 
-async fn assert_outcomes(provider: &ProviderCase, table: &[Row]) {
+async fn assert_outcomes(provider: &ProviderCase, table: &[Scenario]) {
     with_core(async |server, tokens| {
         tokens.enqueue_at("/token", provider.fixtures().reply(server, "token.json", ""));
         for (exchanges, expected) in table {
@@ -204,16 +201,14 @@ async fn every_response_about_an_interaction_gives_the_same_outcome_over_rest_an
 
 #[test]
 fn every_fixture_is_tested() {
-    let rows = INTERACTIONS.iter().chain(&OPERATIONS);
-    let table = rows.flat_map(|(exchanges, _)| exchanges.iter().map(|(_, fixture)| *fixture));
-    OMNI.fixtures().assert_all_used(table.chain(FURTHER));
+    OMNI.fixtures().assert_all_used(INTERACTIONS.iter().chain(&OPERATIONS), &FURTHER);
 }
 
 /// Creates a video that succeeds, and returns the requests that the upstream receives.
 async fn succeeded(
     server: &TestServer,
     provider: &ProviderCase,
-    exchanges: &[(Call, &str)],
+    exchanges: &[Exchange],
     body: &Value,
 ) -> Vec<ReceivedRequest> {
     let lines: Vec<_> =
