@@ -46,8 +46,8 @@ enum Target {
 /// Reads the modules of a crate from its root file, and returns the imports between its files.
 ///
 /// Production code alone counts: files that are declared under `#[cfg(test)]` are not read. A name that the imported
-/// module merely re-exports counts as an import from the file that defines it. `mod` declarations are no imports, and
-/// neither are re-exports of names from below the re-exporting module which that module does not use itself.
+/// module merely re-exports counts as an import from the file that defines it. `mod` declarations are no imports. Nor is a
+/// `pub use` of a name that a descendant module defines, unless the module that re-exports it also uses the name itself.
 pub(crate) fn imports(root: &str, read: impl Fn(&Path) -> Option<String>) -> Imports {
     let mut modules = Modules(Vec::new());
     modules.add_file(Path::new(root), None, &read);
@@ -115,6 +115,7 @@ impl Modules {
                 // `use<'a>` is a part of a type.
                 ("use", next, _) if next != "<" => {
                     let length = tokens[at..].iter().position(|token| token == ";").unwrap();
+                    // `pub use`, or the end of `pub(crate)` and the like.
                     let is_reexport = at > 0 && (token(at - 1) == "pub" || token(at - 1) == ")");
                     use_tree(&tokens[at + 1..at + length], &[], is_reexport, &mut self.0[module].uses);
                     at += length;
@@ -141,6 +142,7 @@ impl Modules {
                     self.0[module].paths.push(segments);
                     self.0[module].words.insert(first.to_owned());
                 }
+                // In `const fn f`, the definition of `f` begins at `fn`.
                 (keyword, name, _)
                     if depth == start
                         && DEFINITIONS.contains(&keyword)
@@ -177,7 +179,7 @@ impl Modules {
                         if import.is_reexport && unused && self.is_below(target, id) => {}
                     Some(Target::Item(target)) => add(target, import.path.last().unwrap()),
                     Some(Target::Module(target)) if import.name == "*" => add(target, "*"),
-                    // Names of an imported module are found in the paths that begin with it.
+                    // `use a::b` of a module is no import by itself. The paths that begin with `b` are, and are counted below.
                     Some(Target::Module(_)) | None => {}
                 }
             }

@@ -32,7 +32,7 @@ pub struct Image {
     pub idle_timeout: Duration,
     /// How many calls one request makes in parallel to a provider that returns one picture per call, 1 to 10.
     pub calls_at_once: usize,
-    /// Retries, circuit breaker and concurrency limit of the connected providers.
+    /// Retries, circuit breaker and concurrency limit of the providers that call an upstream: all but the built-in engine.
     pub routing: GuardSettings,
     /// An OpenAI-compatible upstream.
     pub openai: OpenaiImages,
@@ -175,7 +175,7 @@ pub struct MidjourneyImages {
     /// The API secret of the proxy.
     #[serde(deserialize_with = "secret")]
     pub api_secret: Option<SecretString>,
-    /// The public model names, the default first.
+    /// The names under which clients request the models, the default first. They are not sent to the proxy.
     pub models: Vec<String>,
     /// Parameters that are appended to every prompt that lacks them, for example `--v 7`.
     pub parameters: String,
@@ -201,7 +201,7 @@ pub enum MidjourneySingles {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DashscopeImages {
-    /// The base URL without a path. A key is valid in one region only.
+    /// The base URL without a path. It selects the region; a key is valid in one region only.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
     /// The API key.
@@ -406,6 +406,7 @@ impl Image {
             ("image.dashscope.poll_interval", dashscope.poll_interval),
         ])?;
         if self.routing.failure_threshold == 0 {
+            // The name of the field in the configuration.
             return error("image.routing.failures", "must be at least 1");
         }
         if self.routing.retries > 10 {

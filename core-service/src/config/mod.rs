@@ -1,7 +1,9 @@
 //! The settings of the core: typed, with defaults, validated as a whole.
 //!
 //! The executable reads them from a file and the environment. Each section has a module with its structs, its defaults
-//! and its validation. Durations are written in the grammar of humantime: `30s`, `1m 30s`, `2h`.
+//! and its validation; `guard` has the settings of retries, circuit breaker and concurrency that image and video providers
+//! share, `de` the functions that deserialize addresses, URLs and secrets. Durations are written in the grammar of humantime:
+//! `30s`, `1m 30s`, `2h`.
 //!
 //! Most settings are fixed at start. The module `reload` lists those that can change while the core runs.
 

@@ -8,11 +8,13 @@
 //!
 //! | module | content |
 //! | --- | --- |
-//! | [`event`], [`endpoint`], [`delivery`] | the message, its receiver, and the sending with all attempts |
+//! | [`event`], [`endpoint`] | the message, and its receiver |
+//! | [`delivery`] | the delivery of one message to one receiver, with the history of its attempts |
 //! | [`signature`] | signatures of the Standard Webhooks specification |
 //! | [`store`] | endpoints, deliveries and the position in the outbox |
 //! | [`registry`] | the endpoints of the configuration and those of the store as one |
-//! | [`sender`] | one HTTP request, under the address policy |
+//! | [`sender`] | one HTTP request, to a public address unless the settings allow others |
+//! | `schedule` | the delays between the attempts |
 //! | [`attempts`] | one attempt of a delivery, and what follows from its result |
 //! | [`dispatcher`] | the background task |
 //! | [`grpc`] | the gRPC service |

@@ -27,7 +27,8 @@ pub(crate) fn mp4(units: Vec<AccessUnit>, shot: &Shot<'_>) -> Result<Vec<u8>, Re
                 .ok_or_else(|| RenderError::encode(format!("keyframe {frame} has no parameter sets")))?;
             match &parameters {
                 None => parameters = Some(found),
-                // The track has a single decoder configuration, which must be valid for both halves.
+                // The track has a single decoder configuration. Two threads encode a half of the video each, and both halves
+                // must agree on it.
                 Some(first) if *first != found => {
                     return Err(RenderError::encode(format!(
                         "keyframe {frame} and the first keyframe have different parameter sets"

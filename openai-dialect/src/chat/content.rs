@@ -8,7 +8,7 @@ use triptych_proto::v1::{self as pb, chat_message::Content as MessageContent, co
 use super::content_part::PartOrJson;
 use crate::json::{
     extra::append_member,
-    field::Field,
+    field::{Field, Unrepresented},
     mode::Mode,
     object::Member,
     value::{ArraySeed, Nullable},
@@ -19,7 +19,7 @@ use crate::json::{
 pub(super) struct ContentField<'a>(pub(super) &'a mut Option<MessageContent>);
 
 impl Field for ContentField<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Unrepresented, A::Error> {
         Ok(match map.next_value_seed(Nullable(ContentSeed(mode)))? {
             Some(content) => {
                 *self.0 = Some(content);

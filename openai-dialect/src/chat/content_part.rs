@@ -7,7 +7,7 @@ use triptych_proto::v1::{self as pb, content_part::Part};
 
 use crate::json::{
     extra::remove_member,
-    field::Field,
+    field::{Field, Unrepresented},
     mode::Mode,
     object::{Member, Object, ObjectSeed},
     raw::ValidatedRaw,
@@ -91,7 +91,7 @@ struct PartValue<'a> {
 }
 
 impl Field for PartValue<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Unrepresented, A::Error> {
         fn read<'de, T, A>(map: &mut A, mode: Mode, part: fn(T) -> Part) -> Result<Option<Part>, A::Error>
         where
             Option<T>: Field + Default,

@@ -5,7 +5,7 @@ use triptych_proto::v1 as pb;
 
 use crate::json::{
     extra::has_member,
-    field::Field,
+    field::{Field, Unrepresented},
     mode::Mode,
     object::{Member, Object},
     write::{ObjectWriter, Write, write_object},
@@ -49,7 +49,7 @@ impl Write for pb::Logprobs {
 struct LogprobField<'a>(&'a mut f64);
 
 impl Field for LogprobField<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Unrepresented, A::Error> {
         let mut logprob = None::<f64>;
         logprob.read_from(map, mode)?;
         *self.0 = logprob.unwrap_or(OMITTED);

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::json::{
     error::ReadError,
-    field::Field,
+    field::{Field, Unrepresented},
     mode::Mode,
     object::{Member, Object, ObjectSeed, read_response_object},
     value::{ArraySeed, Nullable, UnixSeconds},
@@ -55,6 +55,7 @@ impl Object for UpstreamResponse {
         let Self { response, error } = self;
         number_choices(response.choices.iter_mut().map(|choice| &mut choice.index));
         if error.is_none() && response.choices.is_empty() {
+            // Some upstreams send the members of the error without the `error` object around them.
             *error = unwrapped_error(&response.extra_json);
         }
         Ok(())
@@ -65,7 +66,7 @@ impl Object for UpstreamResponse {
 struct ChoicesField<'a>(&'a mut Vec<pb::ChatChoice>);
 
 impl Field for ChoicesField<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Unrepresented, A::Error> {
         if let Some(choices) = map.next_value_seed(Nullable(ArraySeed(mode, PhantomData)))? {
             *self.0 = choices.into_iter().map(|ResponseChoice(choice)| choice).collect();
         }
@@ -94,7 +95,7 @@ impl Object for ResponseChoice {
 struct MessageField<'a>(&'a mut Option<pb::ChatMessage>);
 
 impl Field for MessageField<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Unrepresented, A::Error> {
         if let Some(ResponseMessage(message)) = map.next_value_seed(Nullable(ObjectSeed(mode, PhantomData)))? {
             *self.0 = Some(message);
         }

@@ -6,7 +6,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Seq
 use triptych_proto::time::{Timestamp, from_unix_seconds};
 
 use super::{
-    field::Field,
+    field::{Field, Unrepresented},
     mode::Mode,
     object::{Object, ObjectSeed},
 };
@@ -88,7 +88,7 @@ pub(crate) struct UnixSeconds<'a>(pub(crate) &'a mut Option<Timestamp>);
 
 impl Field for UnixSeconds<'_> {
     #[expect(clippy::cast_possible_truncation, reason = "the fraction is truncated on purpose; the cast saturates")]
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, _: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, _: Mode) -> Result<Unrepresented, A::Error> {
         struct Number(i64);
 
         impl<'de> Deserialize<'de> for Number {
@@ -150,7 +150,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Nullable<S> {
 }
 
 impl<T: Value> Field for T {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Unrepresented, A::Error> {
         Ok(match map.next_value_seed(Nullable(ValueSeed(mode, PhantomData)))? {
             Some(value) => {
                 *self = value;
@@ -162,7 +162,7 @@ impl<T: Value> Field for T {
 }
 
 impl<T: Value> Field for Option<T> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Unrepresented, A::Error> {
         Ok(match map.next_value_seed(Nullable(ValueSeed(mode, PhantomData)))? {
             Some(value) => {
                 *self = Some(value);
@@ -174,7 +174,7 @@ impl<T: Value> Field for Option<T> {
 }
 
 impl<T: Value> Field for Vec<T> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Unrepresented, A::Error> {
         Ok(match map.next_value_seed(Nullable(ArraySeed(mode, PhantomData)))? {
             Some(values) if values.is_empty() => Some("[]"),
             Some(values) => {
@@ -187,7 +187,7 @@ impl<T: Value> Field for Vec<T> {
 }
 
 impl<T: Value> Field for BTreeMap<String, T> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, mode: Mode) -> Result<Unrepresented, A::Error> {
         Ok(match map.next_value_seed(Nullable(MapSeed(mode, PhantomData)))? {
             Some(values) if values.is_empty() => Some("{}"),
             Some(values) => {
@@ -257,7 +257,7 @@ impl<'de, T: Value> Visitor<'de> for MapSeed<T> {
 pub(crate) struct OneOrMany<'a>(pub(crate) &'a mut Vec<String>);
 
 impl Field for OneOrMany<'_> {
-    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, _: Mode) -> Result<Option<&'static str>, A::Error> {
+    fn read_from<'de, A: MapAccess<'de>>(&mut self, map: &mut A, _: Mode) -> Result<Unrepresented, A::Error> {
         struct OneOrManyValue(Vec<String>);
 
         impl<'de> Deserialize<'de> for OneOrManyValue {

@@ -10,8 +10,16 @@ use crate::{
     chat::setup::{COMPLETION, grpc_chat_request},
     fake_upstream::{Reply, content_event, finish_event},
     responses::{Events, error_body, event_data},
-    test_server::{TestServer, chat_body, with_local_and_remote_core},
+    test_server::{TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings},
 };
+
+/// Runs the test with a circuit breaker that the second failure in a row opens.
+async fn with_sensitive_breaker(test: impl AsyncFn(&TestServer)) {
+    let adjust = |settings: &mut core_service::config::Settings, _: &mut rest_gateway::Settings| {
+        settings.chat.routing.failure_threshold = 2;
+    };
+    with_local_and_remote_core_and_settings(adjust, test).await;
+}
 
 /// Sends a request whose response must be a completion, and returns it.
 async fn complete(server: &TestServer, reply: Reply) -> Value {
@@ -67,9 +75,8 @@ async fn unusable_usage_is_forwarded_and_does_not_open_the_circuit_breaker() {
     let usage = json!({"prompt_tokens": 1, "completion_tokens": -35, "total_tokens": 2});
     let mut completion: Value = serde_json::from_str(COMPLETION).unwrap();
     completion["usage"] = usage.clone();
-    with_local_and_remote_core(async |server| {
-        // More responses than failures that open a circuit breaker.
-        for _ in 0..10 {
+    with_sensitive_breaker(async |server| {
+        for _ in 0..3 {
             let response = complete(server, Reply::new(200, &completion.to_string())).await;
             assert_eq!(response["usage"], usage);
         }
@@ -81,10 +88,10 @@ async fn unusable_usage_is_forwarded_and_does_not_open_the_circuit_breaker() {
 async fn upstream_error_reaches_the_client_with_its_members_whatever_its_status() {
     let error = json!({"error": {"message": "too long", "type": "invalid_request_error", "param": "messages",
         "code": "context_length_exceeded", "n_ctx": 8192}});
-    with_local_and_remote_core(async |server| {
+    with_sensitive_breaker(async |server| {
         for status in [200, 400] {
             for streamed in [false, true] {
-                // More refusals than failures that open a circuit breaker.
+                // A refusal is no failure of the upstream.
                 for _ in 0..3 {
                     server.upstream.enqueue(Reply::new(status, &error.to_string()));
                     let response = server.chat(chat_body(&json!({"stream": streamed}))).await;

@@ -140,13 +140,15 @@ impl ProviderCase {
         self.assert_failure(server, Reply::new(200, "").abort(), 502, "upstream_unavailable").await;
     }
 
-    /// Asserts the failure of upstreams that stall within this response and before it, after `image.first_byte_timeout`.
+    /// Asserts the failure of upstreams that stall within this response and before it. `image.first_byte_timeout` covers both: a
+    /// response that is not streamed must be complete within it.
     pub(super) async fn assert_timeouts(&self, server: &TestServer, body: &str) {
         self.assert_failure(server, Reply::new(200, &body[..body.len() / 2]).stall(), 504, "upstream_timeout").await;
         self.assert_failure(server, Reply::no_response(), 504, "upstream_timeout").await;
     }
 
-    /// Asserts that a request whose attempts get these replies, one each, returns 429 with this Retry-After.
+    /// Asserts that a request whose attempts get these replies, one each, returns 429 with this Retry-After. Both APIs run at once
+    /// and take the replies from one queue, so the replies must be equal.
     pub(super) async fn assert_retry_after(&self, server: &TestServer, replies: &[Reply], seconds: u64) {
         let exchanges = || replies.iter().map(|reply| (self.path.to_owned(), reply.clone()));
         let paths = enqueue_all(server, exchanges().chain(exchanges()));
@@ -185,7 +187,7 @@ impl ProviderCase {
     }
 
     /// Asserts that a client disconnect closes the connection to an upstream that is sending its response. `extra` are
-    /// members without a field in the contract.
+    /// members that `pb::ImageRequest` has no field for.
     pub(super) async fn assert_client_disconnect(&self, server: &TestServer, n: u32, extra: Value) {
         let mut body = self.body();
         body["n"] = n.into();
@@ -225,7 +227,7 @@ pub(super) fn enqueue_all(server: &TestServer, exchanges: impl IntoIterator<Item
     exchanges.into_iter().map(enqueue).collect()
 }
 
-/// Asserts that the upstream received requests for exactly these paths, in any order.
+/// Asserts that the next requests that the upstream received are for these paths, in any order.
 pub(super) async fn assert_requests(server: &TestServer, mut paths: Vec<String>) {
     let mut received = Vec::new();
     for _ in &paths {
@@ -284,8 +286,8 @@ pub(super) async fn over_rest(server: &TestServer, model: &str, n: u32, key: &st
     }
 }
 
-/// Requests images of 320x200 over gRPC. Also returns the `code` of the upstream's error, which the REST error has in place of
-/// the reason, unless it is a number.
+/// Requests images of 320x200 over gRPC. Also returns the `code` of the upstream's error if it is a word: the error over REST has
+/// it as its code. A number, often the HTTP status, is replaced by the reason.
 async fn with_upstream_code(server: &TestServer, model: &str, n: u32) -> (Outcome, Option<String>) {
     let response = match server.image_client().await.generate_images(generate_request(model, n, "320x200")).await {
         Ok(response) => response.into_inner(),

@@ -1,5 +1,6 @@
 //! The video provider `seedance`, models of ByteDance's Volcengine Ark: requests to the upstream, its responses over REST and
-//! gRPC. The mark is a text of the client in the request, by which a task is found again.
+//! gRPC. The mark is the job's id, sent as `safety_identifier` unless the request names a `user`. By it, the task of a submission
+//! whose response was lost is found again.
 
 use std::time::Duration;
 
@@ -49,7 +50,8 @@ const TABLE: [Scenario; 29] = [
     (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
     (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
+    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final, and
+    // the task is deleted at the provider.
     (
         &[
             CREATED,
@@ -84,6 +86,7 @@ const TABLE: [Scenario; 29] = [
     (&[(Create, "invalid-key.401.json")], Err("provider_credentials")),
     (&[(Create, "overdue.403.json")], Err("provider_credentials")),
     (&[(Create, "service-overdue.403.json")], Err("provider_credentials")),
+    // The quota or the spending limit of the account: a retry cannot help.
     (&[(Create, "quota.429.json")], Err("provider_credentials")),
     (&[(Create, "limit.429.json")], Err("provider_credentials")),
     (&[(Create, "no-id.json")], Err("upstream_unreadable")),
@@ -172,8 +175,8 @@ async fn reference_is_the_first_frame_and_chooses_the_ratio() {
     .await;
 }
 
-/// Creates a video whose submission gets this reply, with a connection loss at its end. The list that the search for the lost
-/// submission returns has the task that `task` makes from the job's id.
+/// Creates a video. Its submission gets this reply, at whose end the connection is lost. The search for the submission then finds
+/// one task: `task(id of the job)`.
 async fn create_and_lose_response(server: &TestServer, reply: Reply, task: impl Fn(&str) -> Value) -> Value {
     let latch = Latch::new();
     server.upstream.enqueue_at(TASKS, reply.wait_for(&latch).abort());
@@ -206,7 +209,7 @@ async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
 }
 
 #[tokio::test]
-async fn outcome_of_a_failed_submission_is_unknown_if_the_list_cannot_tell() {
+async fn outcome_of_a_failed_submission_without_a_mark_is_unknown() {
     with_local_and_remote_core(async |server| {
         PROVIDER.enqueue(server, "task-1", Create, "internal.500.json");
         // With the identifier of an end user, there is no mark to search for.

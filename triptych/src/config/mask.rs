@@ -2,7 +2,8 @@
 
 use toml::Value;
 
-/// Settings with these names are secret, in every section.
+/// Settings with these names are secret, in every section. `sha256`, the digest of a client's key, is among them because a short
+/// secret can be found from its digest.
 const SECRET_NAMES: [&str; 14] = [
     "access_key",
     "api_key",
@@ -26,7 +27,7 @@ const MASK: &str = "(hidden)";
 /// The query of a URL may contain a key, and is hidden.
 pub(super) fn mask(key: &str, value: &Value) -> String {
     match value {
-        // Texts in a secret list are secrets; sections mask their own members.
+        // In a secret list, texts are hidden as a whole; of sections, such as `[[keys]]`, only the secret members.
         Value::Array(list) if is_secret(key) => {
             let masked = |item: &Value| if item.is_str() { hidden() } else { masked(item) };
             Value::Array(list.iter().map(masked).collect()).to_string()
@@ -50,7 +51,7 @@ pub(super) enum Shown {
     Hidden,
 }
 
-/// Returns how much of a setting can be displayed as a valid value.
+/// Returns how much of a setting can be written into a configuration file that is to be loaded again. [`mask`] is for people.
 pub(super) fn shown(key: &str, value: &Value) -> Shown {
     let is_url = |text: &str| text.contains("://") && !text.contains('@') && !is_secret(key);
     match value.as_str().filter(|text| is_url(text)).and_then(|text| text.split_once('?')) {

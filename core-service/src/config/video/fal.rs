@@ -28,8 +28,8 @@ pub struct Fal {
     /// Earlier API keys, of which each is used for the renders that it started.
     #[serde(deserialize_with = "secrets")]
     pub previous_api_keys: Vec<SecretString>,
-    /// The model endpoints, the default first. A name without a mode, such as `/text-to-video` or `/image-to-video` at its end,
-    /// stands for all its endpoints: the inputs of a request select one.
+    /// The model endpoints, the default first. A name that does not end in a mode (`/text-to-video`, `/image-to-video`) stands
+    /// for all endpoints below it: the inputs of a request select one.
     pub models: Vec<String>,
     /// The interval between two polls of a render, the generation of one video.
     #[serde(with = "humantime_serde")]

@@ -103,8 +103,8 @@ impl LinkClient {
     }
 }
 
-/// Accepts a response with a file. Maps every other status to an error that is not safe to retry with the provider: the result
-/// may have been paid for.
+/// Accepts a response with a file. Maps every other status to an error after which the request is not sent to the provider again,
+/// because the result may have been paid for. After [`ProviderError::Broken`], the download alone may be repeated.
 fn check_status(response: Response, with_key: bool) -> Result<Response, ProviderError> {
     let status = response.status();
     let message = format!("the provider's link responded with status {}", status.as_u16());

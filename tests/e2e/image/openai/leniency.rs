@@ -1,15 +1,25 @@
-//! Tolerated deviations in image responses, and the members of the upstream's error in the error of the client.
+//! Deviations of image responses that are tolerated, and upstream errors, which clients receive with all their members.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tonic_types::StatusExt;
 
-use super::{GENERATIONS, PROVIDER, generate_request, json_body, png, with_local_and_remote_core};
+use super::{GENERATIONS, PROVIDER, configure, generate_request, json_body, png, with_local_and_remote_core};
 use crate::{
     fake_upstream::Reply,
     image::{decoded, size},
     responses::{Events, error_body, event_data},
+    test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
+
+/// Runs the test with a circuit breaker that the second failure in a row opens.
+async fn with_sensitive_breaker(test: impl AsyncFn(&TestServer)) {
+    let adjust = |settings: &mut core_service::config::Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        settings.image.routing.failure_threshold = 2;
+    };
+    with_local_and_remote_core_and_settings(adjust, test).await;
+}
 
 fn body(stream: bool) -> Value {
     json!({"model": "gpt-image-1", "prompt": "x", "size": "320x200", "stream": stream, "partial_images": 1})
@@ -23,10 +33,9 @@ async fn unexpected_values_beside_an_image_neither_fail_it_nor_open_the_circuit_
         r#""usage":7,"size":{},"data":[{"b64_json":"IMAGE","revised_prompt":7,"url":7,"error":"late"}]"#,
         r#""created":-Infinity,"error":{},"data":{"b64_json":"IMAGE","revised_prompt":7}"#,
     ];
-    with_local_and_remote_core(async |server| {
+    with_sensitive_breaker(async |server| {
         for reply in replies {
             let reply = Reply::new(200, &format!("\u{feff}{{{}}}", reply.replace("IMAGE", &image)));
-            // More responses than failures that open a circuit breaker.
             for _ in 0..3 {
                 server.upstream.enqueue_at(GENERATIONS, reply.clone());
                 let response = json_body(server.post(GENERATIONS, &body(false)).await).await;
@@ -71,9 +80,9 @@ async fn stray_lines_and_damaged_previews_do_not_fail_a_stream() {
 async fn upstream_error_reaches_the_client_with_its_members_whatever_its_status() {
     let error = json!({"error": {"message": "too many", "type": "image_generation_user_error", "param": "prompt",
         "code": "invalid_prompt", "limit": 1000}});
-    with_local_and_remote_core(async |server| {
+    with_sensitive_breaker(async |server| {
         let event = Reply::stream().send(&format!("data: {error}\n\n"));
-        // More refusals than failures that open a circuit breaker.
+        // A refusal is no failure of the upstream.
         let replies = [Reply::new(200, &error.to_string()), Reply::new(400, &error.to_string()), event];
         for reply in std::iter::repeat_n(replies, 3).flatten() {
             server.upstream.enqueue_at(GENERATIONS, reply);

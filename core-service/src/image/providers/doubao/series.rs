@@ -89,6 +89,8 @@ impl Series {
         (0..).zip(received).filter(|(_, received)| !received).map(move |(index, _)| missing(index, count))
     }
 
+    /// Reads one event. A complete stream ends with an event that is understood, [`SeriesEvent::Completed`]; a stream that ends with
+    /// any other text was truncated.
     async fn read(&mut self) -> Result<SeriesEvent, ProviderError> {
         let (event, is_last) = self.stream.next(response::parse_event).await?;
         if is_last && event == SeriesEvent::Unknown { Err(event_stream::truncated()) } else { Ok(event) }

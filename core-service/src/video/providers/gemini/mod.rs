@@ -1,6 +1,6 @@
 //! Video provider for the Gemini API of Google AI Studio. Veo renders in a long-running operation, Gemini Omni in an
-//! interaction in the background; the name of the model decides. A task is the path of either. `vertex` has the same models on
-//! Vertex AI.
+//! interaction in the background; the name of the model decides. The id of a task is the path of the operation or of the
+//! interaction. `vertex` has the same models on Vertex AI.
 
 use std::time::Duration;
 
@@ -160,6 +160,7 @@ impl GeminiVideos {
             self.poll(task, context).await.map_err(|error| {
                 let message = error.to_string();
                 // An error of this poll must not look like an unknown outcome of the submission, which was not sent yet.
+                // Within the error because it may have a retry delay beside its failure.
                 error.map_failure(|failure| {
                     if failure.may_have_executed() { ProviderError::unavailable(message) } else { failure }
                 })
