@@ -1,7 +1,8 @@
 //! The money of a video job: its price, its hold, and what it cost.
 //!
 //! The hold is opened in the transaction that inserts the job, and ended in the transaction that ends the job; see `ledger`. A job
-//! whose outcome at the provider is unknown keeps its hold until an operator resolves it, or until the job is removed.
+//! whose outcome at the provider is unknown, or whose cost is implausible, keeps its hold until an operator resolves it, or until the
+//! job is removed.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,10 @@ pub enum ChargeState {
     Released,
 }
 
+/// A cost above this multiple of its estimate is not settled by itself: it is more likely an error, for example a file with a wrong
+/// duration, than a price.
+pub(super) const MAX_COST_FACTOR: i64 = 3;
+
 /// The codes of [`JobState::Failed`] after which the provider may have a render, and bill it, that cannot be identified.
 const UNKNOWN_OUTCOMES: [&str; 2] = ["outcome_unknown", "upstream_lost"];
 
@@ -74,7 +79,9 @@ impl Charge {
             (ChargeState::Held, JobState::Succeeded { content, .. }) => {
                 let used = content
                     .map_or_else(|| requested(parameters), |content| delivered(parameters, content.duration_millis));
-                ChargeState::Settled(self.price.as_ref().map_or(Usd::ZERO, |price| prices::cost(price, &used)))
+                let cost = self.price.as_ref().map_or(Usd::ZERO, |price| prices::cost(price, &used));
+                let is_plausible = cost.micros() <= self.estimate.micros().saturating_mul(MAX_COST_FACTOR);
+                if is_plausible { ChargeState::Settled(cost) } else { ChargeState::Held }
             }
             (ChargeState::Held, JobState::Failed { code, .. }) => {
                 let is_known = is_cleaned_up && !UNKNOWN_OUTCOMES.contains(&code.as_str());

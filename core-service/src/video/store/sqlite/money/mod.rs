@@ -7,7 +7,7 @@ use crate::{
     ledger::{Usage, end_hold, open_hold, record_usage},
     usd::Usd,
     video::{
-        charge::{ChargeState, delivered},
+        charge::{ChargeState, MAX_COST_FACTOR, delivered},
         job::Job,
         state::JobState,
         store::{JobLimits, StoreError},
@@ -57,7 +57,12 @@ pub(super) async fn settle(
         && let Some(charge) = &next.charge
     {
         let cost = match charge.state {
-            ChargeState::Held => None,
+            ChargeState::Held => {
+                if !before.state.is_final() && matches!(next.state, JobState::Succeeded { .. }) {
+                    warn_of_implausible_cost(next, charge.estimate);
+                }
+                None
+            }
             ChargeState::Settled(cost) => Some(Some(cost)),
             ChargeState::Released => Some(None),
         };
@@ -72,6 +77,14 @@ pub(super) async fn settle(
         record_usage(connection, owner, team, Modality::Video, model, &usage, now.0).await?;
     }
     Ok(())
+}
+
+fn warn_of_implausible_cost(job: &Job, estimate: Usd) {
+    tracing::warn!(
+        job = job.id.as_str(),
+        "the cost of the finished video is more than {MAX_COST_FACTOR} times its estimate of ${estimate}: its hold stays open until \
+         an administrator resolves it"
+    );
 }
 
 #[cfg(test)]

@@ -131,6 +131,19 @@ async fn finished_video_is_settled_by_its_length() {
 }
 
 #[tokio::test]
+async fn cost_of_more_than_three_times_the_estimate_keeps_the_hold() {
+    let fixture = Fixture::new().await;
+    let job = fixture.insert().await;
+    let job = fixture.apply(job, rendering(fixture.store.now())).await;
+    let content = VideoContent { width: 320, height: 180, duration_millis: 3_600_000, has_audio: false };
+    let job = fixture.apply(job, [Event::Rendered(clip()), Event::Stored(Vec::new(), Some(content))]).await;
+    assert_eq!(job.charge.as_ref().and_then(Charge::cost), None);
+    assert_eq!(fixture.cents().await, (0, 100));
+    assert_eq!(fixture.ledger.resolve_hold(job.id.as_str(), Usd::parse("1").unwrap()).await, Ok(true));
+    assert_eq!(fixture.cents().await, (100, 0));
+}
+
+#[tokio::test]
 async fn failed_video_costs_nothing_unless_a_render_may_exist() {
     let fixture = Fixture::new().await;
     for (code, reserved) in [("upstream_refused", 0), ("outcome_unknown", 100), ("upstream_lost", 200)] {
