@@ -1,4 +1,4 @@
-//! Patterns of model names, in limits of keys and in prices.
+//! Patterns of model names in the configuration, such as the models of upstreams and the limits of keys.
 
 /// Returns whether a configured name is a pattern.
 pub(crate) fn is_pattern(name: &str) -> bool {

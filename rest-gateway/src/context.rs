@@ -15,12 +15,13 @@ use crate::{
 /// The longest deadline that a client can set: a day.
 const MAX_TIMEOUT_MS: u64 = 86_400_000;
 
-/// Request id, deadline, authorization, SDK retry count, trace context and idempotency key of a request. Every handler
+/// Request id, deadline, trace context, idempotency key and the headers of [`FORWARDED_TO_CORE`] of a request. Every handler
 /// that calls the core extracts one and builds all its calls with it.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestContext {
     metadata: HeaderMap,
     idempotency_key: String,
+    /// The report of the call, for the access log and metrics.
     report: CallReport,
 }
 
@@ -34,7 +35,7 @@ impl RequestContext {
     /// Wraps the message of the last call. See [`call`](Self::call).
     pub(crate) fn into_call<T>(self, message: T) -> tonic::Request<T> {
         let metadata = MetadataMap::from_headers(self.metadata);
-        // A core in this process completes the report.
+        // A core in this process completes the report. A remote core does not get it: extensions are not sent.
         let mut extensions = tonic::Extensions::default();
         extensions.insert(self.report);
         tonic::Request::from_parts(metadata, extensions, message)
@@ -46,6 +47,7 @@ impl RequestContext {
     }
 
     fn from_parts(parts: &Parts) -> Result<Self, GatewayError> {
+        // In addition to the forwarded headers: the request id and the deadline.
         let mut metadata = HeaderMap::with_capacity(FORWARDED_TO_CORE.len() + 2);
         let mut report = CallReport::default();
         if let Some(state) = parts.extensions.get::<RequestState>() {
@@ -67,6 +69,7 @@ impl RequestContext {
         if let Some(timeout) = timeout {
             metadata.insert(GRPC_TIMEOUT, grpc_timeout(timeout)?);
         }
+        // The gateway's own span, if it has one, takes the place of the client's.
         if let Some(parent) = report.trace_parent().and_then(|parent| HeaderValue::try_from(parent).ok()) {
             metadata.insert(TRACEPARENT, parent);
         }
@@ -158,7 +161,8 @@ mod tests {
             ("x-stainless-retry-count", "1"),
             ("x-triptych-on-disconnect", "cancel"),
         ];
-        for route in ROUTES.iter().filter(|route| !["/healthz", "/openapi.json"].contains(&route.path)) {
+        let without_core = ["/healthz", "/openapi.json"];
+        for route in ROUTES.iter().filter(|route| !without_core.contains(&route.path)) {
             let core = CoreStub::default();
             let mut request = request_for(route.method, route.path);
             for (name, value) in headers.into_iter().chain([("x-request-timeout-ms", "1500")]) {

@@ -8,15 +8,17 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 pub(crate) const X_REQUEST_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-request-timeout-ms");
 /// The same deadline in a call to the core, in the notation of gRPC.
 pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-/// Lets the core recognise a retried create.
+/// Lets the core recognise a retried request that creates something.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The id of the last event that a reconnecting client received.
+/// The id of the last server-sent event that a reconnecting client received.
 pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The span of the caller (W3C Trace Context).
 pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Vendor-specific data of the caller's trace (W3C Trace Context).
 pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
-/// Scheme and host of the original request, set by a reverse proxy.
+/// Scheme of the original request, set by a reverse proxy.
 pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// Host of the original request, set by a reverse proxy.
 pub(crate) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 /// The path under which a reverse proxy serves the gateway.
 pub(crate) const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");

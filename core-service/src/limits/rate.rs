@@ -1,4 +1,4 @@
-//! One rate limit.
+//! One rate limit, of calls or of tokens.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -23,8 +23,9 @@ pub(super) struct Rate {
 /// A rate limit that does not permit a call now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Refused {
-    /// When it would permit the call.
+    /// The time until it would permit the call.
     pub(super) retry_after: Duration,
+    /// Its state now, from which the call has taken nothing.
     pub(super) state: RateState,
 }
 
@@ -40,9 +41,10 @@ impl Rate {
         self.limit
     }
 
-    /// Takes `amount`, which is at most the limit, or nothing.
+    /// Takes `amount` or nothing. An amount above the limit, which could never be taken, counts as the limit.
     pub(super) fn take(&self, amount: NonZeroU32) -> Result<RateState, Refused> {
         let amount = amount.min(self.limit);
+        // The error, an amount above the burst capacity, cannot occur: the capacity is the limit.
         let Ok(result) = self.limiter.check_n(amount) else { return Ok(self.state(self.limit.get())) };
         result.map(|snapshot| self.state(snapshot.remaining_burst_capacity())).map_err(|refused| {
             let retry_after = refused.wait_time_from(self.limiter.clock().now());
@@ -60,7 +62,7 @@ impl Rate {
         }
     }
 
-    /// Returns how much is left, from the time after which `amount` would be.
+    /// Calculates how much is left. After a refusal, the limiter gives only the time to wait for `amount`.
     fn remaining(&self, amount: NonZeroU32, wait: Duration) -> u32 {
         let missing = (wait.as_nanos() * u128::from(self.limit.get())).div_ceil(MINUTE.as_nanos());
         amount.get().saturating_sub(u32::try_from(missing).unwrap_or(u32::MAX))
@@ -82,8 +84,9 @@ mod tests {
     }
 
     #[test]
-    fn limit_is_used_up_and_the_refusal_says_for_how_long() {
+    fn refusal_of_a_used_up_limit_has_the_time_to_wait() {
         assert!(Rate::per_minute(0).is_none());
+        // One call is replenished each 15 seconds.
         let rate = Rate::per_minute(4).unwrap();
         assert_eq!(take(&rate, 1).unwrap(), RateState { limit: 4, remaining: 3, reset: Duration::from_secs(15) });
         assert_eq!(take(&rate, 3).unwrap().remaining, 0);
@@ -93,12 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn settlement_takes_at_most_what_is_left() {
+    fn take_up_to_takes_what_is_left_of_a_larger_amount() {
         let rate = Rate::per_minute(1000).unwrap();
         take(&rate, 900).unwrap();
         rate.take_up_to(NonZeroU32::new(500).unwrap());
         let refused = take(&rate, 50).unwrap_err();
         assert!(refused.state.remaining < 50, "{refused:?}");
+        // 50 are replenished in 3 seconds.
         assert!(refused.retry_after <= Duration::from_secs(3), "{refused:?}");
     }
 }

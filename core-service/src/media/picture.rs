@@ -14,7 +14,7 @@ use image::{
 use super::{key::MediaType, pixels};
 use crate::size::Size;
 
-/// Memory that a decoder may take in addition to the pixels.
+/// Memory that a decoder may take in addition to the pixels, in bytes.
 const DECODER_OVERHEAD: u64 = 64 << 20;
 
 /// The bytes of the largest pixel format: four channels of 16 bits.
@@ -51,10 +51,10 @@ impl InputPicture {
 }
 
 /// Detects the format of a picture by its first bytes, and reads its size from its header: that of the upright picture. Does
-/// not decode it.
+/// not decode it. `max_pixels` is the maximum of width times height.
 ///
 /// # Errors
-/// The reason, to follow the name of the field.
+/// The reason, to follow the name of the field: "is not a PNG, JPEG or WebP picture".
 pub fn probe(bytes: &[u8], max_pixels: u64) -> Result<(MediaType, Size), String> {
     let (format, _) = detect(bytes).ok_or(NOT_A_PICTURE)?;
     let header = pixels::read_header(reader(bytes, max_pixels)?).map_err(|error| decode_error(&error))?;
@@ -117,6 +117,7 @@ fn encode(picture: &DynamicImage, format: MediaType, profile: Option<Vec<u8>>) -
     Ok(out.into())
 }
 
+/// Returns a reader that decodes the picture within the memory for `max_pixels`.
 fn reader(bytes: &[u8], max_pixels: u64) -> Result<ImageReader<Cursor<&[u8]>>, String> {
     let (_, format) = detect(bytes).ok_or(NOT_A_PICTURE)?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -136,11 +137,13 @@ fn detect(bytes: &[u8]) -> Option<(MediaType, ImageFormat)> {
     }
 }
 
-/// Returns whether an end-of-image marker follows the first scan. One before it belongs to a thumbnail in the metadata.
+/// Returns whether an end-of-image marker (`0xffd9`) follows the first scan (`0xffda`). One before it belongs to a thumbnail in
+/// the metadata. The segments between the start-of-image marker and the scan are skipped by their lengths.
 fn has_jpeg_end(bytes: &[u8]) -> bool {
     let mut rest = bytes.get(2..).unwrap_or_default();
     loop {
         match *rest {
+            // Markers can be padded with fill bytes.
             [0xff, 0xff, ..] => rest = &rest[1..],
             [0xff, 0xda, ..] => return rest.windows(2).any(|pair| pair == [0xff, 0xd9]),
             [0xff, _, high, low, ..] => match rest.get(2 + usize::from(u16::from_be_bytes([high, low]))..) {
@@ -167,8 +170,9 @@ pub(crate) mod tests {
 
     const MAX: u64 = 50_000_000;
 
-    /// Encodes a picture of noise, so that truncating the file always loses pixels.
+    /// Encodes a picture whose colours vary from pixel to pixel, so that truncating the file always loses pixels.
     pub(crate) fn encoded(format: MediaType, width: u32, height: u32) -> Bytes {
+        // The multiplier, 2^32 divided by the golden ratio, spreads successive numbers over all values.
         let pixels: Vec<u8> = (0..width * height * 3).map(|i| i.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
         let mut out = Vec::new();
         let rgb = ExtendedColorType::Rgb8;
@@ -186,6 +190,8 @@ pub(crate) mod tests {
 
     /// A PNG whose header claims this size, with the data of a single pixel.
     pub(crate) fn png_bomb(width: u32, height: u32) -> Bytes {
+        // The signature has 8 bytes, length and type of the chunk `IHDR` have 4 each. Its 13 bytes of data begin with width and
+        // height. The checksum covers type and data.
         let mut png = encoded(MediaType::Png, 1, 1).to_vec();
         png[16..20].copy_from_slice(&width.to_be_bytes());
         png[20..24].copy_from_slice(&height.to_be_bytes());
@@ -194,6 +200,7 @@ pub(crate) mod tests {
         png.into()
     }
 
+    /// The checksum of a PNG's chunk.
     fn crc32(bytes: &[u8]) -> u32 {
         !bytes.iter().fold(!0_u32, |sum, &byte| {
             (0..8).fold(sum ^ u32::from(byte), |sum, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 })
@@ -220,6 +227,7 @@ pub(crate) mod tests {
         for format in [MediaType::Png, MediaType::Jpeg, MediaType::Webp] {
             let bytes = encoded(format, 64, 64);
             for share in [1, 10, 50, 90, 99] {
+                // At least 20 bytes are missing: of a PNG, the checksums of the pixels and of their chunk, and the chunk `IEND`.
                 let truncated = bytes.slice(..(bytes.len() * share / 100).min(bytes.len() - 20));
                 let refused = probe(&truncated, MAX).is_err() || decode_upright(truncated, MAX).is_err();
                 assert!(refused, "{format} truncated to {share} %");
@@ -227,7 +235,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// EXIF metadata (TIFF) with this orientation.
+    /// EXIF metadata (TIFF, little-endian) with one entry: the tag 0x0112, the orientation.
     fn exif(orientation: u8) -> Vec<u8> {
         let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
         exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);

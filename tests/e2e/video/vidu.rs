@@ -1,5 +1,5 @@
-//! The video provider `vidu`: requests to the upstream, its responses over REST and gRPC. The mark is a text of the client in
-//! the request, by which a task is found again.
+//! The video provider `vidu`: requests to the upstream, its responses over REST and gRPC. A task is Vidu's render of one video.
+//! The mark is a text of the client in the request, by which the task is found again.
 
 use std::time::Duration;
 
@@ -32,10 +32,12 @@ const PROVIDER: ProviderCase = ProviderCase {
     },
     needs_frame: false,
 };
+/// Requests with a first and a last frame, which have another path.
 const FROM_FRAMES: ProviderCase = ProviderCase { tasks: "/ent/v2/start-end2video", ..PROVIDER };
 
 const CREATED: Exchange = (Create, "created.json");
 const SUCCESS: Exchange = (Poll, "success.json");
+/// The task does not exist: the job fails at the third such response in succession.
 const LOST: Exchange = (Poll, "task.404.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
@@ -86,6 +88,7 @@ const TABLE: [Scenario; 24] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Vidu;
+    // The failures of one scenario must not open the circuit breaker for the next one.
     settings.video.routing.failure_threshold = u32::MAX;
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
@@ -103,8 +106,9 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
         for (exchanges, expected) in TABLE {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
-                let is_link = request.path.starts_with("/s3/");
-                let key = (!is_link).then_some("token vda_secret");
+                // Files have signed links.
+                let is_file = request.path.starts_with("/s3/");
+                let key = (!is_file).then_some("token vda_secret");
                 assert_eq!(request.header("authorization"), key, "{}", request.head);
             }
         }
@@ -114,6 +118,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
+    // `deleted.json` responds to a cancellation below.
     PROVIDER.fixtures().assert_all_used(&TABLE, &["deleted.json"]);
 }
 
@@ -124,6 +129,7 @@ async fn inputs_decide_the_path_and_the_id_of_the_job_is_the_mark() {
             model: "viduq2".to_owned(),
             frame_images: vec![frame(Position::First, "asset://a"), frame(Position::Last, "asset://b")],
             resolution: "1080p".to_owned(),
+            // More than the model's maximum of 8, which is sent instead.
             duration_seconds: Some(20),
             seed: Some(7),
             ..pb::CreateVideoRequest::default()
@@ -131,6 +137,7 @@ async fn inputs_decide_the_path_and_the_id_of_the_job_is_the_mark() {
         let mut body = submission_of(&FROM_FRAMES, server, ["created.json", "success.json"], request).await;
         let mark = body.as_object_mut().unwrap().remove("payload").unwrap();
         assert!(mark.as_str().unwrap().starts_with("video_"), "{mark}");
+        // For frames, Vidu's API has another name of the model.
         let expected = json!({"model": "viduq2-pro", "prompt": "a boat", "images": ["asset://a", "asset://b"],
             "duration": 8, "resolution": "1080p", "seed": 7});
         assert_eq!(body, expected);
@@ -160,6 +167,7 @@ async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
 async fn key_is_not_sent_to_a_link_of_another_origin() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         configure(settings, gateway);
+        // The server of the link has a loopback address.
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {

@@ -27,11 +27,12 @@ fn estimate_has_the_texts_and_the_maximum() {
     };
     // 17 bytes of text, divided by 4 and rounded up; the URL of the image is not counted.
     assert_eq!(estimate(&chat), 5);
+    // In addition, the maximum of each of the two choices.
     (chat.max_tokens, chat.n) = (Some(100), Some(2));
     assert_eq!(estimate(&chat), 205);
     chat.max_completion_tokens = Some(u64::MAX);
     assert_eq!(estimate(&chat), u32::MAX);
-    assert_eq!(estimate(&pb::ChatRequest::default()), 1);
+    assert_eq!(estimate(&pb::ChatRequest::default()), 1, "the least that a limiter counts");
 }
 
 /// Responds with this many tokens.
@@ -54,12 +55,14 @@ impl ChatProvider for Responds {
 async fn tokens_are_counted_by_the_call_itself_and_not_by_its_client() {
     let settings = AccountLimits { tokens_per_minute: 1000, concurrent_calls: 1, ..AccountLimits::default() };
     let limiters = [Limiter::new("key `a`".to_owned(), &settings).unwrap()];
+    // Counts an estimate of 1 token in advance.
     let admission = admit(&limiters, "m", || 1).unwrap();
     let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
     // As a task whose result is not awaited, such as that of a call whose client has disconnected.
     let estimate = Estimate::new(&pb::ChatRequest::default());
     let metering = Metering { admission, meter: CallMeter::default(), estimate };
     tokio::spawn(complete(Arc::new(Responds(900)), call, metering)).await.unwrap().unwrap();
+    // 900 of 1000 tokens are used, and the only concurrent call has ended.
     let refused = admit(&limiters, "m", || 500).unwrap_err();
     assert!(matches!(refused, Error::LimitExceeded(exceeded) if exceeded.limit == "tokens_per_minute"));
 }
@@ -92,6 +95,7 @@ async fn stream_that_fails_costs_what_it_has_sent_and_nothing_before_its_first_t
     };
     let prices = Live::new(PriceTable::new(&[price]));
     let (ledger, _handle) = Ledger::start(LedgerStore::new(database), prices).await.unwrap();
+    // The prompt has 2 tokens, the text `four` one: a token is estimated as 4 bytes.
     let content = Some(Content::Text("x".repeat(8)));
     let message = pb::ChatMessage { content, ..pb::ChatMessage::default() };
     let chat = pb::ChatRequest { messages: vec![message], ..pb::ChatRequest::default() };

@@ -2,9 +2,9 @@
 //!
 //! `LocalFileSystem` writes `key#1` (or the first free number), flushes it and renames it to `key`. It removes the staging
 //! file when an upload fails or is dropped, but not when the process is killed, and it neither lists staging files nor
-//! accepts their names. So [`StagingFiles`] removes them by name: the index knows which uploads were interrupted, and no
-//! directory has to be searched. An object store keeps the parts of interrupted uploads too; there the bucket's lifecycle
-//! rule for incomplete multipart uploads removes them.
+//! accepts their names. So [`StagingFiles`] removes them by name: the index of media in the database knows which uploads were
+//! interrupted, and no directory has to be searched. An object store keeps the parts of interrupted uploads too; there the
+//! bucket's lifecycle rule for incomplete multipart uploads removes them.
 
 use std::{fmt::Display, io::ErrorKind, path::Path as Directory, sync::Arc};
 
@@ -20,7 +20,8 @@ pub(super) async fn open(directory: &Directory) -> Result<(LocalFileSystem, Stag
     let failed = |error: &dyn Display| Error::Storage(format!("media directory {}: {error}", directory.display()));
     tokio::fs::create_dir_all(directory).await.map_err(|error| failed(&error))?;
     let store = LocalFileSystem::new_with_prefix(directory).map_err(|error| failed(&error))?;
-    // Flushed before the rename: a job must not be reported as completed while a power cut could still take its file.
+    // `with_fsync` flushes a file before its rename: a job must not be reported as completed while a power cut could still take
+    // its file.
     Ok((store.with_fsync(true), StagingFiles(Arc::from(directory))))
 }
 
@@ -43,7 +44,7 @@ impl StagingFiles {
             .map_err(|error| storage_error(format_args!("media directory {}", self.0.display()), &error))
     }
 
-    /// Removes the staging files of a key. An upload of this key in progress fails.
+    /// Removes the staging files of a key. An upload of this key that is still in progress loses its file and fails.
     pub(super) async fn remove(&self, key: &MediaKey) -> Result<(), Error> {
         for number in 1..=MAX_STAGING_NUMBER {
             let name = format!("{key}#{number}");

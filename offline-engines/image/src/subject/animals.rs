@@ -1,10 +1,12 @@
 //! Subjects of the mock image engine: dogs, rabbits, birds and fish.
 //!
-//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
+//! `b` is the brush, `named` the colour that the prompt gives the subject. One unit of the coordinates is the height of a sitting
+//! cat; see the module `subject`. The shapes are chosen by eye.
 
 use super::brush::{Brush, mirrored};
 use crate::colour::{Rgb, WHITE, hex};
 
+/// Draws a sitting dog, seen from the front.
 pub(super) fn dog(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let fur = b.colour(named, &[0xd9a05c, 0xb9794a, 0xe6c79a, 0x8a6a52]);
     let (dark, light) = (fur.darker(0.36), fur.lighter(0.66));
@@ -86,6 +88,7 @@ pub(super) fn dog(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     b.oval((0.0, -0.465), 0.035, 0.035, hex(0xf0c050));
 }
 
+/// Draws a sitting rabbit, seen from the front.
 pub(super) fn rabbit(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let fur = b.colour(named, &[0xf3ece2, 0xcbb49a, 0xb8b4b8, 0xe2cdb4]);
     b.shadow((0.0, 0.0), 0.36, 0.06);
@@ -141,7 +144,7 @@ pub(super) fn rabbit(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     b.flat(&nose, hex(0xe08890), 1.0);
 }
 
-/// Draws a flock in the sky.
+/// Draws a flock in the sky: a large bird and eight smaller ones at random places.
 pub(super) fn birds(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let canvas = b.canvas_size();
     let material = named.unwrap_or(if b.palette.night { hex(0xd8dcec) } else { b.palette.near.to(hex(0x2a2a34), 0.4) });
@@ -154,7 +157,9 @@ pub(super) fn birds(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
             (b.rng.range(-1.0, 1.0) * spread, b.rng.range(-0.36, -0.08) * canvas.1)
         };
         let size = if lead { 0.3 } else { b.rng.range(0.06, 0.16) };
+        // How high the wings are raised.
         let beat = b.rng.range(0.15, 0.6);
+        // Towards the light.
         let facing = b.side;
         b.shifted(place, size, |b| {
             let wing = |side: f32| {
@@ -185,6 +190,7 @@ pub(super) fn birds(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     }
 }
 
+/// Draws a school of four fish, or a single one if the picture has no other content.
 pub(super) fn fish(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     let scales = b.colour(named, &[0xf08a3a, 0xf2b84a, 0xe0523f, 0x7fb8e0]);
     let school = [((0.0, -0.36), 1.0), ((-0.95, -0.85), 0.42), ((0.85, 0.1), 0.36), ((1.05, -0.9), 0.26)];
@@ -193,6 +199,7 @@ pub(super) fn fish(b: &mut Brush<'_, '_>, named: Option<Rgb>) {
     }
 }
 
+/// Draws a fish with its centre at the origin, facing left.
 fn one_fish(b: &mut Brush<'_, '_>, scales: Rgb) {
     let fin = scales.to(hex(0xffe0b0), 0.35);
     b.blob(&[(0.4, 0.0), (0.62, -0.2), (0.82, -0.3), (0.74, -0.06), (0.76, 0.14), (0.84, 0.32), (0.62, 0.18)], fin);

@@ -1,6 +1,7 @@
 //! Subject of the mock image engine: a bicycle and its rider.
 //!
-//! Coordinates, `b` and `named` are explained in the module `subject`; the shapes are chosen by eye.
+//! `b` is the brush, `named` the colour that the prompt gives the subject. One unit of the coordinates is the height of a sitting
+//! cat; see the module `subject`. The shapes are chosen by eye.
 
 use super::brush::Brush;
 use super::people;

@@ -3,7 +3,8 @@
 use super::types::Direction::{self, Down, In, Left, Out, Right, Up};
 use super::types::{Motion, Pace};
 use super::words::{
-    CHINESE_TERMS, DIRECTIONS, ENDINGS, FAST, Meaning, NEGATIONS, REACH_AFTER, REACH_BEFORE, SLOW, STILL, VERBS, Verb,
+    CHINESE_TERMS, DIRECTIONS, ENDINGS, FAST, Meaning, NEGATION_REACH, NEGATIONS, REACH_AFTER, REACH_BEFORE, SLOW,
+    STILL, VERBS, Verb,
 };
 
 impl Motion {
@@ -27,8 +28,7 @@ impl Motion {
         let words: Vec<&str> =
             lower.split(|c: char| !c.is_ascii_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
         for (at, word) in words.iter().enumerate() {
-            // "No camera movement", "don't zoom": the negation is at most two words before.
-            let negated = words[at.saturating_sub(2)..at].iter().any(|word| NEGATIONS.contains(word));
+            let negated = words[at.saturating_sub(NEGATION_REACH)..at].iter().any(|word| NEGATIONS.contains(word));
             if let Some(verb) = verb(word) {
                 if negated {
                     self.still |= verb == Verb::Travel;

@@ -3,11 +3,12 @@
 use super::types::Direction::{Down, In, Left, Out, Right, Up};
 use super::{Motion, Pace};
 
+/// Parses a prompt with the seed 0, for which an orbit without a direction starts to the right.
 fn parse(prompt: &str) -> Motion {
     Motion::from_prompt(prompt, 0)
 }
 
-/// No move at all. Unlike [`Motion::still`], which a prompt asks for.
+/// No move, and no request for a still camera, which would set [`Motion::still`].
 const REST: Motion = Motion {
     pan: None,
     tilt: None,
@@ -85,6 +86,7 @@ fn chinese_terms_name_moves() {
 fn prompt_without_a_move_gets_a_slow_one_that_depends_on_the_seed() {
     let motions: std::collections::HashSet<Motion> =
         (0..40).map(|seed| Motion::from_prompt("a cat on a red sofa", seed)).collect();
+    // There are 12: in or out; left or right; up, down or neither.
     assert!(motions.len() >= 6, "{motions:?}");
     assert!(motions.iter().all(|motion| motion.zoom.is_some() && motion.pan.is_some() && motion.pace == Pace::Slow));
     assert_eq!(parse("a cat"), parse("a cat"));

@@ -10,16 +10,20 @@ pub(super) enum Verb {
     Pan,
     /// Vertically; upwards if the prompt names no direction.
     Tilt,
-    /// In if the prompt names no direction, as a dolly.
+    /// A change of the field of view; inwards if the prompt names no direction.
     Zoom,
+    /// As `Zoom`, but stronger.
     Dolly,
-    /// Only together with a direction: "the stars move" does not refer to the camera.
+    /// Only together with a direction: "the stars move" does not refer to the camera. Inwards or outwards it is a dolly move.
     Travel,
+    /// The seed selects the side if the prompt names none.
     Orbit,
+    /// Camera shake, which has no direction.
     Handheld,
 }
 
-/// Word stems by verb. A stem also matches with one of [`ENDINGS`].
+/// Word stems by verb. A stem also matches with one of [`ENDINGS`]. "camera" counts as a verb for "camera up" and "no camera
+/// movement".
 pub(super) const VERBS: &[(Verb, &[&str])] = &[
     (Verb::Pan, &["pan", "truck", "slide"]),
     (Verb::Tilt, &["tilt"]),
@@ -32,6 +36,7 @@ pub(super) const VERBS: &[(Verb, &[&str])] = &[
 /// Endings of a stem: "pans", "panned", "panning", "jittery".
 pub(super) const ENDINGS: &[&str] = &["", "s", "es", "ed", "ing", "ning", "ned", "y"];
 
+/// Words by direction. Their endings are part of the list.
 pub(super) const DIRECTIONS: &[(Direction, &[&str])] = &[
     (Left, &["left", "leftward", "leftwards"]),
     (Right, &["right", "rightward", "rightwards"]),
@@ -40,19 +45,27 @@ pub(super) const DIRECTIONS: &[(Direction, &[&str])] = &[
     (In, &["in", "into", "inward", "inwards", "forward", "forwards", "closer", "toward", "towards"]),
     (Out, &["out", "outward", "outwards", "back", "backward", "backwards", "away"]),
 ];
-/// Maximum distance, in words, between a verb and a direction after or before it. If several directions of one axis are in
-/// reach, the last one applies: "from left to right".
+/// Maximum distance, in words, of a direction after its verb. If several directions of one axis are in reach, the last one
+/// applies: "from left to right".
 pub(super) const REACH_AFTER: usize = 5;
+/// Maximum distance, in words, of a direction before its verb: "a leftward pan".
 pub(super) const REACH_BEFORE: usize = 1;
 
+/// Words for a slow pace of all moves.
 pub(super) const SLOW: &[&str] =
     &["slow", "slowly", "gentle", "gently", "subtle", "subtly", "calm", "calmly", "soft", "softly"];
+/// Words for a fast pace of all moves.
 pub(super) const FAST: &[&str] =
     &["fast", "quick", "quickly", "rapid", "rapidly", "swift", "swiftly", "whip", "dramatic"];
+/// Words for a camera that does not move. A move in the same prompt takes precedence: "still water, pan right".
 pub(super) const STILL: &[&str] = &["static", "still", "stationary", "motionless", "fixed", "locked", "tripod"];
+/// Words that negate a verb after them: "no zoom".
 pub(super) const NEGATIONS: &[&str] = &["no", "not", "without", "never", "dont", "don't"];
+/// Maximum distance, in words, of a negation before its verb: "no camera movement".
+pub(super) const NEGATION_REACH: usize = 2;
 
-/// Chinese terms by meaning: the customary terms of film crews and of prompt guides.
+/// Chinese terms by meaning: the customary terms of film crews and of prompt guides. Meanings apply in this order: the
+/// directions precede the orbit, which starts to the side that they name.
 pub(super) const CHINESE_TERMS: &[(&[&str], Meaning)] = &[
     (&["向左", "左移", "左摇", "往左", "朝左"], Meaning::Go(Left)),
     (&["向右", "右移", "右摇", "往右", "朝右"], Meaning::Go(Right)),
@@ -73,8 +86,9 @@ pub(super) const CHINESE_TERMS: &[(&[&str], Meaning)] = &[
 /// The meaning of a Chinese term.
 #[derive(Clone, Copy)]
 pub(super) enum Meaning {
-    /// A move in this direction.
+    /// A pan, tilt or zoom, whichever has this direction.
     Go(Direction),
+    /// A stronger zoom in this direction.
     Dolly(Direction),
     /// To the right, unless another term names a direction.
     Pan,

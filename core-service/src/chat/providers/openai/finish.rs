@@ -12,11 +12,12 @@ pub(super) fn warn_of_empty_response() {
 pub(super) fn failure_of_finish_reason(finish_reason: &str) -> Option<ProviderError> {
     let message = || format!("the upstream ended the response early (finish reason `{finish_reason}`)");
     match finish_reason {
+        // The reasons of OpenAI's API, and none.
         "stop" | "length" | "tool_calls" | "content_filter" | "function_call" | "" => None,
         "abort" | "error" => Some(ProviderError::Broken(message())),
         "insufficient_system_resource" => Some(ProviderError::unavailable(message())),
+        // Passed on unchanged: the client may know the upstream's extensions.
         _ => {
-            // Passed on unchanged: the client may know the upstream's extensions.
             tracing::warn!(finish_reason, "the upstream ended a response with an unknown finish reason");
             None
         }

@@ -1,7 +1,7 @@
 //! Video provider for fal (<https://fal.ai>), which hosts models of many vendors behind a queue.
 //!
-//! A submission to a model's endpoint creates a *request*, whose path is the task that a job stores. A poll reads the status of
-//! the request. It is `COMPLETED` for success and failure alike, so that the result is read as well.
+//! A submission to a model's endpoint creates a *request*. The job stores the path of the request as its task. A poll reads the
+//! status of the request, which is `COMPLETED` for success and failure alike; then the poll reads the result as well.
 
 mod request;
 mod response;
@@ -109,7 +109,7 @@ impl VideoProvider for FalVideos {
         let response = exchange(&self.upstream, Method::PUT, &path, None, context).await?;
         match response.status {
             status if status.is_success() => Ok(Cancellation::Stopped),
-            // With 400, it is finished already.
+            // 400: it has finished already. 404 and 410: it no longer exists.
             StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
             _ => Err(self.upstream.redacted(response::failure(&response))),
         }

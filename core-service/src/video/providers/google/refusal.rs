@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use super::super::common::exchange::Response;
 use crate::{error::ProviderError, google_errors, json::members::object};
 
-/// Texts of which each refusal of content contains one in its message or code, in lower case.
+/// Texts, in lower case. Each refusal of content contains one of them in its message or code.
 const POLICY: [&str; 9] = [
     "usage guidelines",
     "usage policies",
@@ -53,7 +53,8 @@ pub(in crate::video::providers) fn embedded_error(error: &RawValue) -> ProviderE
     })
 }
 
-/// Returns the HTTP status of a `google.rpc.Code`, of which gRPC's status codes have the same numbers.
+/// Returns the HTTP status of a `google.rpc.Code`, whose numbers are those of gRPC's status codes. `None` for 0 (OK), which is no
+/// error, and for unknown numbers.
 fn status_of_code(code: u64) -> Option<StatusCode> {
     Some(match code {
         // INVALID_ARGUMENT, FAILED_PRECONDITION, OUT_OF_RANGE.

@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-/// Members that clients cannot set: the model, the inputs, and the mark by which a lost submission is found.
+/// Members that clients cannot set: the model, the inputs, and the mark. By the mark, the task of a submission whose response
+/// was lost is found.
 const RESERVED: [&str; 6] = ["model_name", "image", "image_tail", "image_list", "video_list", "external_task_id"];
 
 /// Encodes a request. `mark` is the id of the job, which Kling returns in lists of tasks.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::common::{exchange::Response, testing::search},
-    PROVIDER_ID,
+    MAX_PAGES, PROVIDER_ID,
     endpoint::{Endpoint, task_path},
     entries, request,
     response::{Page, parse_list, parse_poll, parse_submission},
@@ -36,7 +36,8 @@ fn image(role: InputRole) -> RenderInput {
     RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
 }
 
-/// Encodes a request for 5 seconds in 1080p 16:9 with the mark `video_1`, after `change`.
+/// Encodes a request for 5 seconds in 1080p 16:9, after `change`. Its mark is `video_1`: the id of the job, which Kling stores
+/// with the task as `external_task_id`. Returns also the endpoint, which model and inputs decide.
 fn encode(
     model: &str,
     inputs: Vec<RenderInput>,
@@ -134,6 +135,7 @@ fn reply(status: u16, body: &str) -> Response {
 #[test]
 fn error_code_decides_the_failure_whatever_the_status() {
     type Kind = fn(&ProviderError) -> bool;
+    // Kling's error codes; `response.rs` explains them.
     let table: [(u64, Kind); 17] = [
         (1000, |e| matches!(e, ProviderError::Credentials(_))),
         (1004, |e| matches!(e, ProviderError::Credentials(_))),
@@ -209,16 +211,17 @@ async fn searched(bodies: &[&str]) -> (Result<Search, ProviderError>, Vec<String
 }
 
 #[tokio::test]
-async fn lost_submission_is_searched_to_the_end_of_the_list() {
+async fn lost_submission_is_searched_to_the_end_of_the_list_or_the_page_limit() {
     let other = r#"{"code":0,"data":[{"task_id":"1","task_info":{"external_task_id":"video_0"}}]}"#;
     let mine = r#"{"code":0,"data":[{"task_id":"2","task_info":{"external_task_id":"video_1"}}]}"#;
     let page = |number: u32| format!("/v1/videos/text2video?pageNum={number}&pageSize=500");
     let found = Search::Found(UpstreamTask("text2video/2".to_owned()));
-    // Found on page 2; not found up to the end; not found in as many pages as are searched.
     assert_eq!(searched(&[other, mine]).await, (Ok(found), vec![page(1), page(2)]));
+    // An empty page is the end of the list.
     let empty = r#"{"code":0,"data":[]}"#;
     assert_eq!(searched(&[other, empty]).await, (Ok(Search::Absent), vec![page(1), page(2)]));
-    assert_eq!(searched(&[other; 10]).await.0, Ok(Search::Unsupported));
+    // As many pages as are searched, without the end of the list, prove nothing.
+    assert_eq!(searched(&[other; MAX_PAGES]).await.0, Ok(Search::Unsupported));
     let (failed, _) = searched(&[r#"{"code":1302,"message":"too fast"}"#]).await;
     assert!(matches!(failed, Err(error) if error.is_safe_to_retry()));
 }

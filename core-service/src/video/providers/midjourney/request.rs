@@ -1,4 +1,4 @@
-//! The request body of `submit/video`.
+//! The request body of `submit/video`, the endpoint of midjourney-proxy that animates an image or extends a video.
 
 use openai_dialect::extra_members;
 
@@ -13,7 +13,7 @@ use crate::{
 const RESERVED: [&str; 10] =
     ["prompt", "image", "endimage", "state", "videotype", "batchsize", "notifyhook", "action", "taskid", "index"];
 
-/// Resolutions, and the `videoType` of each.
+/// Resolutions, and the `videoType` of each. Without one of them, the proxy decides.
 const VIDEO_TYPES: [(&str, &str); 2] = [("480p", "vid_1.1_i2v_480"), ("720p", "vid_1.1_i2v_720")];
 
 /// Encodes a request. `mark` is the id of the job, which the proxy returns with the task.
@@ -23,7 +23,7 @@ const VIDEO_TYPES: [(&str, &str); 2] = [("480p", "vid_1.1_i2v_480"), ("720p", "v
 pub(super) fn encode(request: &RenderRequest, mark: &str) -> Result<String, ProviderError> {
     let VideoParameters { prompt, operation, source, resolution, extra_json, .. } = &request.parameters;
     let mut members = JsonObject::default();
-    // On one line: the bot reads a prompt up to its first line break.
+    // On one line: Midjourney's bot reads a prompt up to its first line break.
     members.add("prompt", prompt.split_whitespace().collect::<Vec<_>>().join(" "));
     match (operation, source, request.input(InputRole::FirstFrame)) {
         (Operation::Extend, Some(task), _) => {

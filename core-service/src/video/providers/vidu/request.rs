@@ -16,10 +16,11 @@ use crate::{
 /// The number of seeds that Vidu accepts, 0 to 2^31 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 31;
 
-/// Members that clients cannot set: the inputs, and the mark by which a lost submission is found.
+/// Members that clients cannot set: the inputs, and the mark. By the mark, the task of a submission whose response was lost is
+/// found.
 const RESERVED: [&str; 4] = ["images", "videos", "subjects", "payload"];
 
-/// Returns the path of submissions.
+/// Returns the path of submissions: references take precedence over frames.
 pub(super) fn path(parameters: &VideoParameters) -> &'static str {
     match (parameters.has_references(), parameters.has_input(InputRole::LastFrame), parameters.has_frames()) {
         (true, _, _) => "ent/v2/reference2video",

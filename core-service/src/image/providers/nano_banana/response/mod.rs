@@ -1,4 +1,5 @@
-//! Gemini's responses: an image among drafts and text, or one of many reasons for its absence.
+//! Gemini's responses: an image among drafts (images that the model makes while it thinks) and text, or one of many reasons for
+//! its absence.
 
 use bytes::Bytes;
 
@@ -39,8 +40,8 @@ pub(super) enum Completion {
 }
 
 impl PartialResponse {
-    /// Adds a part, which is the whole body or the data of one event, and returns its drafts. A part that cannot be
-    /// interpreted is skipped: the image may be in another one.
+    /// Adds a part of the response: its whole body, or the data of one server-sent event. Returns the drafts in it. A part that
+    /// cannot be interpreted is skipped: the image may be in another one.
     ///
     /// # Errors
     /// The error that the part reports, unless the image has arrived.
@@ -103,12 +104,13 @@ impl PartialResponse {
         None
     }
 
+    /// Records the error of a part that cannot be interpreted.
     fn skip(&mut self, unreadable: ProviderError) {
         tracing::debug!(error = %unreadable, "skipped a part of a response");
         self.unreadable.get_or_insert(unreadable);
     }
 
-    /// Returns the error for a response without image and finish reason.
+    /// Returns the error of the first part that could not be interpreted.
     pub(super) fn unreadable(&self) -> Option<ProviderError> {
         self.unreadable.clone()
     }
@@ -147,7 +149,7 @@ impl PartialResponse {
         let message_or = |default: String| message.clone().unwrap_or(default);
         match reason.as_str() {
             "STOP" | "NO_IMAGE" => {
-                // The image itself, unless the model wrote a text in its place.
+                // A part that could not be interpreted is taken for the image, unless the model wrote a text in its place.
                 if let (Some(unreadable), None) = (unreadable, &message) {
                     return Completion::Final(unreadable);
                 }

@@ -14,13 +14,14 @@ use crate::{
 /// The first bytes of an MP4 file, by which the type of an input is recognised. There are no frames.
 const MP4: &[u8] = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom";
 
-/// `native`: own renders by their task. `file`: any video as a file.
+/// Sources of a model: with `native`, videos that it rendered itself, by the id of their task at the provider; with `file`, the
+/// files of any videos.
 fn sources(native: bool, file: bool) -> SourceFacts {
     SourceFacts { native, file, ..SourceFacts::default() }
 }
 
-/// Starts a service whose default model, `fake-video`, accepts these sources for all operations, and whose model `editor` accepts
-/// files for edits.
+/// Starts a service whose default model, `fake-video`, accepts these sources for all operations. Its other model, `editor`, only
+/// edits videos, and only files.
 fn service_with(accepted: &SourceFacts) -> Service {
     let service = service(FakeProvider::default());
     let facts = ModelFacts {
@@ -32,6 +33,7 @@ fn service_with(accepted: &SourceFacts) -> Service {
     let editor = ModelFacts { edit: sources(false, true), generate: false, ..ModelFacts::unknown() };
     let provider = &service.harness.provider;
     let mut editor = entry_with("editor", provider, editor);
+    // Another one than that of `fake-video`: a render is native to all entries with its upstream model.
     "editor-upstream".clone_into(&mut editor.upstream_model);
     let entries = vec![entry_with("fake-video", provider, facts), editor];
     service.harness.models.store(Models::new(entries).unwrap());
@@ -42,6 +44,7 @@ fn by_id(id: &str) -> pb::VideoSource {
     pb::VideoSource { source: Some(video_source::Source::Id(id.to_owned())) }
 }
 
+/// A video whose file, or a link to it, is in the request.
 fn given(source: media_input::Source) -> pb::VideoSource {
     let file = pb::MediaInput { source: Some(source) };
     pb::VideoSource { source: Some(video_source::Source::File(file)) }
@@ -55,6 +58,7 @@ impl Service {
         id
     }
 
+    /// Without a model (`""`), that of the source is used, or the default model.
     async fn edit(&self, model: &str, video: pb::VideoSource) -> Result<pb::Video, Status> {
         let (model, prompt, video) = (model.to_owned(), "in the rain".to_owned(), Some(video));
         let request = pb::EditVideoRequest { model, prompt, video, ..pb::EditVideoRequest::default() };
@@ -68,7 +72,8 @@ impl Service {
         Ok(self.grpc.extend_video(Request::new(request)).await?.into_inner().video.unwrap())
     }
 
-    /// Waits for the end of a job, and returns what its provider was asked to do, and with which input.
+    /// Waits for the end of a job, and returns the records of its submission: inputs and operation, without the id of the job.
+    /// They follow those of the job before, which end with the download of its files (`fetch`).
     async fn submitted(&self, video: &pb::Video) -> Vec<String> {
         assert_eq!(self.watch(&video.id).await.last().unwrap().state(), State::Succeeded);
         let calls = self.harness.provider.calls.borrow().clone();
@@ -103,6 +108,7 @@ async fn file_is_copied_for_another_model_and_outlives_its_source() {
     let edit = service.edit("editor", by_id(&id)).await.unwrap();
     assert_eq!(edit.model, "editor");
     service.delete(&id).await.unwrap();
+    // The content of the file that the fake provider renders.
     let length = "video".len();
     let expected = [format!("Source of {length} bytes"), "edit of a file".to_owned()];
     assert_eq!(service.submitted(&edit).await, expected);
@@ -119,6 +125,7 @@ async fn given_file_is_checked_and_stored_and_a_link_is_passed_on() {
     assert_eq!(service.submitted(&edit).await, expected);
     let link = "https://a.test/v.mp4";
     let extension = service.extend(given(media_input::Source::Url(link.to_owned())), 4).await.unwrap();
+    // Of a link, the fake provider records the length of the URL.
     let expected = [format!("Source of {} bytes", link.len()), "extend of a file".to_owned()];
     assert_eq!(service.submitted(&extension).await, expected);
     let wrong = service.edit("", given(media_input::Source::Data(image()))).await.unwrap_err();
@@ -160,8 +167,8 @@ async fn refusal_names_the_models_that_accept_the_source() {
 #[tokio::test(start_paused = true)]
 async fn source_must_be_a_finished_video_of_the_caller() {
     let service = service_with(&sources(true, true));
-    let missing = JobId::new();
-    for id in ["video_1", missing.as_str()] {
+    let unknown = JobId::new();
+    for id in ["video_1", unknown.as_str()] {
         assert_eq!(service.edit("", by_id(id)).await.unwrap_err().code(), Code::NotFound, "{id}");
     }
     let foreign = RequestContext { caller: Caller::named("alice"), ..RequestContext::default() };

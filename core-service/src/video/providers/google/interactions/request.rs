@@ -1,4 +1,4 @@
-//! The request body that creates an interaction.
+//! The request body that creates an interaction: a call of Google's Interactions API, here the render of one video.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;
@@ -45,9 +45,8 @@ pub(in crate::video::providers) fn encode(model: &str, request: &RenderRequest, 
         &request.parameters;
     let mut input = vec![json!({"type": "text", "text": prompt})];
     // The API takes the first of two images as the first frame.
-    let order = |input: &&RenderInput| input.role == InputRole::LastFrame;
     let mut inputs: Vec<_> = request.inputs.iter().collect();
-    inputs.sort_by_key(order);
+    inputs.sort_by_key(|input| input.role == InputRole::LastFrame);
     input.extend(inputs.into_iter().map(part));
     let mut format = JsonObject::default();
     format.add("type", "video");
@@ -73,6 +72,7 @@ pub(in crate::video::providers) fn encode(model: &str, request: &RenderRequest, 
     config.add("video_config", json!({"task": task(request)}));
     let mut members = JsonObject::default();
     members.add("model", model);
+    // The API returns the interaction at once; it is polled.
     members.add("background", true);
     if let Some(id) = source.as_ref().and_then(|task| interaction_id(&task.0)) {
         members.add("previous_interaction_id", id);
