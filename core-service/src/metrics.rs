@@ -14,7 +14,8 @@ pub(crate) struct UpstreamMetrics {
 }
 
 impl UpstreamMetrics {
-    /// Creates the metrics of the upstream with this name, which must come from the settings.
+    /// Creates the metrics of the upstream with this name. It is a label, so it must come from the settings: each new value of a
+    /// label adds a time series.
     pub(crate) fn new(upstream: &str) -> Self {
         Self { upstream: upstream.to_owned(), ..Self::default() }
     }
@@ -43,7 +44,8 @@ impl UpstreamMetrics {
             .increment(1);
     }
 
-    /// Counts a call that was not sent, because of `breaker` or `queue_full`.
+    /// Counts a call that was not sent. `cause` is `breaker`, for an open circuit breaker, or `queue_full`, for a queue of calls
+    /// without room.
     pub(crate) fn refused(&self, cause: &'static str) {
         counter!("triptych_upstream_refusals_total", "upstream" => self.upstream.clone(), "cause" => cause)
             .increment(1);
@@ -66,7 +68,7 @@ pub(crate) fn error(reason: ErrorReason) {
     counter!("triptych_errors_total", "reason" => reason_label(reason)).increment(1);
 }
 
-/// Counts a call that a limit of its key or team refuses.
+/// Counts a call that a limit of its key or team refuses. `limit` is the name of its setting, for example `requests_per_minute`.
 pub(crate) fn limit_refused(limit: &'static str) {
     counter!("triptych_limit_refusals_total", "limit" => limit).increment(1);
 }
@@ -76,12 +78,12 @@ pub(crate) fn poll_lag(lag: Duration) {
     histogram!("triptych_job_poll_lag_seconds").record(lag);
 }
 
-/// Counts an attempt to deliver a webhook: `delivered`, `retried` or `failed`.
+/// Counts an attempt to deliver a webhook. `outcome` is `delivered`, `retried` (a failed attempt that is not the last) or `failed`.
 pub(crate) fn webhook_attempt(outcome: &'static str) {
     counter!("triptych_webhook_attempts_total", "outcome" => outcome).increment(1);
 }
 
-/// Counts a sweep of media files, and what it removed; `None` for a failed one.
+/// Counts a sweep of media files. `removed` is the number of files that it removed and their bytes; `None` for a failed sweep.
 pub(crate) fn sweep(removed: Option<(u64, u64)>) {
     let result = if removed.is_some() { "completed" } else { "failed" };
     counter!("triptych_media_sweeps_total", "result" => result).increment(1);

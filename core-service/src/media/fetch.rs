@@ -32,7 +32,8 @@ pub struct FetchSettings {
 
 impl Default for FetchSettings {
     fn default() -> Self {
-        Self { address_policy: AddressPolicy::PUBLIC, max_bytes: 20 << 20, timeout: Duration::from_secs(20) }
+        let max_mib = 20;
+        Self { address_policy: AddressPolicy::PUBLIC, max_bytes: max_mib << 20, timeout: Duration::from_secs(20) }
     }
 }
 
@@ -73,7 +74,7 @@ impl Fetcher {
         let mut url = Url::parse(url).map_err(|error| format!("is invalid: {error}"))?;
         for _ in 0..=MAX_REDIRECTS {
             self.settings.address_policy.check(&url)?;
-            let response = self.client.get(url.clone()).send().await.map_err(|error| failure(&error))?;
+            let response = self.client.get(url.clone()).send().await.map_err(|error| reason_of(&error))?;
             let status = response.status();
             if status.is_success() {
                 return self.read_body(response, memory).await;
@@ -97,7 +98,7 @@ impl Fetcher {
         }
         // Not allocated by Content-Length, which the server could set to any value.
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| reason_of(&error))? {
             if body.len() as u64 + chunk.len() as u64 > max {
                 return Err(too_large().into());
             }
@@ -121,15 +122,16 @@ impl From<String> for Failure {
     }
 }
 
-/// Describes a failure, without details about the network that the client could not find out by itself.
-fn failure(error: &reqwest::Error) -> String {
+/// Returns the reason of a failure, to follow the words "the URL". It has no details about the network that the client could not
+/// find out by itself.
+fn reason_of(error: &reqwest::Error) -> String {
     if client::is_not_public(error) {
         return NOT_PUBLIC.to_owned();
     }
     tracing::debug!("fetching an input picture: {error:?}");
-    let reason =
+    let text =
         if error.is_timeout() || error.is_connect() { "cannot be reached" } else { "sent an incomplete response" };
-    reason.to_owned()
+    text.to_owned()
 }
 
 #[cfg(test)]
@@ -153,6 +155,7 @@ mod tests {
         fetcher(AddressPolicy::only(|address| address == LOOPBACK))
     }
 
+    /// Returns the error message for a URL that must be refused.
     async fn rejection(fetcher: &Fetcher, url: &str) -> String {
         match fetcher.fetch("pictures[0]", url, memory()).await {
             Err(Error::InvalidField { field, message }) if field == "pictures[0]" => message,
@@ -178,27 +181,29 @@ mod tests {
     async fn private_address_is_refused_in_url_redirect_and_name() {
         let url = serve(|request| match request.path() {
             "/literal" => redirect("http://127.0.0.2/"),
+            // 127.0.0.2 as one number.
             "/decimal" => redirect("http://2130706434/"),
-            "/six" => redirect("http://[::1]/"),
-            "/name" => redirect("http://localhost.:80/"),
+            "/ipv6" => redirect("http://[::1]/"),
             "/file" => redirect("file:///etc/passwd"),
             _ => ok(b"secret"),
         })
         .await;
         let port = url.rsplit(':').next().unwrap().to_owned();
         let public = fetcher(AddressPolicy::PUBLIC);
-        for address in
-            [url.clone(), format!("http://2130706433:{port}"), "http://127.0.0.1".into(), "http://0x7f.1".into()]
-        {
-            let reason = rejection(&public, &address).await;
-            assert!(reason.contains("not public") || reason.contains("port"), "{address}: {reason}");
+        assert!(rejection(&public, &url).await.contains("must use port 80 or 443"));
+        // Three forms of 127.0.0.1.
+        for address in ["http://127.0.0.1", "http://2130706433", "http://0x7f.1"] {
+            let reason = rejection(&public, address).await;
+            assert!(reason.contains("not public"), "{address}: {reason}");
         }
         assert!(rejection(&public, "http://localhost/").await.contains("not public"), "by the resolver");
+        // Permits the address of the test server, and so only what it redirects to can be refused.
         let loopback = loopback_only();
-        for path in ["literal", "decimal", "six"] {
+        for path in ["literal", "decimal", "ipv6"] {
             assert!(rejection(&loopback, &format!("{url}/{path}")).await.contains("not public"), "{path}");
         }
-        assert!(rejection(&loopback, &format!("{url}/file")).await.contains("http"));
+        assert!(rejection(&loopback, &format!("{url}/file")).await.contains("must be an http or https URL"));
+        // Any port is permitted, and no address that the name resolves to.
         let none = fetcher(AddressPolicy::only(|_| false));
         assert!(rejection(&none, &format!("http://localhost:{port}/")).await.contains("not public"));
     }
@@ -209,6 +214,7 @@ mod tests {
         assert_eq!(fetcher(AddressPolicy::OPEN).fetch("f", &url, memory()).await.unwrap(), "private");
     }
 
+    // The limit is 1000 bytes.
     #[tokio::test]
     async fn too_large_body_is_refused_with_and_without_content_length() {
         let url = serve(|request| match request.path() {

@@ -1,5 +1,5 @@
 //! Facts about video models, as data: the sizes, durations, inputs and options that each model accepts, and how its API spells
-//! them. They are in a table per provider (`tables/`), before which the setting `video.model_facts` can put entries.
+//! them. Each provider has a file with them (`tables/`). The entries of the setting `video.model_facts` precede those files.
 //!
 //! Validation, the choice of the nearest values ([`fit`]), the catalog and the providers read the same facts. A provider sends
 //! what [`fit`] chose and has no limits of its own.
@@ -177,7 +177,7 @@ pub enum Audio {
 
 impl ModelFacts {
     /// Returns the facts of a model that no table has: every parameter of a new video is sent as requested, and the provider
-    /// decides.
+    /// decides. Of the inputs only a first frame is accepted, and the model has no edits, extensions and remixes of its own.
     pub fn unknown() -> Self {
         Self {
             api: String::new(),
@@ -206,7 +206,7 @@ impl ModelFacts {
         }
     }
 
-    /// Returns the values of the contract's `Model.capabilities`.
+    /// Returns the values of `Model.capabilities` in the gRPC API.
     pub fn capabilities(&self) -> Vec<&'static str> {
         let InputFacts { first_frame, last_frame, images, videos, sounds, .. } = self.inputs;
         let references = images > 0 || videos > 0 || sounds > 0;

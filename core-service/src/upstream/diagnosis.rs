@@ -1,4 +1,4 @@
-//! Why a connection to an upstream cannot be opened, for an operator. Clients never see it.
+//! Why a connection to an upstream cannot be opened. Operators see it in the output of `triptych check --probe`; clients never do.
 
 use std::{error::Error, io, time::Duration};
 
@@ -23,15 +23,15 @@ pub(crate) enum ConnectFailure {
 }
 
 impl ConnectFailure {
-    /// Classifies the error of a connector.
+    /// Classifies an error of the connector, which can be any error in its chain of causes.
     pub(super) fn classify(error: &(dyn Error + 'static)) -> Self {
-        let chain: Vec<_> = std::iter::successors(Some(error), |error| next(*error)).collect();
+        let chain: Vec<_> = std::iter::successors(Some(error), |error| cause(*error)).collect();
         let innermost = chain.last().map(ToString::to_string).unwrap_or_default();
         if chain.iter().any(|error| error.is::<rustls::Error>()) {
             return Self::Tls(innermost);
         }
         let io_kinds = || chain.iter().filter_map(|error| error.downcast_ref::<io::Error>().map(io::Error::kind));
-        // The type of hyper-util's error is opaque.
+        // The error type of hyper-util is private, so a failed name resolution is recognised by its text.
         if chain.iter().any(|error| error.to_string() == "dns error") {
             return Self::Dns(innermost);
         }
@@ -42,8 +42,9 @@ impl ConnectFailure {
     }
 }
 
-/// Returns the cause of an error. The one that an `io::Error` holds is not its `source`.
-fn next<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+/// Returns the cause of an error. An `io::Error` made of another error does not have that error as its `source`, so it is looked up
+/// by `get_ref`.
+fn cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
     let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
     held.map(|held| held as &(dyn Error + 'static)).or_else(|| error.source())
 }

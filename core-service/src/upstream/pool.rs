@@ -21,7 +21,7 @@ use super::{body::Body, connection::Connection};
 
 /// How often expired and closed connections are removed.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
-/// The most connections that are kept.
+/// The most idle connections that are kept for one upstream. Others are closed after their call.
 const MAX_CONNECTIONS: usize = 1024;
 /// How long a connection must stay open before it is reused, as long as the upstream has not shown that it keeps
 /// connections open. llama.cpp closes every connection right after a streamed response, although it announces
@@ -45,7 +45,9 @@ impl Default for Pool {
 
 /// Whether the upstream keeps connections open after a response, by the framing of its body.
 struct KeepsOpen {
+    /// After a body whose length the head announces.
     after_length: AtomicBool,
+    /// After a chunked body.
     after_chunks: AtomicBool,
 }
 
@@ -76,7 +78,7 @@ impl Pooled {
     fn is_alive(&mut self) -> bool {
         match self {
             Self::Idle(connection) => connection.is_idle(),
-            // An end that has not arrived by the first sweep is not waited for.
+            // If the end has not arrived by the next sweep, the connection is closed.
             Self::Ending(body) => body.has_ended(),
         }
     }
@@ -132,8 +134,8 @@ impl Pool {
         self.sweeper.get_or_init(|| AbortOnDropHandle::new(tokio::spawn(sweep(Arc::downgrade(self)))));
     }
 
-    /// Records that a connection broke when it was reused. Connections must stay open for [`PROBATION`] again before they
-    /// are reused.
+    /// Records that a connection broke when it was reused. From now on connections must stay open for [`PROBATION`] before
+    /// they are reused, until one was reused after a response with the same framing.
     pub(super) fn report_broken_reuse(&self) {
         self.keeps_open.after_length.store(false, Relaxed);
         self.keeps_open.after_chunks.store(false, Relaxed);

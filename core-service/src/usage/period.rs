@@ -1,4 +1,4 @@
-//! The days of a list of usage.
+//! The period of a list of usage: its first and its last day, in UTC.
 
 use std::time::SystemTime;
 
@@ -6,31 +6,40 @@ use triptych_proto::time::Timestamp;
 
 use crate::error::Error;
 
-/// The length of a day, `YYYY-MM-DD`.
-const DAY: usize = 10;
+/// The length of the text of a day, in bytes.
+const DAY_LENGTH: usize = "YYYY-MM-DD".len();
+/// The length of the part of a day that names its month.
+const MONTH_LENGTH: usize = "YYYY-MM".len();
 
 /// Validates the first and the last day of a list, both included. The defaults are today, and the first day of the month of the
 /// last day.
 ///
 /// # Errors
-/// [`Error::InvalidField`].
+/// [`Error::InvalidField`] for a text that is not a day, or a last day before the first.
 pub(super) fn days(first: String, last: String) -> Result<(String, String), Error> {
-    let last = if last.is_empty() { today() } else { day("last_day", last)? };
-    let first = if first.is_empty() { format!("{}-01", &last[..DAY - 3]) } else { day("first_day", first)? };
+    let has_last = !last.is_empty();
+    let last = if has_last { day("last_day", last)? } else { today() };
+    let first = if first.is_empty() { format!("{}-01", &last[..MONTH_LENGTH]) } else { day("first_day", first)? };
     if first > last {
-        return Err(Error::invalid("last_day", format!("must not be before first_day, {first}; it is {last}")));
+        let error = if has_last {
+            Error::invalid("last_day", format!("must not be before first_day, {first}; it is {last}"))
+        } else {
+            Error::invalid("first_day", format!("must not be after today, {last}, unless last_day is given; it is {first}"))
+        };
+        return Err(error);
     }
     Ok((first, last))
 }
 
 fn today() -> String {
     let mut now = Timestamp::from(SystemTime::now()).to_string();
-    now.truncate(DAY);
+    now.truncate(DAY_LENGTH);
     now
 }
 
+/// Returns the text if it is a day that exists.
 fn day(field: &str, text: String) -> Result<String, Error> {
-    let has_form = text.len() == DAY
+    let has_form = text.len() == DAY_LENGTH
         && text
             .bytes()
             .enumerate()
@@ -54,7 +63,7 @@ mod tests {
     #[test]
     fn absent_days_are_today_and_the_first_of_the_month() {
         let (first, last) = period("", "").unwrap();
-        assert!(first.ends_with("-01") && last.starts_with(&first[..8]), "{first} {last}");
+        assert!(first.ends_with("-01") && last.starts_with(&first[..MONTH_LENGTH]), "{first} {last}");
         assert_eq!(period("", "2028-02-29"), Some(("2028-02-01".to_owned(), "2028-02-29".to_owned())));
     }
 
@@ -69,6 +78,7 @@ mod tests {
             ("28.11.2026", "2026-12-01"),
             ("2026-11-28T00:00:00Z", "2026-12-01"),
             ("", "tomorrow"),
+            ("9999-01-01", ""),
         ] {
             assert_eq!(period(first, last), None, "{first} {last}");
         }

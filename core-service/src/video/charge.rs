@@ -13,7 +13,7 @@ use crate::{
     usd::Usd,
 };
 
-/// The price of a job, and what has become of its hold.
+/// The price of a job, and the state of its hold: money that no other call can spend until the cost is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Charge {
     /// The team of the key that pays; may be empty.
@@ -24,19 +24,19 @@ pub struct Charge {
     pub price: Option<Price>,
     /// The estimated cost, which is held; 0 without a price.
     pub estimate: Usd,
-    /// What has become of it.
+    /// Whether the estimate is held, spent or released.
     pub state: ChargeState,
 }
 
-/// What has become of a hold.
+/// The state of a hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChargeState {
     /// The money is held.
     Held,
-    /// This was spent.
+    /// The hold has ended: this was spent.
     Settled(Usd),
-    /// Nothing was spent.
+    /// The hold has ended: nothing was spent.
     Released,
 }
 
@@ -44,8 +44,13 @@ pub enum ChargeState {
 /// duration, than a price.
 pub(super) const MAX_COST_FACTOR: i64 = 3;
 
-/// The codes of [`JobState::Failed`] after which the provider may have a render, and bill it, that cannot be identified.
+/// The codes of [`JobState::Failed`] for jobs whose render cannot be identified at the provider. The provider may have one, and
+/// bill it.
 const UNKNOWN_OUTCOMES: [&str; 2] = ["outcome_unknown", "upstream_lost"];
+
+/// The difference between the requested and the delivered duration from which the delivered one is charged: half a second, from
+/// where it rounds to another number of seconds.
+const MIN_DIFFERENCE_MILLIS: u64 = 500;
 
 impl Charge {
     /// Returns the charge of a new job.
@@ -57,7 +62,7 @@ impl Charge {
         Self { team: team.to_owned(), price, estimate, state: ChargeState::Held }
     }
 
-    /// Returns the cost, once it is known.
+    /// Returns the cost; `None` until it is known, and without a price.
     pub fn cost(&self) -> Option<Usd> {
         self.price.as_ref()?;
         match self.state {
@@ -88,6 +93,7 @@ impl Charge {
                 if is_known { ChargeState::Released } else { ChargeState::Held }
             }
             (ChargeState::Held, JobState::Cancelled { submission, may_be_billed, .. }) => match submission {
+                // It is not known yet whether the interrupted submission started a render.
                 Some(_) => ChargeState::Held,
                 None if !is_cleaned_up => ChargeState::Held,
                 None if *may_be_billed => ChargeState::Settled(self.estimate),
@@ -111,11 +117,11 @@ fn requested(parameters: &VideoParameters) -> Quantities {
     Quantities { video_millis: u64::from(parameters.seconds) * 1000, ..Quantities::default() }
 }
 
-/// Returns what was delivered. Providers bill the seconds of the request, and their files are longer or shorter by some frames: a
-/// file of the requested length in whole seconds is billed as requested.
+/// Returns what was delivered. Providers bill the seconds of the request, and their files are longer or shorter by some frames, so
+/// a file that differs by less than [`MIN_DIFFERENCE_MILLIS`] is charged as requested.
 pub(super) fn delivered(parameters: &VideoParameters, duration_millis: u64) -> Quantities {
     let requested = requested(parameters);
-    let differs = duration_millis.abs_diff(requested.video_millis) >= 500;
+    let differs = duration_millis.abs_diff(requested.video_millis) >= MIN_DIFFERENCE_MILLIS;
     if differs { Quantities { video_millis: duration_millis, ..requested } } else { requested }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct ReceivedRequest {
 }
 
 impl ReceivedRequest {
+    /// Returns the body.
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -41,7 +42,7 @@ impl ReceivedRequest {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Returns the value of a header, in lower case.
+    /// Returns the value of a header in lower case. `name` must be in lower case, too.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     }
@@ -64,11 +65,11 @@ struct Shared {
     requests: mpsc::UnboundedSender<ReceivedRequest>,
     /// A client closed a connection during a stalling or flooding reply.
     disconnected: Notify,
-    /// A reply with a flood was read to its end.
+    /// A reply with a flood was written to its end: the client has read all of it but what the buffers of the sockets hold.
     flood_read: Notify,
 }
 
-/// Enqueued replies. Those for the path of a request precede those for any path.
+/// Enqueued replies. Replies for the path of a request are taken before those for any path.
 #[derive(Debug, Default)]
 struct Replies {
     any_path: VecDeque<Reply>,
@@ -111,7 +112,7 @@ impl FakeUpstream {
         self.shared.replies().any_path.push_back(reply);
     }
 
-    /// Enqueues the reply to the next request for `path`.
+    /// Enqueues the reply to the next request for `path`, which includes the query.
     pub(crate) fn enqueue_at(&self, path: &str, reply: Reply) {
         self.shared.replies().by_path.entry(path.to_owned()).or_default().push_back(reply);
     }
@@ -131,7 +132,7 @@ impl FakeUpstream {
         within_timeout("a request at the upstream", async { self.received.lock().await.recv().await }).await.unwrap()
     }
 
-    /// Takes the next requests without looking at them, for tests that check other ones: none may be left at the end of a test.
+    /// Takes the next requests without checking them: a test fails if it has not taken all requests by its end.
     pub(crate) async fn skip_requests(&self, count: usize) {
         for _ in 0..count {
             self.received().await;

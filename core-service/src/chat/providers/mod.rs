@@ -1,4 +1,5 @@
-//! The chat providers.
+//! The chat providers: the built-in mock engine (`offline`), and upstreams with OpenAI's API (`openai`). `assembly` creates
+//! the models that they serve from the settings.
 
 pub(crate) mod assembly;
 pub mod offline;

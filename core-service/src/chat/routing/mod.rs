@@ -1,5 +1,5 @@
-//! Routing of one model name to several upstreams: a chat provider around chat providers. A *target* is an upstream with its own
-//! name for the model.
+//! Routing of one model name to several upstreams. The router is itself a chat provider, which calls those of its targets. A
+//! *target* is an upstream with its own name for the model.
 //!
 //! A call goes to an available target of the lowest priority, chosen by the session id or else by the policy. Until the
 //! first chunk of the response has reached the caller, a failure that is safe to retry sends the call to the next target,
@@ -42,8 +42,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Routed {
     targets: Vec<Arc<Target>>,
+    /// Chooses a target for calls without a session.
     policy: Arc<dyn Policy>,
     retry: RetrySettings,
+    /// The limit of the calls in flight of all routed models together. Each target has a limit of its own as well.
     shared_limit: Arc<ConcurrencyLimit>,
 }
 
@@ -58,7 +60,8 @@ impl Routed {
         Self { targets: targets.into_iter().map(Arc::new).collect(), policy, retry, shared_limit }
     }
 
-    /// Makes attempts until a response begins, a failure is final, or no attempt is left.
+    /// Makes attempts until a response begins, a failure is final, or no attempt is left. `send` makes one of them: it sends the
+    /// call to the provider of the target.
     async fn route<T, F>(
         &self,
         call: ChatCall,
@@ -101,9 +104,9 @@ impl Routed {
             context.set_in_progress(true);
             let result = send(target.provider.clone(), call).await;
             context.set_in_progress(result.is_ok());
+            context.add_attempt(&target.name, result.as_ref().err());
             match result {
                 Ok(response) => {
-                    context.add_attempt(&target.name, None);
                     return Ok((
                         response,
                         RoutedCall { target: Arc::clone(target), admitted, _shared_limit: shared_limit },
@@ -111,11 +114,10 @@ impl Routed {
                 }
                 Err(error) => {
                     admitted.record_failure(&error);
-                    context.add_attempt(&target.name, Some(&error));
                     tracing::info!(target.name, %error, "an attempt at a target failed");
-                    let is_late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+                    let has_expired = deadline.is_some_and(|deadline| deadline <= Instant::now());
                     let scope = attempts.record_failure(target, &error);
-                    if scope == RetryScope::Never || is_late || context.is_disconnected() {
+                    if scope == RetryScope::Never || has_expired || context.is_disconnected() {
                         return Err(error);
                     }
                 }
@@ -139,6 +141,7 @@ impl Routed {
         }
         let candidates: Vec<&Target> = available.iter().map(|target| &***target).collect();
         let index = match session {
+            // The last permits may have been taken since the check above.
             _ if candidates.is_empty() => return None,
             "" => self.policy.choose(&candidates),
             session => affinity::choose(session, &candidates),
@@ -158,7 +161,7 @@ struct RoutedCall {
 /// reader keeps it.
 struct ObservedStream {
     chunks: Chunks<ChatChunk>,
-    /// `None` after the end.
+    /// `None` after the end of the response.
     call: Option<RoutedCall>,
 }
 

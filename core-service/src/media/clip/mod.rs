@@ -1,7 +1,7 @@
 //! Reads stored MP4 files: the size, the duration and the sound track of a video, its first and last frame, and stills of it.
 //!
-//! The files come from providers. Everything here is best effort: a video whose file cannot be read is reported as it was
-//! requested.
+//! The files come from providers and may be invalid. A video whose file cannot be read is reported with the size and the duration
+//! that were requested, and gets no stills.
 
 mod check;
 mod frames;
@@ -22,8 +22,11 @@ use self::{frames::video_track, reader::StoredFile};
 use super::{MediaKey, MediaStore, PictureBudget};
 use crate::size::Size;
 
-/// Frames that are decoded at once for stills, in the estimate of memory: the decoder's references, and the stills.
+/// The estimated number of frames in memory while a file is decoded: the references of the decoder, and the pictures made of them.
 const FRAMES_IN_MEMORY: u64 = 8;
+
+/// The number of decoded pixels while a file is only parsed.
+const NO_PIXELS: u64 = 0;
 
 /// Size, duration and sound of a video file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +54,12 @@ impl ClipInspector {
 
     /// Returns size, duration and sound of the file; `None`, with a line in the log, if it cannot be read.
     pub async fn inspect(&self, key: &MediaKey) -> Option<ClipInfo> {
-        let info = self.on_thread(key, 0, |file| info(&parse(file)?)).await;
+        let info = self.on_thread(key, NO_PIXELS, |file| info(&parse(file)?)).await;
         info.inspect_err(|why| tracing::warn!(media.key = key.as_str(), "a video file cannot be inspected: {why}")).ok()
     }
 
-    /// Makes stills of the file, whose frames have this size; `None` if it is not H.264, or cannot be decoded.
+    /// Makes stills of the file, whose frames have this size; `None`, with a line in the log, if it is not H.264 or
+    /// cannot be decoded.
     pub async fn stills(&self, key: &MediaKey, size: Size) -> Option<Stills> {
         let pixels = size.pixels().saturating_mul(FRAMES_IN_MEMORY);
         let made = self.on_thread(key, pixels, stills::make).await;
@@ -67,12 +71,13 @@ impl ClipInspector {
     /// # Errors
     /// Why the file has none: it is not H.264, or cannot be decoded.
     pub async fn frame(&self, key: &MediaKey, end: End) -> Result<RgbImage, String> {
-        let info = self.on_thread(key, 0, |file| info(&parse(file)?)).await?;
+        let info = self.on_thread(key, NO_PIXELS, |file| info(&parse(file)?)).await?;
         let pixels = info.size.pixels().saturating_mul(FRAMES_IN_MEMORY);
         self.on_thread(key, pixels, move |file| frames::at_end(file, end)).await
     }
 
-    /// Runs `work` on a blocking thread. The parser panics on some invalid files.
+    /// Runs `work` on a blocking thread, once there is memory for this many decoded pixels; a file that is only parsed needs none.
+    /// A panic of `work` is an error, because the parser panics on some invalid files.
     async fn on_thread<T: Send + 'static>(
         &self,
         key: &MediaKey,

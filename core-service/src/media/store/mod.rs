@@ -27,7 +27,7 @@ use triptych_proto::v1 as pb;
 pub(super) use self::index::{Candidate, REUSE_WINDOW};
 pub use self::read::{MAX_CHUNK_BYTES, MediaBytes};
 use self::{
-    index::{Found, MediaIndex, REMOVAL_LEASE, Removal, State},
+    index::{MediaIndex, REMOVAL_LEASE, Removal, State, UnindexedFile},
     leases::{Lease, Leases},
     local::StagingFiles,
     object::{description, object_error, object_path},
@@ -105,7 +105,7 @@ impl MediaStore {
         while let Some(objects) = objects.try_next().await.map_err(|error| error.1)? {
             let found = objects.into_iter().filter_map(|object| {
                 let (size_bytes, last_used) = (object.size, SystemTime::from(object.last_modified));
-                MediaKey::parse(object.location.as_ref()).map(|key| Found { key, size_bytes, last_used })
+                MediaKey::parse(object.location.as_ref()).map(|key| UnindexedFile { key, size_bytes, last_used })
             });
             let found: Vec<_> = found.collect();
             self.index.import(&found, SystemTime::now()).await?;
@@ -344,7 +344,7 @@ impl MediaStore {
         }
         if known.is_none() {
             // The object may have been restored from a backup.
-            let found = Found { key: key.clone(), size_bytes: self.size(key).await?, last_used: now };
+            let found = UnindexedFile { key: key.clone(), size_bytes: self.size(key).await?, last_used: now };
             self.index.import(&[found], now).await?;
         }
         let lease = self.leases.acquire(key);

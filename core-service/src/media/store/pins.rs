@@ -1,5 +1,5 @@
-//! Group commit of pins, which protect files in use from sweepers: readers that need a pin at the same time share one transaction,
-//! and so one flush to disk.
+//! Group commit of pins. A pin protects a file in use from the sweepers of all processes. Readers that
+//! need a pin at the same time share one transaction, and so one flush to disk.
 
 use std::{
     collections::HashSet,

@@ -8,7 +8,7 @@ use std::{
 use object_store::memory::InMemory;
 
 use super::{
-    index::{PIN, PIN_INTERVAL},
+    index::{PIN_DURATION, PIN_INTERVAL},
     *,
 };
 use crate::error::ProviderError;
@@ -197,9 +197,9 @@ async fn killed_upload_is_cleaned_up_when_its_lease_has_expired() {
     std::fs::write(media.join("stored.mp4"), "stored").unwrap();
     std::fs::write(media.join("old.mp4"), "replaced").unwrap();
 
-    media_store.clean_up(SystemTime::now() + PIN / 2).await.unwrap();
+    media_store.clean_up(SystemTime::now() + PIN_DURATION / 2).await.unwrap();
     assert_eq!(names(&directory).len(), 5, "the uploads may still be in progress");
-    media_store.clean_up(SystemTime::now() + PIN * 2).await.unwrap();
+    media_store.clean_up(SystemTime::now() + PIN_DURATION * 2).await.unwrap();
     assert_eq!(names(&directory), ["old.mp4"]);
     assert_eq!(media_store.index.dump().await, ["old.mp4 ready 8"]);
 }
@@ -316,7 +316,7 @@ async fn concurrent_uses_are_all_recorded() {
     futures_util::future::try_join_all(keys.iter().map(|key| media_store.describe(key))).await.unwrap();
     let now = SystemTime::now();
     let candidates = media_store.least_recently_used(None, 100).await.unwrap();
-    assert!(candidates.len() == 20 && candidates.iter().all(|candidate| candidate.idle(now) < PIN));
+    assert!(candidates.len() == 20 && candidates.iter().all(|candidate| candidate.idle(now) < PIN_DURATION));
 }
 
 #[tokio::test]
@@ -361,7 +361,11 @@ async fn file_that_another_process_reads_is_not_removed() {
     let (_, bytes) = reader.read(&key, 0, None).await.unwrap();
     let (now, used) = (SystemTime::now(), candidate(&other, &key).await);
     assert_eq!(other.remove_if_unused(&used, now + REUSE_WINDOW).await, Ok(false));
-    assert_eq!(other.remove_if_unused(&used, now + PIN * 2).await, Ok(true), "a process that was killed holds no file");
+    assert_eq!(
+        other.remove_if_unused(&used, now + PIN_DURATION * 2).await,
+        Ok(true),
+        "a process that was killed holds no file"
+    );
     let bytes: Vec<_> = bytes.try_collect().await.unwrap();
     assert_eq!(bytes.concat(), pattern(10), "an open file can be read to its end");
 }
@@ -376,7 +380,7 @@ async fn slow_read_renews_its_pin() {
     media_store.set_last_used(&key, SystemTime::UNIX_EPOCH).await;
     tokio::time::advance(PIN_INTERVAL).await;
     bytes.next().await.unwrap().unwrap();
-    assert!(candidate(&media_store, &key).await.idle(SystemTime::now()) < PIN);
+    assert!(candidate(&media_store, &key).await.idle(SystemTime::now()) < PIN_DURATION);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ struct ErrorBody {
 }
 
 /// The longest text of further members that is passed on, in bytes.
-const MAX_MEMBERS: usize = 1024;
+const MAX_MEMBERS_BYTES: usize = 1024;
 
 /// Replaces the failure that the status of an error means by the one that the error's members mean. The first argument is the
 /// error object; null if the upstream sent none.
@@ -225,7 +225,7 @@ fn further_members(error: &Value) -> String {
     let mut length = 2;
     for (name, value) in members {
         let added = name.len() + value.to_string().len() + 4;
-        if length + added <= MAX_MEMBERS {
+        if length + added <= MAX_MEMBERS_BYTES {
             length += added;
             further.insert(name.clone(), value.clone());
         }

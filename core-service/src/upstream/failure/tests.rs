@@ -7,10 +7,16 @@ fn failure_of(status: u16, headers: &HeaderMap, body: &str, quota_is_rate_limit:
     reported_failure_of(status, headers, body.as_bytes(), quota_is_rate_limit).failure().clone()
 }
 
+/// For DashScope, whose `insufficient_quota` with status 429 is a rate limit.
+const QUOTA_IS_RATE_LIMIT: bool = true;
+/// For all other upstreams, whose `insufficient_quota` is an empty account.
+const QUOTA_IS_CREDIT: bool = false;
+
 fn failure(status: u16, body: &str) -> ProviderError {
-    failure_of(status, &HeaderMap::new(), body, false)
+    failure_of(status, &HeaderMap::new(), body, QUOTA_IS_CREDIT)
 }
 
+/// Returns the failure of an `error` member in a response with status 200.
 fn failure_in_reply(error: &str) -> ProviderError {
     reported_failure_in_reply(error).failure().clone()
 }
@@ -43,8 +49,8 @@ fn html_error_page_is_replaced_by_the_status() {
 fn insufficient_quota_is_a_credentials_failure_unless_it_means_a_rate_limit() {
     let body = r#"{"error":{"message":"pay","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
     assert_eq!(failure(429, body), ProviderError::Credentials("pay".into()));
-    // Upstreams whose quota is the number of tokens per minute.
-    let limited = failure_of(429, &HeaderMap::new(), body, true);
+    // As for upstreams whose quota is the number of tokens per minute.
+    let limited = failure_of(429, &HeaderMap::new(), body, QUOTA_IS_RATE_LIMIT);
     assert_eq!(limited, ProviderError::RateLimited { message: "pay".into(), retry_after: None });
 }
 
@@ -70,7 +76,7 @@ fn retry_after_is_read_from_milliseconds_seconds_and_dates() {
 fn retry_after_applies_to_429_402_and_503_and_is_capped() {
     let after = |status: u16, seconds: &str, body: &str| {
         let headers = HeaderMap::from_iter([(header::RETRY_AFTER, seconds.parse().unwrap())]);
-        failure_of(status, &headers, body, false)
+        failure_of(status, &headers, body, QUOTA_IS_CREDIT)
     };
     let message = || "m".to_owned();
     let limited =
@@ -80,11 +86,12 @@ fn retry_after_applies_to_429_402_and_503_and_is_capped() {
     assert_eq!(failure(402, "m"), ProviderError::Credentials(message()));
     // A Unix time instead of a delay, and a delay beyond the range of the clock.
     for seconds in ["1795350000", "1e19"] {
-        assert_eq!(after(429, seconds, "m"), limited(600), "{seconds}");
+        assert_eq!(after(429, seconds, "m"), limited(MAX_RETRY_AFTER.as_secs()), "{seconds}");
     }
     let unavailable = ProviderError::Unavailable { message: message(), retry_after: Some(Duration::from_secs(30)) };
     assert_eq!(after(503, "30", "m"), unavailable);
     assert_eq!(after(404, "30", "m"), ProviderError::unavailable("m"));
+    // Gemini sends the delay in the body.
     let in_details = r#"{"error":{"code":429,"message":"m","details":[{"@type":"x"},{"retryDelay":"34s"}]}}"#;
     assert_eq!(failure(429, in_details), limited(34));
     assert_eq!(failure(429, &format!("[{in_details}]")), limited(34));
@@ -101,15 +108,16 @@ fn error_in_a_successful_response_is_classified_by_its_code() {
     assert_eq!(failure_in_reply(bare), ProviderError::Broken("gone".into()));
 }
 
+/// Returns the details of a content policy refusal.
 fn details(body: &str) -> UpstreamDetails {
-    let status = StatusCode::from_u16(403).unwrap();
-    let reported = reported_failure_of(status, &HeaderMap::new(), body.as_bytes(), false);
+    let reported = reported_failure_of(StatusCode::FORBIDDEN, &HeaderMap::new(), body.as_bytes(), QUOTA_IS_CREDIT);
     assert!(matches!(reported.failure(), ProviderError::ContentPolicy(_)), "{reported:?}");
     reported.details().cloned().unwrap_or_default()
 }
 
 #[test]
 fn moderation_refusal_keeps_the_type_of_the_upstream() {
+    // OpenRouter's form, which is recognised by its `reasons`.
     let body = r#"{"error":{"message":"no","type":"x","metadata":{"reasons":["violence"]}}}"#;
     assert_eq!(details(body).kind, "x");
     assert_eq!(details(&body.replace(r#""type":"x","#, "")).kind, "");
@@ -117,7 +125,7 @@ fn moderation_refusal_keeps_the_type_of_the_upstream() {
 
 #[test]
 fn member_that_is_too_long_does_not_drop_the_members_after_it() {
-    let long = "x".repeat(MAX_MEMBERS);
+    let long = "x".repeat(MAX_MEMBERS_BYTES);
     let body = format!(r#"{{"error":{{"message":"no","code":"content_filter","a":"{long}","b":1}}}}"#);
     assert_eq!(details(&body).members_json, r#"{"b":1}"#);
 }

@@ -28,13 +28,14 @@ impl VideoGrpc {
         context.caller.check_model(&entry.id)?;
         let inputs = std::mem::take(&mut video.inputs);
         let roles: Vec<_> = inputs.iter().map(|input| input.role).collect();
+        // The size of a frame has an effect only if the request has neither of these.
         let depends_on_frame = video.wanted.size.is_none() && video.wanted.aspect_ratio.is_none();
         let (fetched, given): (Vec<_>, Vec<_>) = inputs.into_iter().partition(is_fetched);
         let frame_size_unknown = depends_on_frame && fetched.iter().any(is_frame);
         let given = self.resolve(context, given).await?;
         let frame = given.iter().find_map(ResolvedInput::frame_size).filter(|_| !frame_size_unknown);
         let mut request = fitted(&entry, video, frame)?;
-        // A price depends on the kinds of inputs and not on their content.
+        // A price depends on the kinds of inputs and not on their content, so the links are empty.
         let input = |role| StoredInput { role, source: InputSource::Link(String::new()) };
         request.parameters.inputs = roles.into_iter().map(input).collect();
         let charge = self.jobs.charge(&request, context.caller.payer());

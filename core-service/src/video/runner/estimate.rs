@@ -17,7 +17,7 @@ const WEIGHT: f64 = 0.3;
 /// The progress when the expected time is over, in percent. From there on it approaches [`MAX_PERCENT`].
 const EXPECTED_PERCENT: f64 = 90.0;
 
-/// The highest estimate, in percent.
+/// The highest estimate, in percent: below the progress of a render that has ended, which is 99.
 const MAX_PERCENT: f64 = 98.0;
 
 /// The average time of the renders of each model in this process, from the acceptance of the submission to the result. One
@@ -33,9 +33,11 @@ impl RenderTimes {
         *average = average.mul_f64(1.0 - WEIGHT) + took.mul_f64(WEIGHT);
     }
 
-    /// Estimates the progress of a render, in percent: up to 98, and never less than before while the average stays the same.
+    /// Estimates the progress of a render, in percent: up to [`MAX_PERCENT`], and never less than before while the average
+    /// stays the same.
     pub(super) fn percent(&self, request: &JobRequest, elapsed: Duration) -> u8 {
         let times = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // At least a second, because it is a divisor.
         let expected = times.get(&key(request)).copied().unwrap_or(FIRST_ESTIMATE).max(Duration::from_secs(1));
         let share = elapsed.as_secs_f64() / expected.as_secs_f64();
         let percent =
@@ -46,6 +48,7 @@ impl RenderTimes {
     }
 }
 
+/// Returns the provider and the model of a request.
 fn key(request: &JobRequest) -> (String, String) {
     (request.provider_id.clone(), request.model.clone())
 }
@@ -56,9 +59,10 @@ mod tests {
     use crate::video::testing::request;
 
     #[test]
-    fn estimate_follows_the_time_of_earlier_renders_and_never_ends() {
+    fn estimate_follows_the_time_of_earlier_renders_and_stays_below_the_end() {
         let times = RenderTimes::default();
         let percent = |seconds| times.percent(&request(), Duration::from_secs(seconds));
+        // Of a first render, which is expected to take 120 s.
         assert_eq!([0, 60, 120, 240, 1_000_000].map(percent), [0, 45, 90, 94, 97]);
         times.record(&request(), Duration::from_secs(40));
         assert_eq!([0, 20, 40].map(percent), [0, 45, 90]);

@@ -1,4 +1,5 @@
-//! The video service of the stub. The only video is `video_1`, in the state that the test has set, otherwise succeeded.
+//! The video service of the stub. Its only video is `video_1`: the last snapshot of `CoreStub::set_snapshots`, or a succeeded
+//! video if the test has set none.
 
 use prost_types::Timestamp;
 use tonic::{Request, Response, Status};
@@ -10,7 +11,7 @@ use super::{
 };
 use crate::core_client::ReplyStream;
 
-/// Returns a video without files in this state.
+/// Returns a snapshot of `video_1` in this state, without files. `revision` is the id of its server-sent event.
 pub(crate) fn video_in_state(revision: u64, progress_percent: u32, state: pb::video::State) -> pb::Video {
     pb::Video {
         id: "video_1".to_owned(),
@@ -21,20 +22,27 @@ pub(crate) fn video_in_state(revision: u64, progress_percent: u32, state: pb::vi
         prompt: "a fox".to_owned(),
         size: "320x180".to_owned(),
         duration_seconds: 2,
+        // Not in whole seconds, because the header `openai-poll-after-ms` has milliseconds.
         poll_after: Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }),
         revision,
         ..pb::Video::default()
     }
 }
 
-/// Returns a video with its file.
+fn queued() -> pb::Video {
+    let (revision, progress_percent) = (1, 0);
+    video_in_state(revision, progress_percent, pb::video::State::Queued)
+}
+
+/// Returns `video_1` when it has succeeded, with its file.
 pub(crate) fn succeeded() -> pb::Video {
+    let (revision, progress_percent) = (9, 100);
     let media = Some(clip());
     pb::Video {
         complete_time: Some(Timestamp { seconds: 1_700_000_009, nanos: 0 }),
         media: vec![pb::VideoMedia { variant: pb::VideoVariant::Video.into(), media }],
         poll_after: None,
-        ..video_in_state(9, 100, pb::video::State::Succeeded)
+        ..video_in_state(revision, progress_percent, pb::video::State::Succeeded)
     }
 }
 
@@ -55,13 +63,14 @@ impl VideoService for CoreStub {
             state.idempotency_key.clone_from(&message.idempotency_key);
             state.create_video = Some(message);
         });
-        Ok(self.reply(pb::CreateVideoResponse { video: Some(video_in_state(1, 0, pb::video::State::Queued)) }))
+        Ok(self.reply(pb::CreateVideoResponse { video: Some(queued()) }))
     }
 
     async fn get_video(&self, request: Request<pb::GetVideoRequest>) -> Result<Response<pb::GetVideoResponse>, Status> {
         let message = self.receive(request)?;
         if message.id != "video_1" {
-            return Err(failure("VIDEO_NOT_FOUND", tonic::Code::NotFound, None));
+            let invalid_field = None;
+            return Err(failure("VIDEO_NOT_FOUND", tonic::Code::NotFound, invalid_field));
         }
         Ok(self.reply(pb::GetVideoResponse { video: self.current() }))
     }
@@ -73,6 +82,7 @@ impl VideoService for CoreStub {
         let message = self.receive(request)?;
         self.with(|state| state.list_videos = Some(message));
         let videos = self.with(|state| state.snapshots.clone());
+        // Every page claims to have a next one.
         Ok(self.reply(pb::ListVideosResponse { videos, next_page_token: "video_0".to_owned() }))
     }
 
@@ -97,7 +107,8 @@ impl VideoService for CoreStub {
         use pb::download_video_response::Part;
         let message = self.receive(request)?;
         if self.current().is_some_and(|video| video.media.is_empty()) {
-            return Err(failure("VIDEO_NOT_READY", tonic::Code::FailedPrecondition, None));
+            let invalid_field = None;
+            return Err(failure("VIDEO_NOT_READY", tonic::Code::FailedPrecondition, invalid_field));
         }
         let data = range(message.offset, message.length)?;
         let parts = [Part::Media(clip()), Part::Data(data)];
@@ -111,7 +122,9 @@ impl VideoService for CoreStub {
         self.receive(request)?;
         let error =
             Some(pb::VideoError { code: "cancelled".to_owned(), message: "cancelled by the client".to_owned() });
-        let video = pb::Video { error, poll_after: None, ..video_in_state(3, 40, pb::video::State::Cancelled) };
+        let (revision, progress_percent) = (3, 40);
+        let cancelled = video_in_state(revision, progress_percent, pb::video::State::Cancelled);
+        let video = pb::Video { error, poll_after: None, ..cancelled };
         Ok(self.reply(pb::CancelVideoResponse { video: Some(video) }))
     }
 
@@ -130,7 +143,7 @@ impl VideoService for CoreStub {
         let message = self.receive(request)?;
         let remixed_from_video_id = message.id.clone();
         self.with(|state| state.remix_video = Some(message));
-        let video = pb::Video { remixed_from_video_id, ..video_in_state(1, 0, pb::video::State::Queued) };
+        let video = pb::Video { remixed_from_video_id, ..queued() };
         Ok(self.reply(pb::RemixVideoResponse { video: Some(video) }))
     }
 
@@ -140,7 +153,7 @@ impl VideoService for CoreStub {
     ) -> Result<Response<pb::EditVideoResponse>, Status> {
         let message = self.receive(request)?;
         self.with(|state| state.edit_video = Some(message));
-        Ok(self.reply(pb::EditVideoResponse { video: Some(video_in_state(1, 0, pb::video::State::Queued)) }))
+        Ok(self.reply(pb::EditVideoResponse { video: Some(queued()) }))
     }
 
     async fn extend_video(
@@ -149,6 +162,6 @@ impl VideoService for CoreStub {
     ) -> Result<Response<pb::ExtendVideoResponse>, Status> {
         let message = self.receive(request)?;
         self.with(|state| state.extend_video = Some(message));
-        Ok(self.reply(pb::ExtendVideoResponse { video: Some(video_in_state(1, 0, pb::video::State::Queued)) }))
+        Ok(self.reply(pb::ExtendVideoResponse { video: Some(queued()) }))
     }
 }

@@ -13,8 +13,8 @@ const MAX_N: u32 = 128;
 /// The most stop sequences; OpenAI accepts four, local servers more.
 const MAX_STOP: usize = 16;
 
-/// The members of a request that have fields, and their types. A member whose value its field cannot hold, such as a text in
-/// `n`, arrives in `extra_json`, and is rejected with a message that names the type.
+/// The members of a request that have fields, and the values that [`check`] accepts, in the words of its messages. A member whose
+/// value its field cannot hold, such as a text in `n`, arrives in `extra_json`, and is rejected with such a message.
 const MEMBERS: [(&str, &str); 22] = [
     ("tools", "a list of tools"),
     ("tool_choice", "`none`, `auto`, `required` or a function"),
@@ -83,7 +83,8 @@ pub(super) fn check(chat: &pb::ChatRequest) -> Result<(), Error> {
     Ok(())
 }
 
-/// Rejects members whose value has a type that their field cannot hold.
+/// Rejects members whose value has a type that their field cannot hold. `null` and empty lists and objects are valid values: they
+/// arrive in `extra_json` because a field cannot tell them from an absent member.
 fn check_types(extra_json: &str, members: &[(&str, &str)]) -> Result<(), Error> {
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if let Some((field, expected)) = members.iter().find(|(known, _)| *known == name)
@@ -99,6 +100,7 @@ fn check_types(extra_json: &str, members: &[(&str, &str)]) -> Result<(), Error> 
 
 fn check_message(message: &pb::ChatMessage) -> Result<(), Error> {
     let role = message.role.as_str();
+    // `function` is OpenAI's deprecated predecessor of `tool`: accepted, but not suggested.
     if !["system", "developer", "user", "assistant", "tool", "function"].contains(&role) {
         return Err(Error::invalid(
             "role",

@@ -1,4 +1,5 @@
-//! The index of the media store: which files exist, how large they are, and until when each must stay.
+//! The index of the media store: which files exist, how large they are, and until when each must stay. A *pin* is that time: it
+//! protects a file from the sweepers of all processes.
 //!
 //! The object store has the files; the sweeper decides by the index. An upload writes its rows before the object
 //! and a removal deletes its row after the object, so no crash can leave an object that the index does not know. Rows that
@@ -17,10 +18,11 @@ use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
 pub(super) use self::{removals::Removal, uploads::UploadId};
 use crate::{database::Database, error::Error, media::key::MediaKey, storage_failure::storage_error};
 
-/// The duration of a pin, which protects a file from the sweepers of all processes.
-pub(super) const PIN: Duration = Duration::from_mins(10);
+/// How long a pin protects a file.
+pub(super) const PIN_DURATION: Duration = Duration::from_mins(10);
 
-/// The minimum interval between two writes of a pin, a quarter of [`PIN`]: uses of a file within it do not write its row again.
+/// The minimum interval between two writes of a pin, a quarter of [`PIN_DURATION`]. Uses of a file within it do not write
+/// its row again.
 pub(super) const PIN_INTERVAL: Duration = Duration::from_secs(150);
 
 /// The minimum time that a file is kept after its last use: players and resumed downloads request the next range later, and
@@ -49,22 +51,24 @@ pub(super) enum State {
 pub(super) struct Entry {
     pub(super) state: State,
     pub(super) size_bytes: u64,
+    /// In milliseconds since 1970.
     pinned_until: i64,
 }
 
 impl Entry {
-    /// Returns whether a use at `now` must write a new pin: less than [`PIN`] minus [`PIN_INTERVAL`] of the stored one
-    /// remains.
+    /// Returns whether a use at `now` must write a new pin: less than [`PIN_DURATION`] minus [`PIN_INTERVAL`] of the
+    /// stored one remains.
     pub(super) fn needs_pin(&self, now: SystemTime) -> bool {
-        self.state == State::Ready && self.pinned_until < millis(now + PIN.saturating_sub(PIN_INTERVAL))
+        self.state == State::Ready && self.pinned_until < millis(now + PIN_DURATION.saturating_sub(PIN_INTERVAL))
     }
 }
 
-/// A stored file, as the sweeper sees it.
+/// A stored file, which the sweeper may remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::media) struct Candidate {
     pub(in crate::media) key: MediaKey,
     pub(in crate::media) size_bytes: u64,
+    /// In milliseconds since 1970.
     last_used_at: i64,
 }
 
@@ -77,7 +81,7 @@ impl Candidate {
 
 /// A file of the object store that has no index entry, because it was stored before the index existed.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct UnindexedFile {
     pub(super) key: MediaKey,
     pub(super) size_bytes: u64,
     pub(super) last_used: SystemTime,
@@ -109,7 +113,7 @@ impl MediaIndex {
     }
 
     /// Adds files whose objects exist. Keys that are known keep their entries.
-    pub(super) async fn import(&self, files: &[Found], now: SystemTime) -> Result<(), Error> {
+    pub(super) async fn import(&self, files: &[UnindexedFile], now: SystemTime) -> Result<(), Error> {
         for files in files.chunks(KEYS_PER_STATEMENT) {
             let mut query =
                 QueryBuilder::<Sqlite>::new("INSERT INTO media (key, state, size_bytes, created_at, last_used_at) ");
@@ -137,11 +141,11 @@ impl MediaIndex {
         Ok(())
     }
 
-    /// Records a use of each of these files, and pins them for [`PIN`].
+    /// Records a use of each of these files, and pins them for [`PIN_DURATION`].
     pub(super) async fn pin(&self, keys: &[MediaKey], now: SystemTime) -> Result<(), Error> {
         for keys in keys.chunks(KEYS_PER_STATEMENT) {
             let mut query = QueryBuilder::<Sqlite>::new("UPDATE media SET last_used_at = ");
-            query.push_bind(millis(now)).push(", pinned_until = ").push_bind(millis(now + PIN));
+            query.push_bind(millis(now)).push(", pinned_until = ").push_bind(millis(now + PIN_DURATION));
             query.push(" WHERE state = 'ready' AND key IN (");
             let mut list = query.separated(", ");
             for key in keys {
@@ -168,7 +172,8 @@ impl MediaIndex {
         let query = sqlx::query(
             "UPDATE media SET last_used_at = $1, pinned_until = $2 WHERE key = $3 AND state = 'ready' AND size_bytes = $4",
         );
-        let query = query.bind(millis(now)).bind(millis(now + PIN)).bind(key.as_str()).bind(integer(size_bytes));
+        let query =
+            query.bind(millis(now)).bind(millis(now + PIN_DURATION)).bind(key.as_str()).bind(integer(size_bytes));
         Ok(run(query.execute(self.database.writer())).await?.rows_affected() > 0)
     }
 
@@ -240,6 +245,7 @@ fn candidate(row: &SqliteRow) -> Result<Candidate, sqlx::Error> {
 
 /// Runs statements and reports a failure as [`Error::Storage`] or [`Error::StorageNotWritable`].
 async fn run<T>(statements: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, Error> {
+    // A paused test clock must not advance while SQLite works: timeouts around the statements would fire.
     #[cfg(test)]
     let _clock = crate::media::store::testing::stop_auto_advance();
     to_storage_error(statements.await)
@@ -249,13 +255,13 @@ fn to_storage_error<T>(result: Result<T, sqlx::Error>) -> Result<T, Error> {
     result.map_err(|error| storage_error("media index", &error))
 }
 
-/// Milliseconds since 1970, as the database stores times.
+/// Returns the milliseconds since 1970, as the database stores times.
 fn millis(at: SystemTime) -> i64 {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// SQL has no unsigned integers. No file is larger than `i64::MAX` bytes.
+/// Converts a size for SQL, which has no unsigned integers. No file is larger than `i64::MAX` bytes.
 fn integer(size_bytes: u64) -> i64 {
     i64::try_from(size_bytes).unwrap_or(i64::MAX)
 }

@@ -4,11 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use super::{MediaIndex, PIN, REUSE_WINDOW, integer, millis, owners, run};
+use super::{MediaIndex, PIN_DURATION, REUSE_WINDOW, integer, millis, owners, run};
 use crate::{error::Error, keys::Owner, media::key::MediaKey};
 
 /// How long an upload counts as in progress without a renewal.
-const UPLOAD_LEASE: Duration = PIN;
+const UPLOAD_LEASE: Duration = PIN_DURATION;
 
 /// The id of an upload in progress.
 #[derive(Debug, Clone)]

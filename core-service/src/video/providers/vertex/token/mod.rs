@@ -20,9 +20,10 @@ use crate::{
 /// The `grant_type` of RFC 7523.
 const GRANT_TYPE: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// How long before its expiry a token is renewed, so that it does not expire while a request is sent.
-const MARGIN: Duration = Duration::from_mins(1);
-/// The length in bytes from which a token is removed from texts. A shorter one could be a part of other words.
-const MIN_REMOVED: usize = 8;
+const RENEWAL_MARGIN: Duration = Duration::from_mins(1);
+/// The length in bytes of the shortest token that is removed from texts of an upstream. A shorter one could be a part of other
+/// words.
+const MIN_REMOVED_BYTES: usize = 8;
 
 /// The access tokens of a service account.
 #[derive(Debug)]
@@ -101,8 +102,8 @@ impl Tokens {
     /// Requests a new token.
     async fn exchange(&self, context: &RequestContext) -> Result<Token, ProviderError> {
         let now = self.clock.now();
-        let seconds = u64::try_from(now.0.div_euclid(1000)).unwrap_or(0);
-        let assertion = self.account.assertion(seconds).ok_or_else(|| {
+        let issued_at_seconds = u64::try_from(now.0.div_euclid(1000)).unwrap_or(0);
+        let assertion = self.account.assertion(issued_at_seconds).ok_or_else(|| {
             ProviderError::Credentials("the private key of the service account cannot sign a token".to_owned())
         })?;
         let message = form(&assertion);
@@ -121,7 +122,7 @@ impl Tokens {
         let text: Arc<str> = text.ok_or_else(unreadable)?;
         // Without a lifetime, the token is used for this call only.
         let lifetime = Duration::from_secs(lifetime.unwrap_or(0));
-        let token = Token { text, renewal: now.after(lifetime.saturating_sub(MARGIN)) };
+        let token = Token { text, renewal: now.after(lifetime.saturating_sub(RENEWAL_MARGIN)) };
         if token.header_value().is_none() {
             return Err(unreadable());
         }
@@ -142,9 +143,10 @@ impl Token {
         self.header_value().map(|value| (header::AUTHORIZATION, value)).into_iter().collect()
     }
 
-    /// Returns `text` with the token replaced by `***`, if an upstream quotes it; `None` if it does not.
+    /// Returns `text`, the response of an upstream, with the token replaced by `***`; `None` if the text does not
+    /// contain it, or the token is too short.
     pub(super) fn removed_from(&self, text: &[u8]) -> Option<String> {
-        if self.text.len() < MIN_REMOVED {
+        if self.text.len() < MIN_REMOVED_BYTES {
             return None;
         }
         let text = str::from_utf8(text).ok().filter(|text| text.contains(&*self.text))?;
