@@ -24,7 +24,10 @@ pub(super) fn days(first: String, last: String) -> Result<(String, String), Erro
         let error = if has_last {
             Error::invalid("last_day", format!("must not be before first_day, {first}; it is {last}"))
         } else {
-            Error::invalid("first_day", format!("must not be after today, {last}, unless last_day is given; it is {first}"))
+            Error::invalid(
+                "first_day",
+                format!("must not be after today, {last}, unless last_day is given; it is {first}"),
+            )
         };
         return Err(error);
     }
