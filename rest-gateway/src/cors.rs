@@ -5,12 +5,15 @@ use http::{HeaderName, HeaderValue, header};
 use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
-use crate::headers::{
-    FORWARDED_FROM_CORE, OPENAI_POLL_AFTER_MS, RETRY_AFTER_MS, X_ACCEL_BUFFERING, X_REQUEST_ID, X_SHOULD_RETRY,
+use crate::{
+    headers::{
+        FORWARDED_FROM_CORE, OPENAI_POLL_AFTER_MS, RETRY_AFTER_MS, X_ACCEL_BUFFERING, X_REQUEST_ID, X_SHOULD_RETRY,
+    },
+    ietf_rate_limits,
 };
 
 /// Every response header of the gateway that is not CORS-safelisted.
-const EXPOSED: [HeaderName; 13] = [
+const EXPOSED: [HeaderName; 15] = [
     X_REQUEST_ID,
     header::RETRY_AFTER,
     RETRY_AFTER_MS,
@@ -24,6 +27,8 @@ const EXPOSED: [HeaderName; 13] = [
     header::WWW_AUTHENTICATE,
     header::X_CONTENT_TYPE_OPTIONS,
     X_ACCEL_BUFFERING,
+    ietf_rate_limits::POLICY,
+    ietf_rate_limits::STATE,
 ];
 
 /// Returns the middleware for these origins, `None` if no origin is allowed. Origins that are no header value are

@@ -27,6 +27,7 @@ mod form;
 mod gateway;
 mod headers;
 mod health;
+mod ietf_rate_limits;
 mod image;
 mod json;
 mod link_signer;

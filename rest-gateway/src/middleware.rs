@@ -18,6 +18,7 @@ use crate::{
     cors,
     error::GatewayError,
     headers::X_REQUEST_ID,
+    ietf_rate_limits,
     observed_body::{self, log_panic},
     origin,
     request_id::RequestId,
@@ -47,6 +48,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
     });
     let runtime = app.runtime();
     let (cors, allowed) = (runtime.cors.clone(), origin::check(&request, &runtime.settings));
+    let has_ietf_rate_limits = runtime.settings.ietf_rate_limits;
     drop(runtime);
     // Boxed: the wrappers below would copy it several times.
     let handled = Box::pin(async {
@@ -62,6 +64,9 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         GatewayError::internal().into_response()
     });
     response.headers_mut().insert(X_REQUEST_ID, id);
+    if has_ietf_rate_limits {
+        ietf_rate_limits::add(response.headers_mut());
+    }
     in_flight.finish(response.status(), start.elapsed());
     let status = response.status();
     if status.is_server_error() {

@@ -37,6 +37,8 @@ pub struct RuntimeSettings {
     pub link_signer: Option<LinkSigner>,
     /// Origins that browsers may call the API from; `*` allows every origin. Empty: no CORS headers.
     pub cors_allow_origins: Vec<String>,
+    /// Whether responses to calls with a rate limit have the IETF's header fields too, besides OpenAI's.
+    pub ietf_rate_limits: bool,
     /// Maximum length of a request body, after decompression, in bytes.
     pub body_limit_bytes: usize,
     /// Maximum time for receiving a request body, extended by one second for each 64 KiB received.
@@ -85,6 +87,7 @@ struct SettingsTable {
     heartbeat: Duration,
     trust_forwarded: bool,
     cors_allow_origins: Vec<String>,
+    ietf_rate_limits: bool,
 }
 
 impl Default for SettingsTable {
@@ -106,6 +109,7 @@ impl Default for SettingsTable {
             heartbeat: Duration::from_secs(15),
             trust_forwarded: false,
             cors_allow_origins: Vec::new(),
+            ietf_rate_limits: false,
         }
     }
 }
@@ -128,6 +132,7 @@ impl From<SettingsTable> for Settings {
             heartbeat,
             trust_forwarded,
             cors_allow_origins,
+            ietf_rate_limits,
         } = table;
         Self {
             server: ServerSettings {
@@ -149,6 +154,7 @@ impl From<SettingsTable> for Settings {
                 // Set by the executable, which reads the key.
                 link_signer: None,
                 cors_allow_origins,
+                ietf_rate_limits,
                 body_limit_bytes,
                 body_timeout,
                 heartbeat,

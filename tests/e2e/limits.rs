@@ -18,17 +18,19 @@ const ALICE: &str = "secret-of-alice-0001";
 const BOB: &str = "secret-of-bob-000001";
 const ADMIN: &str = "secret-of-admin-0001";
 
-/// Runs a test with the keys of Alice and Bob, which have the limits `own` each and are in one team with the limits `team`,
-/// and with the key of an administrator without limits.
+/// Sets the keys of Alice and Bob, which have the limits `own` each and are in one team with the limits `team`, and the key of an
+/// administrator without limits.
+fn configure(settings: &mut Settings, own: &AccountLimits, team: &AccountLimits) {
+    let key = |name: &str, secret: &str| Key { name: name.to_owned(), secret: Some(secret.into()), ..Key::default() };
+    let member = |name, secret| Key { team: "research".to_owned(), limits: own.clone(), ..key(name, secret) };
+    settings.keys = vec![member("alice", ALICE), member("bob", BOB), Key { admin: true, ..key("admin", ADMIN) }];
+    settings.teams = vec![Team { name: "research".to_owned(), limits: team.clone() }];
+}
+
+/// Runs a test with the keys of [`configure`].
 async fn with_limits(own: AccountLimits, team: AccountLimits, test: impl AsyncFn(&TestServer)) {
-    let configure = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
-        let key =
-            |name: &str, secret: &str| Key { name: name.to_owned(), secret: Some(secret.into()), ..Key::default() };
-        let member = |name, secret| Key { team: "research".to_owned(), limits: own.clone(), ..key(name, secret) };
-        settings.keys = vec![member("alice", ALICE), member("bob", BOB), Key { admin: true, ..key("admin", ADMIN) }];
-        settings.teams = vec![Team { name: "research".to_owned(), limits: team.clone() }];
-    };
-    with_local_and_remote_core_and_settings(configure, test).await;
+    let adjust = |settings: &mut Settings, _: &mut rest_gateway::Settings| configure(settings, &own, &team);
+    with_local_and_remote_core_and_settings(adjust, test).await;
 }
 
 async fn post(server: &TestServer, secret: &str, path: &str, body: &Value) -> Response {
@@ -111,6 +113,26 @@ async fn requests_per_minute_of_a_key_count_over_both_apis_and_all_modalities() 
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn headers_of_the_ietf_are_sent_if_the_setting_is_on() {
+    let image = json!({"prompt": "a boat", "size": "256x256"});
+    for (is_on, policy, state) in [(true, r#""requests";q=3;w=60"#, r#""requests";r=2;t=20"#), (false, "", "")] {
+        let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+            let limits = AccountLimits { requests_per_minute: 3, ..AccountLimits::default() };
+            configure(settings, &limits, &AccountLimits::default());
+            gateway.runtime.ietf_rate_limits = is_on;
+        };
+        with_local_and_remote_core_and_settings(adjust, async |server| {
+            let response = post(server, ALICE, "/v1/images/generations", &image).await;
+            assert_eq!(
+                (header(&response, "ratelimit-policy"), header(&response, "ratelimit")),
+                (policy.into(), state.into())
+            );
+        })
+        .await;
+    }
 }
 
 #[tokio::test]
