@@ -1,6 +1,9 @@
 // The client, against a running Triptych.
 
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer as createHttp2Server } from "node:http2";
+import { connect as connectTo, createServer } from "node:net";
 import { after, before, test } from "node:test";
 import { Code } from "@connectrpc/connect";
 import { connect, errorDetails, v1 } from "triptych-client";
@@ -100,16 +103,57 @@ test("a watch is resumed after a restart", async (t) => {
   assert.equal(file.toString("latin1", 4, 8), "ftyp");
 });
 
-test("a call without side effects is repeated while the server restarts", async (t) => {
-  const own = await Server.start();
-  t.after(() => own.stop());
-  const client = connect(own.address, { apiKey: API_KEY });
-  t.after(() => client.close());
-  await client.model.listModels({}, MINUTE);
-  await own.kill();
-  const pending = client.model.listModels({}, MINUTE);
-  await own.start();
-  assert.ok((await pending).models.length > 0);
+/** Starts a proxy to the server that resets its first connections. Returns the client of the proxy. */
+async function afterResets(t, resets) {
+  const [host, port] = server.address.split(":");
+  const proxy = createServer((socket) => {
+    if (resets-- > 0) return socket.resetAndDestroy();
+    const upstream = connectTo(Number(port), host);
+    socket.on("error", () => upstream.destroy()).pipe(upstream);
+    return upstream.on("error", () => socket.destroy()).pipe(socket);
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  const client = connect(`127.0.0.1:${proxy.address().port}`, { apiKey: API_KEY, defaultTimeoutMs: 60_000 });
+  t.after(() => {
+    client.close();
+    proxy.close();
+  });
+  return client;
+}
+
+test("calls without side effects are attempted four times", async (t) => {
+  const client = await afterResets(t, 3);
+  assert.ok((await client.model.listModels({})).models.length > 0);
+  const unlucky = await afterResets(t, 4);
+  assert.equal((await failure(unlucky.model.listModels({}))).reasonName, "");
+});
+
+test("a create is repeated only with an idempotency key", async (t) => {
+  const request = { prompt: "Pan left", size: "64x64", durationSeconds: 1 };
+  const first = await afterResets(t, 1);
+  assert.equal((await failure(first.video.createVideo(request))).reasonName, "");
+  const second = await afterResets(t, 1);
+  assert.ok((await second.video.createVideo({ ...request, idempotencyKey: "key" })).video.id);
+  const chat = await afterResets(t, 1);
+  assert.equal((await failure(chat.chat.createChat({ chat: HELLO, idempotencyKey: "key" }))).reasonName, "");
+});
+
+test("the pushback of the server replaces the back-off, and a negative one prevents a retry", async (t) => {
+  let calls = 0;
+  const unavailable = createHttp2Server().listen(0, "127.0.0.1");
+  unavailable.on("stream", (stream) => {
+    calls++;
+    const status = { ":status": 200, "content-type": "application/grpc+proto", "grpc-status": "14" };
+    stream.respond({ ...status, "grpc-retry-pushback-ms": calls < 3 ? "1" : "-1" }, { endStream: true });
+  });
+  await once(unavailable, "listening");
+  const client = connect(`127.0.0.1:${unavailable.address().port}`);
+  t.after(() => {
+    client.close();
+    unavailable.close();
+  });
+  assert.equal((await failure(client.model.listModels({}, MINUTE))).code, Code.Unavailable);
+  assert.equal(calls, 3);
 });
 
 test("a video is waited for", async () => {
