@@ -59,8 +59,7 @@ export async function* watchVideo(
       failure = error;
     } finally {
       stream.abort();
-      // connect releases the timer of the deadline when the end of the stream has been read.
-      await responses.next().catch(() => undefined);
+      await readToEnd(responses);
     }
     if (final) return;
     const now = performance.now();
@@ -82,6 +81,15 @@ export async function* watchVideo(
     } catch (aborted) {
       throw ConnectError.from(aborted, Code.Canceled);
     }
+  }
+}
+
+/** Discards the rest of a stream that was aborted: connect releases the timer of its deadline when the end has been read. */
+async function readToEnd(stream: AsyncIterator<unknown>): Promise<void> {
+  try {
+    while (!(await stream.next()).done);
+  } catch {
+    // The end of an aborted stream is an error.
   }
 }
 

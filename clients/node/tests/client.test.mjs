@@ -2,9 +2,10 @@
 
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer as createHttp2Server } from "node:http2";
+import { constants, createServer as createHttp2Server } from "node:http2";
 import { connect as connectTo, createServer } from "node:net";
 import { after, before, test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { connect, errorDetails, v1 } from "triptych-client";
 import { API_KEY, Server } from "./server.mjs";
@@ -138,22 +139,51 @@ test("a create is repeated only with an idempotency key", async (t) => {
   assert.equal((await failure(chat.chat.createChat({ chat: HELLO, idempotencyKey: "key" }))).reasonName, "");
 });
 
-test("the pushback of the server replaces the back-off, and a negative one prevents a retry", async (t) => {
-  let calls = 0;
-  const unavailable = createHttp2Server().listen(0, "127.0.0.1");
-  unavailable.on("stream", (stream) => {
-    calls++;
-    const status = { ":status": 200, "content-type": "application/grpc+proto", "grpc-status": "14" };
-    stream.respond({ ...status, "grpc-retry-pushback-ms": calls < 3 ? "1" : "-1" }, { endStream: true });
-  });
-  await once(unavailable, "listening");
-  const client = connect(`127.0.0.1:${unavailable.address().port}`);
+/** Starts an HTTP/2 server that responds to every call with `respond(stream)`. Returns a client of it. */
+async function scripted(t, respond) {
+  const scriptedServer = createHttp2Server().on("stream", respond).listen(0, "127.0.0.1");
+  await once(scriptedServer, "listening");
+  const client = connect(`127.0.0.1:${scriptedServer.address().port}`);
   t.after(() => {
     client.close();
-    unavailable.close();
+    scriptedServer.close();
+  });
+  return client;
+}
+
+const GRPC = { ":status": 200, "content-type": "application/grpc+proto" };
+
+test("the pushback of the server replaces the back-off, and a negative one prevents a retry", async (t) => {
+  let calls = 0;
+  const client = await scripted(t, (stream) => {
+    calls++;
+    stream.respond({ ...GRPC, "grpc-status": "14", "grpc-retry-pushback-ms": calls < 3 ? "1" : "-1" }, { endStream: true });
   });
   assert.equal((await failure(client.model.listModels({}, MINUTE))).code, Code.Unavailable);
   assert.equal(calls, 3);
+});
+
+test("leaving a watch cancels the call and releases its timer, also if snapshots are unread", async (t) => {
+  let cancelled;
+  const closed = new Promise((resolve) => (cancelled = resolve));
+  const client = await scripted(t, (stream) => {
+    stream.on("close", () => cancelled(stream.rstCode)).on("error", () => undefined);
+    stream.respond(GRPC);
+    const frames = [1n, 2n, 3n].map((revision) => {
+      const message = toBinary(v1.WatchVideoResponseSchema, create(v1.WatchVideoResponseSchema, { video: { revision } }));
+      return Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]);
+    });
+    stream.write(Buffer.concat(frames));
+  });
+  const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const before = timers();
+  for await (const { revision } of client.watchVideo("video_1", MINUTE)) {
+    assert.equal(revision, 1n);
+    assert.ok(timers() > before);
+    break;
+  }
+  assert.equal(timers(), before);
+  assert.equal(await closed, constants.NGHTTP2_CANCEL);
 });
 
 test("a video is waited for", async () => {
