@@ -125,8 +125,8 @@ async function afterResets(t, resets) {
 test("calls without side effects are attempted four times", async (t) => {
   const client = await afterResets(t, 3);
   assert.ok((await client.model.listModels({})).models.length > 0);
-  const unlucky = await afterResets(t, 4);
-  assert.equal((await failure(unlucky.model.listModels({}))).reasonName, "");
+  const unavailable = await afterResets(t, 4);
+  assert.equal((await failure(unavailable.model.listModels({}))).reasonName, "");
 });
 
 test("a create is repeated only with an idempotency key", async (t) => {
