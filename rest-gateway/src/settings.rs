@@ -37,6 +37,8 @@ pub struct RuntimeSettings {
     pub link_signer: Option<LinkSigner>,
     /// Origins that browsers may call the API from; `*` allows every origin. Empty: no CORS headers.
     pub cors_allow_origins: Vec<String>,
+    /// Whether the pages for browsers are served.
+    pub pages: bool,
     /// Maximum length of a request body, after decompression, in bytes.
     pub body_limit_bytes: usize,
     /// Maximum time for receiving a request body, extended by one second for each 64 KiB received.
@@ -148,6 +150,8 @@ impl From<SettingsTable> for Settings {
                 trust_forwarded,
                 // Set by the executable, which reads the key.
                 link_signer: None,
+                // The executable decides, which knows the address and the API keys.
+                pages: true,
                 cors_allow_origins,
                 body_limit_bytes,
                 body_timeout,
