@@ -14,8 +14,8 @@ use crate::headers::{TRACEPARENT, TRACESTATE};
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The route of requests that match none, which could otherwise have any number of paths.
 pub(crate) const UNMATCHED: &str = "other";
-/// The routes of probes and tools.
-const PROBES: [&str; 4] = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
+/// The routes of probes and tools, and those of assets, of which one view of a page requests many.
+const PROBES: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/assets/{digest}/{*name}"];
 
 /// Begins the span of a request, within the trace of its client.
 fn server_span(request: &Request) -> Option<OpenSpan> {

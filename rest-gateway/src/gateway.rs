@@ -10,6 +10,7 @@ use crate::{
     app::App,
     core_client::CoreServices,
     metrics::{self, RequestMetrics},
+    pages,
     routes::{self, ROUTES},
     server::RestApplication,
     settings::{RuntimeSettings, Settings},
@@ -31,7 +32,7 @@ impl Gateway {
     /// Creates a gateway in front of `core`. The first gateway of a process installs its metrics recorder. Must be called within
     /// a Tokio runtime, which does the work that would delay the connections of a thread.
     pub fn new(core: CoreServices, settings: Settings) -> Self {
-        let metrics = RequestMetrics::new(ROUTES.iter().map(|route| route.path));
+        let metrics = RequestMetrics::new(ROUTES.iter().map(|route| route.path).chain(pages::paths()));
         let body_memory = MemoryBudget::new(settings.body_memory_bytes);
         Self {
             app: App::new(core, settings.runtime, metrics, body_memory),

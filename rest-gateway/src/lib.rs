@@ -12,6 +12,7 @@
 //! | `body`, `json`, `form` | request bodies: bounded, JSON or multipart |
 //! | [`error`], `sse`, `download` | error responses, event streams, files |
 //! | `chat`, `image`, `video`, `webhooks`, `usage`, `models`, `media`, `health`, `openapi` | handlers |
+//! | `pages` | the pages for browsers |
 
 mod access_log;
 mod app;
@@ -41,6 +42,7 @@ mod observed_body;
 mod offload;
 mod openapi;
 mod origin;
+mod pages;
 mod path;
 mod query;
 mod ranges;

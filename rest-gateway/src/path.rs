@@ -27,10 +27,15 @@ const IDENTIFIERS: [&str; 2] = ["/v1/models/", "/media/"];
 /// slash too many. Doubled slashes within model ids and media keys are kept.
 pub(crate) fn fold_slashes(mut request: Request) -> Request {
     if let Some(uri) = fold(request.uri()) {
-        *request.uri_mut() = uri;
+        let unfolded = std::mem::replace(request.uri_mut(), uri);
+        request.extensions_mut().insert(UnfoldedUri(unfolded));
     }
     request
 }
+
+/// The URI of the request before its slashes were folded. An extension of requests whose URI has changed.
+#[derive(Debug, Clone)]
+pub(crate) struct UnfoldedUri(pub(crate) Uri);
 
 /// Returns the URI with folded slashes, `None` if it has none to fold.
 fn fold(uri: &Uri) -> Option<Uri> {

@@ -1,4 +1,4 @@
-//! All routes of the API, in one table, and the router made from it.
+//! All routes of the API, in one table, and the router made from it and from the routes of the pages.
 
 use axum::{
     Router,
@@ -10,7 +10,7 @@ use axum::{
 use tower::{Layer, util::MapRequestLayer};
 
 use crate::{
-    app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, path, usage, video,
+    app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, pages, path, usage, video,
     webhooks,
 };
 
@@ -93,6 +93,7 @@ pub(crate) fn router(app: App) -> Router {
 /// Builds the router for requests whose slashes the caller has folded, which saves the router around it.
 pub(crate) fn router_for_folded_paths(app: App) -> Router {
     handlers()
+        .merge(pages::routes())
         .route(UNSUPPORTED, any(not_found))
         .fallback(not_found)
         .method_not_allowed_fallback(async |request: Request| GatewayError::method_not_allowed(request.method()))
@@ -130,7 +131,7 @@ mod tests {
 
     #[tokio::test]
     async fn unknown_path_outside_v1_is_answered_404() {
-        for path in ["/", "/v2/models", "/v1models", "/media"] {
+        for path in ["/v2/models", "/v1models", "/media"] {
             let response = send(&CoreStub::default(), get(path)).await;
             assert_eq!(response.error(), (404, None, "not_found".to_owned()), "{path}");
         }
@@ -157,6 +158,6 @@ mod tests {
             assert_eq!((response.status.as_u16(), &response.json()["id"]), (200, &id.into()), "{path}");
         }
         assert_eq!(send(&CoreStub::default(), get("//media//clip.mp4/")).await.status, 200);
-        assert_eq!(send(&CoreStub::default(), get("//")).await.status, 404);
+        assert_eq!(send(&CoreStub::default(), get("//openapi.json//")).await.status, 200);
     }
 }

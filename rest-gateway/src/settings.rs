@@ -39,6 +39,8 @@ pub struct RuntimeSettings {
     pub cors_allow_origins: Vec<String>,
     /// Whether responses to calls with a rate limit have the IETF's header fields too, besides OpenAI's.
     pub ietf_rate_limits: bool,
+    /// Whether the pages for browsers are served.
+    pub pages: bool,
     /// Maximum length of a request body, after decompression, in bytes.
     pub body_limit_bytes: usize,
     /// Maximum time for receiving a request body, extended by one second for each 64 KiB received.
@@ -153,6 +155,8 @@ impl From<SettingsTable> for Settings {
                 trust_forwarded,
                 // Set by the executable, which reads the key.
                 link_signer: None,
+                // The executable decides, which knows the address and the API keys.
+                pages: true,
                 cors_allow_origins,
                 ietf_rate_limits,
                 body_limit_bytes,

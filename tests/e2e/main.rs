@@ -17,6 +17,7 @@ mod limits;
 mod log_capture;
 mod media;
 mod models;
+mod pages;
 mod responses;
 mod test_server;
 mod timeouts;

@@ -11,7 +11,7 @@ use core_service::{
 };
 use url::Position;
 
-use crate::config::{Config, hide_query};
+use crate::config::{Config, Pages, hide_query};
 
 /// The start-up banner.
 #[derive(Debug)]
@@ -57,6 +57,16 @@ impl Banner<'_> {
         }
     }
 
+    /// Returns why the pages for browsers are not served, if that was not set.
+    pub(crate) fn pages_off(&self) -> Option<&'static str> {
+        match self.config.rest.pages {
+            Pages::Auto if self.rest.is_some() && !self.config.gateway.runtime.pages => Some(
+                "other machines can reach the address, and this process has no API keys; rest.pages = \"on\" serves them",
+            ),
+            Pages::Auto | Pages::On | Pages::Off => None,
+        }
+    }
+
     /// Writes commands that can be pasted into a shell.
     fn write_examples(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nTry it:")?;
@@ -96,6 +106,11 @@ impl Display for Banner<'_> {
         writeln!(f)?;
         if let Some(address) = self.rest {
             writeln!(f, "  REST   http://{}/v1", reachable(address))?;
+            if self.config.gateway.runtime.pages {
+                writeln!(f, "  pages  http://{}/ in a browser", reachable(address))?;
+            } else if let Some(reason) = self.pages_off() {
+                writeln!(f, "  pages  off: {reason}")?;
+            }
         }
         if let Some(address) = self.grpc {
             writeln!(f, "  gRPC   {}", reachable(address))?;

@@ -108,6 +108,7 @@ fn apply(
     if let Some(gateway) = gateway {
         // Follows media.signing_key and media.link_ttl, which are fixed.
         config.gateway.runtime.link_signer.clone_from(&running.gateway.runtime.link_signer);
+        config.gateway.runtime.pages = config.serves_pages(running.rest.listen);
         gateway.reload(config.gateway.runtime.clone());
         fixed.extend((config.rest.listen != running.rest.listen).then_some("rest.listen"));
         let server = |config: &Config| {

@@ -196,4 +196,7 @@ fn print_banner(stdout: &Output, banner: &Banner<'_>) {
             banner.exposure_warning()
         );
     }
+    if let Some(reason) = banner.pages_off() {
+        tracing::info!("the pages for browsers are not served: {reason}");
+    }
 }

@@ -13,6 +13,7 @@ mod text;
 mod threads;
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -31,7 +32,7 @@ pub(crate) use self::{
     layers::{Layers, variable},
     log::{Log, LogFormat},
     mask::hide_query,
-    rest::Rest,
+    rest::{Pages, Rest},
     telemetry::Telemetry,
     threads::Threads,
 };
@@ -136,12 +137,19 @@ impl Config {
         }
         gateway.runtime.public_base_url.clone_from(&rest.public_base_url);
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
+        gateway.runtime.pages = serves_pages(&rest, &core.keys, rest.listen);
         let log = deserialize(log, "log.", &layers)?;
         let telemetry = deserialize(telemetry, "telemetry.", &layers)?;
         let config = Self { threads, core, rest, gateway, log, telemetry, shutdown_delay, reload_on_change, layers };
         config.core.validate().map_err(|error| config.setting_error(&error))?;
         config.log.parse_filter().map_err(|message| config.layers.config_error("log.filter", &message))?;
         Ok(config)
+    }
+
+    /// Returns whether the pages for browsers are served, if the REST server listens on `address`. A reload cannot change the
+    /// address.
+    pub(crate) fn serves_pages(&self, address: SocketAddr) -> bool {
+        serves_pages(&self.rest, &self.core.keys, address)
     }
 
     /// Returns a line for the operator if environment variables with the prefix of the settings were ignored.
@@ -190,6 +198,14 @@ impl Config {
 
     fn setting_error(&self, error: &SettingError) -> ConfigError {
         self.layers.config_error(error.key, &error.message)
+    }
+}
+
+fn serves_pages(rest: &Rest, keys: &[core_config::Key], address: SocketAddr) -> bool {
+    match rest.pages {
+        Pages::Auto => address.ip().is_loopback() || !keys.is_empty(),
+        Pages::On => true,
+        Pages::Off => false,
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 /// The names of these settings.
-pub(super) const NAMES: [&str; 2] = ["listen", "public_base_url"];
+pub(super) const NAMES: [&str; 3] = ["listen", "pages", "public_base_url"];
 
 /// The settings of `[rest]` that the executable reads.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,9 +15,22 @@ pub(crate) struct Rest {
     /// The address to listen on. Port 0 selects a free port.
     #[serde(deserialize_with = "core_service::config::listen")]
     pub(crate) listen: SocketAddr,
+    /// Whether the pages for browsers are served.
+    pub(crate) pages: Pages,
     /// The base URL of media links, without a slash at the end.
     #[serde(deserialize_with = "base_url")]
     pub(crate) public_base_url: Option<String>,
+}
+
+/// Whether the pages for browsers are served (`rest.pages`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Pages {
+    /// Unless other machines can reach the address and no API key is required: the pages would invite strangers to use the
+    /// configured providers.
+    Auto,
+    On,
+    Off,
 }
 
 fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

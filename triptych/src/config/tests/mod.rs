@@ -8,6 +8,7 @@ use super::*;
 
 mod errors;
 mod keys;
+mod pages;
 mod providers;
 mod secrets;
 mod sources;

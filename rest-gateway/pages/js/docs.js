@@ -1,0 +1,4 @@
+// The page "docs".
+import { startPage } from "./shell.js";
+
+await startPage("docs");

@@ -1,0 +1,4 @@
+// The page "jobs".
+import { startPage } from "./shell.js";
+
+await startPage("jobs");

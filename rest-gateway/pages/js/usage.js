@@ -1,0 +1,4 @@
+// The page "usage".
+import { startPage } from "./shell.js";
+
+await startPage("usage");
