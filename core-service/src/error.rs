@@ -76,6 +76,20 @@ pub enum Error {
     /// No webhook delivery has this id.
     #[error("webhook delivery `{}` does not exist or was removed", echo(.0))]
     WebhookDeliveryNotFound(String),
+    /// No API key has this name.
+    #[error("API key `{}` does not exist", echo(.0))]
+    KeyNotFound(String),
+    /// An API key has this name, or had it until it was revoked.
+    #[error("the name `{name}` is taken by {taken_by}; choose another name")]
+    KeyExists {
+        /// The name.
+        name: String,
+        /// The key that has it.
+        taken_by: &'static str,
+    },
+    /// No money is reserved under this id.
+    #[error("hold `{}` does not exist or has ended", echo(.0))]
+    HoldNotFound(String),
     /// The files of the video do not exist yet, or never will.
     #[error("video `{id}` is not ready: {why}")]
     VideoNotReady {
@@ -402,6 +416,9 @@ impl Error {
             Self::MediaNotFound(_) => ErrorReason::MediaNotFound,
             Self::WebhookEndpointNotFound(_) => ErrorReason::WebhookEndpointNotFound,
             Self::WebhookDeliveryNotFound(_) => ErrorReason::WebhookDeliveryNotFound,
+            Self::KeyNotFound(_) => ErrorReason::KeyNotFound,
+            Self::KeyExists { .. } => ErrorReason::KeyExists,
+            Self::HoldNotFound(_) => ErrorReason::HoldNotFound,
             Self::VideoNotReady { .. } => ErrorReason::VideoNotReady,
             Self::RangeNotSatisfiable { .. } => ErrorReason::RangeNotSatisfiable,
             Self::IdempotencyConflict(_) => ErrorReason::IdempotencyConflict,

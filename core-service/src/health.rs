@@ -17,8 +17,8 @@ use tonic_health::{
     server::{HealthReporter, HealthService},
 };
 use triptych_proto::v1::{
-    chat_service_server, image_service_server, media_service_server, model_service_server, usage_service_server,
-    video_service_server, webhook_service_server,
+    admin_service_server, chat_service_server, image_service_server, media_service_server, model_service_server,
+    usage_service_server, video_service_server, webhook_service_server,
 };
 
 use crate::{database::Database, media::MediaStore};
@@ -39,13 +39,14 @@ pub(crate) enum Needs {
 }
 
 /// The names that the health service knows. The empty name stands for the whole server.
-pub(crate) const NAMES: [(&str, Needs); 8] = [
+pub(crate) const NAMES: [(&str, Needs); 9] = [
     ("", Needs::JobsAndMedia),
     (chat_service_server::SERVICE_NAME, Needs::Nothing),
     (image_service_server::SERVICE_NAME, Needs::Media),
     (video_service_server::SERVICE_NAME, Needs::JobsAndMedia),
     (webhook_service_server::SERVICE_NAME, Needs::Jobs),
     (usage_service_server::SERVICE_NAME, Needs::Jobs),
+    (admin_service_server::SERVICE_NAME, Needs::Jobs),
     (model_service_server::SERVICE_NAME, Needs::Nothing),
     (media_service_server::SERVICE_NAME, Needs::Media),
 ];
@@ -208,8 +209,8 @@ mod tests {
         health.stop.cancel();
         // Whether each service is reported as serving, in the order of `NAMES`.
         for (stores, expected) in [
-            (Stores { jobs: false, media: true }, [false, true, true, false, false, false, true, true]),
-            (Stores { jobs: true, media: false }, [false, true, false, false, true, true, true, false]),
+            (Stores { jobs: false, media: true }, [false, true, true, false, false, false, false, true, true]),
+            (Stores { jobs: true, media: false }, [false, true, false, false, true, true, true, true, false]),
         ] {
             health.report(stores).await;
             for ((name, _), is_serving) in NAMES.into_iter().zip(expected) {

@@ -9,6 +9,7 @@
 //! | [`limits`], [`rate_limits`] | the limits of callers, and their state in responses |
 //! | [`prices`], [`ledger`], [`usd`] | the prices of models, and what callers spend and use |
 //! | [`usage`] | the gRPC service for usage, budgets and estimates |
+//! | [`admin`] | keys that are created while the core runs, and their gRPC service; the repair of the ledger |
 //! | [`upstream`] | the HTTP client of all providers |
 //! | [`database`] | the SQLite database |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
@@ -16,6 +17,7 @@
 //! | [`health`], `metrics`, `sampler` | the health of each service; metrics, and those that are read from the database |
 //! | [`server`] | the gRPC server |
 
+pub mod admin;
 mod ark_errors;
 mod backoff;
 pub mod budget_period;
@@ -69,5 +71,5 @@ pub mod webhooks;
 
 mod assembly;
 
-pub use assembly::{Core, OpenError, Services};
+pub use assembly::{Core, OpenError, Services, verify_ledger};
 pub use server::serve;

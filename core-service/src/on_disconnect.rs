@@ -1,6 +1,6 @@
 //! What happens to a chat call when its client disconnects: the policy that a call, an API key or the settings choose.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
 use http::HeaderName;
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -59,6 +59,17 @@ impl FromStr for OnDisconnect {
     }
 }
 
+/// Writes the form that is parsed.
+impl fmt::Display for OnDisconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cancel => f.write_str("cancel"),
+            Self::Continue => f.write_str("continue"),
+            Self::Grace(grace) => write!(f, "{}", humantime_serde::re::humantime::format_duration(*grace)),
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for OnDisconnect {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -88,6 +99,11 @@ mod tests {
         assert_eq!(serde_json::from_str::<OnDisconnect>("10").unwrap(), ten);
         assert_eq!(serde_json::from_str::<OnDisconnect>(r#""10s""#).unwrap(), ten);
         assert_eq!("2m".parse(), Ok(OnDisconnect::Grace(Duration::from_mins(2))));
+        for policy in
+            [OnDisconnect::Cancel, OnDisconnect::Continue, ten, OnDisconnect::Grace(Duration::from_millis(90_500))]
+        {
+            assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
         for invalid in
             ["", "Cancel", "0", "0s", "500ms", "-1", "1.5", "86401", "25h", "for ever", "99999999999999999999"]
         {

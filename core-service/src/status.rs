@@ -66,9 +66,11 @@ pub fn code(reason: ErrorReason) -> Code {
         | ErrorReason::VideoNotFound
         | ErrorReason::MediaNotFound
         | ErrorReason::WebhookEndpointNotFound
-        | ErrorReason::WebhookDeliveryNotFound => Code::NotFound,
+        | ErrorReason::WebhookDeliveryNotFound
+        | ErrorReason::KeyNotFound
+        | ErrorReason::HoldNotFound => Code::NotFound,
         ErrorReason::RangeNotSatisfiable => Code::OutOfRange,
-        ErrorReason::IdempotencyConflict => Code::AlreadyExists,
+        ErrorReason::IdempotencyConflict | ErrorReason::KeyExists => Code::AlreadyExists,
         ErrorReason::Overloaded
         | ErrorReason::RateLimitExceeded
         | ErrorReason::BudgetExceeded
@@ -205,6 +207,9 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
         | Error::WebhookDeliveryNotFound(_)
+        | Error::KeyNotFound(_)
+        | Error::KeyExists { .. }
+        | Error::HoldNotFound(_)
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
@@ -245,6 +250,9 @@ fn retry_delay(error: &Error) -> Option<Duration> {
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
         | Error::WebhookDeliveryNotFound(_)
+        | Error::KeyNotFound(_)
+        | Error::KeyExists { .. }
+        | Error::HoldNotFound(_)
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
@@ -291,6 +299,9 @@ fn log(reason: &str, error: &Error) {
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
         | Error::WebhookDeliveryNotFound(_)
+        | Error::KeyNotFound(_)
+        | Error::KeyExists { .. }
+        | Error::HoldNotFound(_)
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
@@ -329,6 +340,9 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
         | Error::MediaNotFound(_)
         | Error::WebhookEndpointNotFound(_)
         | Error::WebhookDeliveryNotFound(_)
+        | Error::KeyNotFound(_)
+        | Error::KeyExists { .. }
+        | Error::HoldNotFound(_)
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)

@@ -9,12 +9,14 @@
 //! | [`core_client`] | the core's services, in this process or over the network |
 //! | `context`, `metadata` | what crosses from a request into calls, and from replies into responses |
 //! | `authentication` | API keys are checked before a body is read |
-//! | `body`, `json`, `form` | request bodies: bounded, JSON or multipart |
+//! | `body`, `json`, `form`, `members` | request bodies: bounded, JSON or multipart |
+//! | `lists` | pages of lists |
 //! | [`error`], `sse`, `download` | error responses, event streams, files |
-//! | `chat`, `image`, `video`, `webhooks`, `usage`, `models`, `media`, `health`, `openapi` | handlers |
+//! | `chat`, `image`, `video`, `webhooks`, `usage`, `admin`, `models`, `media`, `health`, `openapi` | handlers |
 //! | `pages` | the pages for browsers |
 
 mod access_log;
+mod admin;
 mod app;
 mod authentication;
 mod body;
@@ -33,7 +35,9 @@ mod image;
 mod json;
 mod link_signer;
 mod links;
+mod lists;
 mod media;
+mod members;
 mod metadata;
 mod metrics;
 mod middleware;

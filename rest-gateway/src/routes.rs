@@ -10,8 +10,8 @@ use axum::{
 use tower::{Layer, util::MapRequestLayer};
 
 use crate::{
-    app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, pages, path, usage, video,
-    webhooks,
+    admin, app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, pages, path, usage,
+    video, webhooks,
 };
 
 /// One method of one path. `HEAD` works wherever `GET` does.
@@ -73,6 +73,15 @@ routes! {
     GET "/v1/budgets" => usage::budgets,
     POST "/v1/estimate/videos" => video::estimate::get,
     POST "/v1/estimate/images" => image::estimate::get,
+    GET "/admin/v1/keys" => admin::list_keys,
+    POST "/admin/v1/keys" => admin::create_key,
+    GET "/admin/v1/keys/{name}" => admin::get_key,
+    POST "/admin/v1/keys/{name}" => admin::update_key,
+    POST "/admin/v1/keys/{name}/rotate" => admin::rotate_key,
+    POST "/admin/v1/keys/{name}/revoke" => admin::revoke_key,
+    GET "/admin/v1/ledger/verify" => admin::verify_ledger,
+    GET "/admin/v1/ledger/holds" => admin::list_holds,
+    POST "/admin/v1/ledger/holds/{id}/resolve" => admin::resolve_hold,
     GET "/media/{key}" => media::get,
     GET "/media/inputs/{token}" => media::get_input,
     GET "/healthz" => health::live,

@@ -67,13 +67,15 @@ async fn empty_call(client: &reqwest::Client, server: &TestServer, path: &str) -
 #[tokio::test]
 async fn every_endpoint_requires_a_key_except_operations_and_media() {
     with_keys(async |server| {
-        let protected = rest_gateway::ROUTES.iter().filter(|route| route.path.starts_with("/v1/"));
+        let is_protected = |path: &str| path.starts_with("/v1/") || path.starts_with("/admin/");
+        let protected = rest_gateway::ROUTES.iter().filter(|route| is_protected(route.path));
         for route in protected {
             // Placeholders become values; no such video, delivery or model exists.
             let path = route
                 .path
                 .replace("{*id}", "m")
                 .replace("{id}", "v")
+                .replace("{name}", "n")
                 .replace("{delivery_id}", "d")
                 .replace("{engine}", "m");
             let request = || {
@@ -87,7 +89,7 @@ async fn every_endpoint_requires_a_key_except_operations_and_media() {
                 }
                 let body = match (route.method, path.ends_with("chat/completions")) {
                     ("POST", true) => chat_body(&json!({})),
-                    ("POST", false) => json!({"prompt": "a"}).to_string(),
+                    ("POST", false) => json!({"prompt": "a", "team": "t"}).to_string(),
                     _ => String::new(),
                 };
                 request.header("content-type", "application/json").body(body)

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 
 mod access_log;
+mod admin;
 mod api_keys;
 mod backpressure;
 mod budgets;

@@ -15,10 +15,10 @@ use tokio::{net::TcpListener, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 use triptych_proto::v1::{
-    chat_service_client::ChatServiceClient, image_service_client::ImageServiceClient,
-    media_service_client::MediaServiceClient, model_service_client::ModelServiceClient,
-    usage_service_client::UsageServiceClient, video_service_client::VideoServiceClient,
-    webhook_service_client::WebhookServiceClient,
+    admin_service_client::AdminServiceClient, chat_service_client::ChatServiceClient,
+    image_service_client::ImageServiceClient, media_service_client::MediaServiceClient,
+    model_service_client::ModelServiceClient, usage_service_client::UsageServiceClient,
+    video_service_client::VideoServiceClient, webhook_service_client::WebhookServiceClient,
 };
 
 use crate::{fake_upstream::FakeUpstream, log_capture};
@@ -232,6 +232,10 @@ impl TestServer {
         UsageServiceClient::new(self.channel().await)
     }
 
+    pub(crate) async fn admin_client(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel().await)
+    }
+
     pub(crate) async fn media_client(&self) -> MediaServiceClient<Channel> {
         MediaServiceClient::new(self.channel().await)
     }
@@ -259,6 +263,7 @@ fn in_process_services(core: &Core) -> CoreServices {
         video: services.video.clone(),
         webhook: services.webhook.clone(),
         usage: services.usage.clone(),
+        admin: services.admin.clone(),
         model: services.model.clone(),
         media: services.media.clone(),
         key_check: Some(Arc::new({

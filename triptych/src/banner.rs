@@ -24,6 +24,8 @@ pub(crate) struct Banner<'a> {
     pub(crate) grpc: Option<SocketAddr>,
     /// The events that the job database has lost since its last use.
     pub(crate) lost_events: Option<LostEvents>,
+    /// The API keys that were created at run time, also those that were revoked. Calls require a key if there are any.
+    pub(crate) stored_keys: usize,
 }
 
 /// The location of the core.
@@ -46,7 +48,7 @@ impl Banner<'_> {
 
     /// Returns whether this process requires API keys. A gateway alone passes them on and does not know.
     fn requires_key(&self) -> bool {
-        !self.config.core.keys.is_empty()
+        !self.config.core.keys.is_empty() || self.stored_keys > 0
     }
 
     /// Returns the end of the warning about an exposed server.
@@ -121,7 +123,9 @@ impl Display for Banner<'_> {
             write_webhooks(f, &self.config.core.webhooks)?;
         }
         if self.requires_key() {
-            writeln!(f, "  keys   required; clients: {}", client_names(&self.config.core.keys))?;
+            let stored = (self.stored_keys > 0).then(|| format!("{} created at run time", self.stored_keys));
+            let clients = client_names(&self.config.core.keys).into_iter().chain(stored);
+            writeln!(f, "  keys   required; clients: {}", clients.collect::<Vec<_>>().join(", "))?;
         }
         if let Some(lost) = self.lost_events {
             writeln!(f, "\n  WARNING: {lost}.")?;
@@ -144,12 +148,12 @@ impl Display for Banner<'_> {
 }
 
 /// Returns the names of the clients with API keys, each once, and which of them are administrators.
-fn client_names(keys: &[Key]) -> String {
+fn client_names(keys: &[Key]) -> Vec<String> {
     let name = |key: &Key| if key.admin { format!("{} (admin)", key.name) } else { key.name.clone() };
     let mut names: Vec<_> = keys.iter().map(name).collect();
     names.sort_unstable();
     names.dedup();
-    names.join(", ")
+    names
 }
 
 /// Writes the provider of each service and the variable that changes it.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::admin::arguments::Admin;
+
 /// One gateway to chat, image and video generation, with an OpenAI-compatible REST API and a typed gRPC API.
 ///
 /// Without configuration, the built-in mock engines serve all requests: no API key and no network is required.
@@ -35,6 +37,9 @@ pub(crate) enum Role {
     /// Prices of models
     #[command(subcommand)]
     Prices(Prices),
+    /// Administer a running server over its gRPC API: API keys, the check of the ledger
+    #[command(subcommand)]
+    Admin(Admin),
 }
 
 /// What to do with prices.
@@ -95,6 +100,8 @@ Examples:
                                                prices for the configuration, from LiteLLM's price file
   triptych check                               the resulting configuration, and the origin of each setting
   triptych check --probe                       whether the configured upstreams and providers answer
+  TRIPTYCH_ADMIN_KEY=... triptych admin keys create alice --budget-per-month 100
+                                               create an API key while the server runs
 
 Environment variables (also read from ./.env):
   CHAT_BASE_URL, CHAT_API_KEY, CHAT_MODEL      an OpenAI-compatible chat upstream
@@ -116,6 +123,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
 
     use super::{Cli, Prices, Role};
+    use crate::admin::arguments::{Admin, Keys};
 
     #[test]
     fn the_definition_is_valid() {
@@ -147,6 +155,19 @@ mod tests {
         let Some(Role::Prices(Prices::Import(import))) = cli.role else { panic!("{cli:?}") };
         assert_eq!((import.file.to_str(), import.only.as_deref()), (Some("a.json"), Some("gpt-*")));
         assert!(Cli::try_parse_from(["triptych", "prices", "import"]).is_err());
+    }
+
+    #[test]
+    fn admin_commands_accept_the_connection_after_the_name() {
+        let line = ["triptych", "admin", "keys", "create", "a", "--url", "http://h:1", "--budget-total", "12.50"];
+        let Some(Role::Admin(Admin::Keys(Keys::Create(create)))) = Cli::parse_from(line).role else { panic!() };
+        assert_eq!((create.name.as_str(), create.connection.url.as_deref()), ("a", Some("http://h:1")));
+        assert_eq!(create.budget_total.map(core_service::usd::Usd::micros), Some(12_500_000));
+        assert_eq!(create.connection.key_env, "TRIPTYCH_ADMIN_KEY");
+        for wrong in [["create", "a", "--budget-total", "-1"], ["rotate", "a", "--overlap", "soon"]] {
+            assert!(Cli::try_parse_from(["triptych", "admin", "keys"].into_iter().chain(wrong)).is_err());
+        }
+        assert!(Cli::try_parse_from(["triptych", "admin", "verify", "--offline", "--url", "http://h:1"]).is_err());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! `triptych`: the core, the gateway, or both in one process.
 
+mod admin;
 mod banner;
 mod check;
 mod cli;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             Some(init::write(path.unwrap_or(Path::new(DEFAULT_FILE))))
         }
         Some(Role::Prices(Prices::Import(import))) => Some(prices::import(&import.file, import.only.as_deref())),
+        Some(Role::Admin(admin)) => Some(admin::run(admin, cli.config.as_deref())),
         Some(Role::Serve | Role::Core | Role::Gateway(_)) | None => None,
     };
     if let Some(result) = completed {
@@ -116,7 +118,7 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
             Role::Serve => Box::pin(roles::serve(process)).await,
             Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
-            Role::Check(_) | Role::Init(_) | Role::Prices(_) => Ok(()),
+            Role::Check(_) | Role::Init(_) | Role::Prices(_) | Role::Admin(_) => Ok(()),
         };
         traces::flush(exporter).await;
         result

@@ -51,6 +51,7 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
         rest: Some(rest.local_addr()?),
         grpc: Some(grpc.local_addr()?),
         lost_events: core.lost_events(),
+        stored_keys: core.keys().stored(),
     };
     print_banner(&stdout, &banner);
     metrics_server::start(&config, Some(core.catalog().clone())).await?;
@@ -89,6 +90,7 @@ pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
             rest: None,
             grpc: grpc_address,
             lost_events: core.lost_events(),
+            stored_keys: core.keys().stored(),
         },
     );
     metrics_server::start(&config, Some(core.catalog().clone())).await?;
@@ -115,7 +117,14 @@ pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
     let rest_address = Some(rest.local_addr()?);
     print_banner(
         &stdout,
-        &Banner { config: &config, core: CoreLocation::Remote(url), rest: rest_address, grpc: None, lost_events: None },
+        &Banner {
+            config: &config,
+            core: CoreLocation::Remote(url),
+            rest: rest_address,
+            grpc: None,
+            lost_events: None,
+            stored_keys: 0,
+        },
     );
     metrics_server::start(&config, None).await?;
     let gateway = Gateway::new(core, config.gateway.clone());
@@ -176,6 +185,7 @@ fn in_process(core: &Core) -> CoreServices {
         video: Arc::clone(&services.video) as _,
         webhook: Arc::clone(&services.webhook) as _,
         usage: Arc::clone(&services.usage) as _,
+        admin: Arc::clone(&services.admin) as _,
         model: Arc::clone(&services.model) as _,
         media: Arc::clone(&services.media) as _,
         key_check: Some(key_check(core)),

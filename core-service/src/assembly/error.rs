@@ -41,6 +41,14 @@ pub enum OpenError {
         /// The error of the operating system.
         source: std::io::Error,
     },
+    /// The data directory has no database.
+    #[error("{file}: cannot read the database: {source}")]
+    NoDatabase {
+        /// The file.
+        file: PathBuf,
+        /// The error of the operating system.
+        source: std::io::Error,
+    },
     /// The client of an upstream cannot be created.
     #[error("cannot set up an upstream: {0}")]
     Upstream(#[from] SetupError),

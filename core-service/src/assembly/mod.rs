@@ -1,6 +1,7 @@
 //! Builds a core from its settings, and applies changed settings while it runs.
 
 mod error;
+mod ledger_check;
 mod models;
 mod settings;
 
@@ -16,16 +17,18 @@ use tokio::{
 };
 use tokio_util::{sync::DropGuard, task::TaskTracker};
 
-pub use self::error::OpenError;
+pub use self::{error::OpenError, ledger_check::verify_ledger};
 use self::{
+    ledger_check::{DATABASE, lock},
     models::all_models,
     settings::{address_policy, inputs, jobs, provider_links, retention},
 };
 use crate::{
+    admin::{KeyRegistry, SqliteKeyStore, grpc::AdminGrpc},
     catalog::{Catalog, grpc::ModelGrpc},
     chat::{detached::DetachedCalls, grpc::ChatGrpc},
     config::{self, FixedSetting, Grpc, Settings},
-    database::{self, Database, DirectoryLock, LockError, LostEvents},
+    database::{self, Database, DirectoryLock, LostEvents},
     error::Error,
     health::{Health, HealthGrpc},
     image::grpc::ImageGrpc,
@@ -106,6 +109,8 @@ pub struct Services {
     pub webhook: Arc<WebhookGrpc>,
     /// The service for usage, budgets and estimates.
     pub usage: Arc<UsageGrpc>,
+    /// The service for administrators.
+    pub admin: Arc<AdminGrpc>,
     /// The model service.
     pub model: Arc<ModelGrpc>,
     /// The media service.
@@ -119,20 +124,18 @@ impl Core {
         let keys = Keys::new(&settings.keys, &settings.teams)?;
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
-        let directory_lock = DirectoryLock::acquire(dir).await.map_err(|error| match error {
-            LockError::Held => {
-                OpenError::DataDirInUse { dir: std::path::absolute(dir).unwrap_or_else(|_| dir.clone()) }
-            }
-            LockError::Io(source) => OpenError::Lock { dir: dir.clone(), source },
-        })?;
+        let directory_lock = lock(dir).await?;
         let retention = retention(&settings.media);
-        let database = Database::open(&dir.join("jobs.sqlite")).await?;
+        let database = Database::open(&dir.join(DATABASE)).await?;
         let lost_events = database.lost_events().await.map_err(database::OpenError::Connect)?;
         if let Some(lost) = lost_events {
             tracing::error!("{lost}");
         }
+        let key_store = Arc::new(SqliteKeyStore::new(database.clone(), keys.clone()));
+        let key_registry = KeyRegistry::open(key_store, keys.clone()).await?;
         let prices = Live::new(PriceTable::new(&settings.prices));
-        let (ledger, ledger_task) = Ledger::start(LedgerStore::new(database.clone()), prices.clone()).await?;
+        let ledger_store = LedgerStore::new(database.clone());
+        let (ledger, ledger_task) = Ledger::start(ledger_store.clone(), prices.clone()).await?;
         let media_store = MediaStore::local(&dir.join("media"), database.clone()).await?;
         let picture_budget = PictureBudget::new(&settings.media);
         let inputs = InputResolver::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
@@ -172,6 +175,7 @@ impl Core {
             video,
             webhook: Arc::new(webhook.with_keys(keys.clone())),
             usage: Arc::new(usage),
+            admin: Arc::new(AdminGrpc::new(key_registry, ledger_store, jobs.clone())),
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaGrpc::new(media_store.clone()).with_links(links.clone())),
         };

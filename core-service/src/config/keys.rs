@@ -93,8 +93,7 @@ impl Key {
     }
 
     fn validate(&self) -> Result<(), SettingError> {
-        let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if !(1..=64).contains(&self.name.len()) || !self.name.bytes().all(is_name_byte) {
+        if !is_name(&self.name) {
             return Err(self.error("must have a name of 1 to 64 letters, digits, `.`, `_`, `-`"));
         }
         let has_secret = self.secret.is_some() || !self.secret_env.is_empty();
@@ -108,6 +107,12 @@ impl Key {
         }
         Ok(())
     }
+}
+
+/// Returns whether a text can be the name of a key: 1 to 64 letters, digits, `.`, `_`, `-`.
+pub(crate) fn is_name(text: &str) -> bool {
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(is_name_byte)
 }
 
 /// The section form of a key.

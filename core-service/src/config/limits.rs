@@ -1,12 +1,12 @@
 //! The limits of API keys and of teams.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::SettingError;
 use crate::usd::Usd;
 
 /// What the calls of a key, or of all keys of a team together, may use. The default limits nothing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountLimits {
     /// The models that may be called, by their own names; `*` stands for any characters. Empty: all models.

@@ -24,7 +24,7 @@ mod settings;
 mod video;
 mod webhooks;
 
-pub(crate) use self::keys::MAX_SECRET_LENGTH;
+pub(crate) use self::keys::{MAX_SECRET_LENGTH, is_name};
 pub use self::{
     chat::{BalancingPolicy, Chat, RouteRule, Routing, Upstream},
     de::listen,

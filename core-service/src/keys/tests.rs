@@ -3,6 +3,7 @@ use std::time::Duration;
 use tonic::{Code, Request};
 
 use super::*;
+use crate::on_disconnect::OnDisconnect;
 
 const SECRET: &str = "0123456789abcdef";
 
@@ -123,4 +124,127 @@ fn jobs_in_flight_of_a_team_are_those_of_its_keys() {
     let [own, of_team] = caller.in_flight_limits() else { panic!("{caller:?}") };
     assert_eq!((own.limit, own.owners.as_slice()), (2, [Owner::new("one")].as_slice()));
     assert_eq!((of_team.limit, of_team.owners.as_slice()), (5, [Owner::new("one"), Owner::new("two")].as_slice()));
+}
+
+/// Returns a stored key with this secret.
+fn stored(name: &str, secret: &str) -> StoredKey {
+    let created = KeyChange { at: SystemTime::UNIX_EPOCH, by: "root".to_owned() };
+    StoredKey {
+        definition: KeyDefinition { name: name.to_owned(), ..KeyDefinition::default() },
+        revision: 1,
+        secret: Some(SecretDigest { digest: sha256(secret.as_bytes()), hint: String::new() }),
+        previous_secret: None,
+        expires_at: None,
+        updated: created.clone(),
+        created,
+        revoked_at: None,
+    }
+}
+
+fn next(key: &StoredKey) -> StoredKey {
+    StoredKey { revision: key.revision + 1, ..key.clone() }
+}
+
+/// Returns the name of the caller with this secret.
+fn found(keys: &Keys, secret: &str) -> Option<String> {
+    found_at(keys, secret, SystemTime::UNIX_EPOCH)
+}
+
+fn found_at(keys: &Keys, secret: &str, now: SystemTime) -> Option<String> {
+    let caller = keys.find_at(Some(format!("Bearer {secret}").as_bytes()), || now);
+    caller.ok().map(|caller| caller.name().unwrap().to_owned())
+}
+
+#[test]
+fn configured_keys_replace_stored_ones_with_their_name_or_secret() {
+    let keys = Keys::new(&[key("one", SECRET)], &[]).unwrap();
+    let (same_name, same_secret) = (stored("one", "secret-of-stored-one"), stored("two", SECRET));
+    keys.load(vec![same_name, same_secret, stored("three", "secret-of-three")]);
+    assert_eq!(found(&keys, SECRET).as_deref(), Some("one"));
+    assert_eq!(found(&keys, "secret-of-stored-one"), None);
+    assert_eq!(found(&keys, "secret-of-three").as_deref(), Some("three"));
+    assert!(matches!(keys.record("one"), Some(KeyRecord::Configured(_))));
+    let overridden: Vec<_> = keys.sources().overridden().into_iter().map(|key| (key.name, key.shared)).collect();
+    assert_eq!(overridden, [("one".to_owned(), "name"), ("two".to_owned(), "secret")]);
+    let names: Vec<_> = keys.records().iter().map(|record| record.definition().name.clone()).collect();
+    assert_eq!(names, ["one", "three", "two"]);
+
+    // A reload keeps the stored keys; those that are no longer overridden are valid again.
+    keys.replace(&[], &[]).unwrap();
+    assert_eq!(found(&keys, SECRET).as_deref(), Some("two"));
+    assert_eq!(found(&keys, "secret-of-stored-one").as_deref(), Some("one"));
+}
+
+#[test]
+fn expired_key_is_refused_and_still_makes_keys_required() {
+    let keys = Keys::default();
+    let expires_at = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+    keys.load(vec![StoredKey { expires_at: Some(expires_at), ..stored("one", SECRET) }]);
+    assert_eq!(found_at(&keys, SECRET, expires_at - Duration::from_millis(1)).as_deref(), Some("one"));
+    assert_eq!(found_at(&keys, SECRET, expires_at), None);
+    let anonymous = keys.find_at(None, || expires_at);
+    assert_eq!(anonymous, Err(Error::InvalidApiKey { present: false }));
+}
+
+#[test]
+fn previous_secret_is_valid_until_the_end_of_the_overlap_or_of_the_key() {
+    let keys = Keys::default();
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let previous = SecretDigest { digest: sha256(b"the-previous-secret"), hint: String::new() };
+    let rotated = StoredKey { previous_secret: Some((previous, at(100))), ..stored("one", SECRET) };
+    keys.load(vec![rotated.clone()]);
+    for (now, valid) in [(99, true), (100, false)] {
+        assert_eq!(found_at(&keys, "the-previous-secret", at(now)).is_some(), valid, "{now}");
+        assert!(found_at(&keys, SECRET, at(now)).is_some(), "{now}");
+    }
+    keys.apply(&StoredKey { expires_at: Some(at(50)), ..next(&rotated) });
+    assert_eq!(found_at(&keys, "the-previous-secret", at(50)), None);
+}
+
+#[test]
+fn revoking_the_last_key_does_not_open_the_server() {
+    let keys = Keys::default();
+    assert!(!keys.are_required());
+    let key = stored("one", SECRET);
+    keys.apply(&key);
+    assert!(keys.are_required());
+    keys.apply(&StoredKey { secret: None, revoked_at: Some(SystemTime::UNIX_EPOCH), ..next(&key) });
+    assert_eq!((found(&keys, SECRET), keys.are_required()), (None, true));
+    let anonymous = keys.find(None);
+    assert_eq!(anonymous, Err(Error::InvalidApiKey { present: false }));
+}
+
+#[test]
+fn changes_of_stored_keys_apply_at_once_and_keep_the_state_of_unchanged_limits() {
+    let team = config::Team {
+        name: "t".to_owned(),
+        limits: config::AccountLimits { requests_per_minute: 3, jobs_in_flight: 5, ..Default::default() },
+    };
+    let configured = config::Key { team: "t".to_owned(), ..key("one", SECRET) };
+    let keys = Keys::new(&[configured], &[team]).unwrap();
+    let other = stored("two", "secret-of-two");
+    let limits = config::AccountLimits { requests_per_minute: 2, ..Default::default() };
+    let definition = KeyDefinition { team: "t".to_owned(), limits, ..other.definition.clone() };
+    let other = StoredKey { definition, ..other };
+    keys.apply(&other);
+    let caller = || keys.find(Some(b"Bearer secret-of-two")).unwrap();
+    let [InFlightLimit { owners, .. }] = caller().in_flight_limits().to_vec().try_into().unwrap();
+    assert_eq!(owners, [Owner::new("two"), Owner::new("one")], "the stored key is a member of the team");
+    assert!(caller().admit("m", || 0).is_ok());
+
+    // A new budget is no new rate.
+    let mut richer = next(&other);
+    richer.definition.limits.budget_total = crate::usd::Usd::parse("1");
+    keys.apply(&richer);
+    assert_eq!(keys.budgets().len(), 1);
+    assert!(caller().admit("m", || 0).is_ok());
+    assert!(
+        matches!(caller().admit("m", || 0), Err(Error::LimitExceeded(exceeded)) if exceeded.subject == "key `two`")
+    );
+    let mut faster = next(&richer);
+    faster.definition.limits.requests_per_minute = 9;
+    keys.apply(&faster);
+    // The team has one request left.
+    assert!(caller().admit("m", || 0).is_ok());
+    assert!(matches!(caller().admit("m", || 0), Err(Error::LimitExceeded(exceeded)) if exceeded.subject == "team `t`"));
 }

@@ -39,7 +39,8 @@ pub use self::{
     budget::{Budget, Payer},
     meter::{COST, CallMeter},
     store::{
-        BudgetState, Discrepancy, Grouping, LedgerStore, UsageFilter, UsageRow, end_hold, open_hold, record_usage,
+        BudgetState, Discrepancy, Grouping, HoldFilter, HoldState, LedgerStore, OpenHold, UsageFilter, UsageRow,
+        end_hold, open_hold, record_usage,
     },
 };
 use crate::{

@@ -62,9 +62,19 @@ impl Limiter {
         })
     }
 
-    /// Returns whether this has these limits, so that their state can be kept.
+    /// Returns the key or team: "key `alice`".
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Returns whether this has these limits, so that their state can be kept. Budgets and videos in flight have their state
+    /// elsewhere.
     pub fn is_for(&self, subject: &str, settings: &AccountLimits) -> bool {
-        self.subject == subject && self.settings == *settings
+        let own = |settings: &AccountLimits| {
+            let AccountLimits { requests_per_minute, tokens_per_minute, concurrent_calls, .. } = *settings;
+            (requests_per_minute, tokens_per_minute, concurrent_calls)
+        };
+        self.subject == subject && self.settings.models == settings.models && own(&self.settings) == own(settings)
     }
 
     /// Returns whether the model with this name may be called.

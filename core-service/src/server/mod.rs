@@ -19,10 +19,10 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 use tower::{ServiceBuilder, util::MapRequestLayer};
 use triptych_proto::v1::{
-    chat_service_server::ChatServiceServer, image_service_server::ImageServiceServer,
-    media_service_server::MediaServiceServer, model_service_server::ModelServiceServer,
-    usage_service_server::UsageServiceServer, video_service_server::VideoServiceServer,
-    webhook_service_server::WebhookServiceServer,
+    admin_service_server::AdminServiceServer, chat_service_server::ChatServiceServer,
+    image_service_server::ImageServiceServer, media_service_server::MediaServiceServer,
+    model_service_server::ModelServiceServer, usage_service_server::UsageServiceServer,
+    video_service_server::VideoServiceServer, webhook_service_server::WebhookServiceServer,
 };
 
 use self::{
@@ -116,6 +116,7 @@ fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Ch
         .add_service(service!(VideoServiceServer, services.video))
         .add_service(service!(WebhookServiceServer, services.webhook))
         .add_service(service!(UsageServiceServer, services.usage))
+        .add_service(service!(AdminServiceServer, services.admin))
         .add_service(service!(ModelServiceServer, services.model))
         .add_service(service!(MediaServiceServer, services.media).max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES));
     if settings.reflection {

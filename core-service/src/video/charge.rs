@@ -26,6 +26,9 @@ pub struct Charge {
     pub estimate: Usd,
     /// Whether the estimate is held, spent or released.
     pub state: ChargeState,
+    /// The key of the administrator who decided it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_by: Option<String>,
 }
 
 /// The state of a hold.
@@ -59,7 +62,7 @@ impl Charge {
         let highest = prices.highest(&attributes(parameters), |_| quantities);
         let (price, estimate) =
             highest.map_or((None, Usd::ZERO), |(price, amount)| (Some(Price::clone(&price)), amount));
-        Self { team: team.to_owned(), price, estimate, state: ChargeState::Held }
+        Self { team: team.to_owned(), price, estimate, state: ChargeState::Held, resolved_by: None }
     }
 
     /// Returns the cost; `None` until it is known, and without a price.
@@ -102,6 +105,13 @@ impl Charge {
             (unchanged, _) => unchanged,
         };
         Self { state: end, ..self.clone() }
+    }
+
+    /// Returns the charge after an administrator has found out what was spent; `None`: nothing.
+    #[must_use]
+    pub(super) fn resolved(&self, cost: Option<Usd>, author: &str) -> Self {
+        let state = cost.map_or(ChargeState::Released, ChargeState::Settled);
+        Self { state, resolved_by: Some(author.to_owned()), ..self.clone() }
     }
 
     /// Returns the charge of a job with a render that the provider did not stop: its estimate is spent.

@@ -275,7 +275,7 @@ impl Jobs {
     }
 
     /// Writes a change; `false` if the job has changed since it was read.
-    async fn amend(&self, before: &Job, next: &Job) -> Result<bool, Error> {
+    pub(super) async fn amend(&self, before: &Job, next: &Job) -> Result<bool, Error> {
         match self.store.amend(before, next).await {
             Ok(()) => Ok(true),
             Err(StoreError::Stale) => Ok(false),

@@ -9,7 +9,7 @@
 //! | [`state`] | the job state machine: pure, no I/O, no clock |
 //! | [`job`], [`store`] | a job and where it is stored |
 //! | [`runner`] | claims jobs under leases and drives them to a final state |
-//! | [`jobs`] | the operations of callers on jobs: create, read, watch, cancel, delete |
+//! | [`jobs`] | the operations of callers on jobs: create, read, watch, cancel, delete; `resolution`: of administrators |
 //! | [`grpc`], `validate`, `response` | the gRPC service; its request checks; a job as a message of the contract |
 
 pub mod callback;
@@ -26,6 +26,7 @@ pub mod parameters;
 pub mod provider;
 pub mod providers;
 mod references;
+mod resolution;
 mod response;
 pub mod runner;
 pub mod state;

@@ -11,7 +11,8 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::H
 use triptych_proto::{
     chat_stream::{ChatStream, DeltaEncoder},
     v1::{
-        self as pb, chat_service_client::ChatServiceClient, chat_service_server::ChatService,
+        self as pb, admin_service_client::AdminServiceClient, admin_service_server::AdminService,
+        chat_service_client::ChatServiceClient, chat_service_server::ChatService,
         image_service_client::ImageServiceClient, image_service_server::ImageService,
         media_service_client::MediaServiceClient, media_service_server::MediaService,
         model_service_client::ModelServiceClient, model_service_server::ModelService,
@@ -72,6 +73,7 @@ impl CoreServices {
             video: remote.clone(),
             webhook: remote.clone(),
             usage: remote.clone(),
+            admin: remote.clone(),
             model: remote.clone(),
             media: remote.clone(),
             key_check: None,
@@ -168,6 +170,18 @@ forward!(UsageService by UsageServiceClient {
     unary list_budgets(ListBudgetsRequest) -> ListBudgetsResponse;
     unary estimate_video(EstimateVideoRequest) -> EstimateVideoResponse;
     unary estimate_images(EstimateImagesRequest) -> EstimateImagesResponse;
+});
+
+forward!(AdminService by AdminServiceClient {
+    unary create_key(CreateKeyRequest) -> CreateKeyResponse;
+    unary get_key(GetKeyRequest) -> GetKeyResponse;
+    unary list_keys(ListKeysRequest) -> ListKeysResponse;
+    unary update_key(UpdateKeyRequest) -> UpdateKeyResponse;
+    unary rotate_key(RotateKeyRequest) -> RotateKeyResponse;
+    unary revoke_key(RevokeKeyRequest) -> RevokeKeyResponse;
+    unary verify_ledger(VerifyLedgerRequest) -> VerifyLedgerResponse;
+    unary list_holds(ListHoldsRequest) -> ListHoldsResponse;
+    unary resolve_hold(ResolveHoldRequest) -> ResolveHoldResponse;
 });
 
 forward!(WebhookService by WebhookServiceClient {

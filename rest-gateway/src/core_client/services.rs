@@ -8,9 +8,9 @@ use tonic_health::pb::{HealthCheckResponse, health_server::Health};
 use triptych_proto::{
     chat_stream::ChatStream,
     v1::{
-        self as pb, chat_service_server::ChatService, image_service_server::ImageService,
-        media_service_server::MediaService, model_service_server::ModelService, usage_service_server::UsageService,
-        video_service_server::VideoService, webhook_service_server::WebhookService,
+        self as pb, admin_service_server::AdminService, chat_service_server::ChatService,
+        image_service_server::ImageService, media_service_server::MediaService, model_service_server::ModelService,
+        usage_service_server::UsageService, video_service_server::VideoService, webhook_service_server::WebhookService,
     },
 };
 
@@ -38,6 +38,8 @@ pub struct CoreServices {
     pub webhook: Arc<dyn WebhookService>,
     /// Usage, budgets and estimates.
     pub usage: Arc<dyn UsageService>,
+    /// Keys, and the repair of the ledger.
+    pub admin: Arc<dyn AdminService>,
     /// The model catalog.
     pub model: Arc<dyn ModelService>,
     /// Stored media.

@@ -68,9 +68,11 @@ fn row(reason: ErrorReason) -> Row {
         | ErrorReason::VideoNotFound
         | ErrorReason::MediaNotFound
         | ErrorReason::WebhookEndpointNotFound
-        | ErrorReason::WebhookDeliveryNotFound => (StatusCode::NOT_FOUND, Retry::AsUsual),
+        | ErrorReason::WebhookDeliveryNotFound
+        | ErrorReason::KeyNotFound
+        | ErrorReason::HoldNotFound => (StatusCode::NOT_FOUND, Retry::AsUsual),
         // OpenAI's clients retry every 409, and a retry of this one fails again.
-        ErrorReason::IdempotencyConflict => (StatusCode::CONFLICT, Retry::Never),
+        ErrorReason::IdempotencyConflict | ErrorReason::KeyExists => (StatusCode::CONFLICT, Retry::Never),
         ErrorReason::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, Retry::AsUsual),
         ErrorReason::Overloaded | ErrorReason::RateLimitExceeded => (StatusCode::TOO_MANY_REQUESTS, Retry::Later),
         // OpenAI's clients retry every 429, and a retry of this one fails again.

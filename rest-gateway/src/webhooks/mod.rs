@@ -1,7 +1,6 @@
 //! `/v1/webhook_endpoints` and `/v1/videos/{id}/deliveries`: the endpoints that receive events of video jobs, and the
 //! deliveries to them. A delivery is one event for one endpoint, with all attempts to send it.
 
-mod body;
 mod wire;
 
 use axum::{
@@ -9,14 +8,13 @@ use axum::{
     extract::{Path, State},
     response::{IntoResponse, Response},
 };
-use serde::Serialize;
 use serde_json::json;
 use tonic::metadata::MetadataMap;
 use triptych_proto::v1 as pb;
 
-use self::body::Members;
 use crate::{
-    app::App, context::RequestContext, error::GatewayError, metadata::with_metadata, path::PathId, query::QueryParams,
+    app::App, context::RequestContext, error::GatewayError, lists, members::Members, metadata::with_metadata,
+    path::PathId, query::QueryParams,
 };
 
 /// `POST /v1/webhook_endpoints`.
@@ -36,11 +34,11 @@ pub(crate) async fn list(
     context: RequestContext,
     query: QueryParams,
 ) -> Result<Response, GatewayError> {
-    let (page_size, page_token) = wire::read_page(&query)?;
+    let (page_size, page_token) = lists::read_page(&query)?;
     let call = context.call(pb::ListWebhookEndpointsRequest { page_size, page_token });
     let (metadata, reply, _) = app.core.webhook.list_webhook_endpoints(call).await?.into_parts();
     let endpoints: Vec<_> = reply.endpoints.into_iter().map(|endpoint| wire::Endpoint::of(endpoint, None)).collect();
-    Ok(page(&endpoints, |endpoint| &endpoint.id, &reply.next_page_token, &metadata))
+    Ok(lists::page(&endpoints, |endpoint| &endpoint.id, &reply.next_page_token, &metadata))
 }
 
 /// `GET /v1/webhook_endpoints/{id}`.
@@ -151,11 +149,11 @@ async fn list_deliveries(
     query: &QueryParams,
     request: pb::ListWebhookDeliveriesRequest,
 ) -> Result<Response, GatewayError> {
-    let (page_size, page_token) = wire::read_page(query)?;
+    let (page_size, page_token) = lists::read_page(query)?;
     let call = context.call(pb::ListWebhookDeliveriesRequest { page_size, page_token, ..request });
     let (metadata, reply, _) = app.core.webhook.list_webhook_deliveries(call).await?.into_parts();
     let deliveries: Vec<_> = reply.deliveries.into_iter().map(wire::Delivery::of).collect();
-    Ok(page(&deliveries, |delivery| &delivery.id, &reply.next_page_token, &metadata))
+    Ok(lists::page(&deliveries, |delivery| &delivery.id, &reply.next_page_token, &metadata))
 }
 
 fn endpoint(
@@ -170,18 +168,6 @@ fn endpoint(
 fn delivery(delivery: Option<pb::WebhookDelivery>, metadata: &MetadataMap) -> Result<Response, GatewayError> {
     let delivery = wire::Delivery::of(delivery.ok_or_else(GatewayError::internal)?);
     Ok(with_metadata(Json(delivery).into_response(), metadata))
-}
-
-/// Returns a page in the form of OpenAI's lists.
-fn page<T: Serialize>(items: &[T], id: fn(&T) -> &str, next_page_token: &str, metadata: &MetadataMap) -> Response {
-    let list = json!({
-        "object": "list",
-        "first_id": items.first().map(id),
-        "last_id": items.last().map(id),
-        "has_more": !next_page_token.is_empty(),
-        "data": items,
-    });
-    with_metadata(Json(list).into_response(), metadata)
 }
 
 #[cfg(test)]

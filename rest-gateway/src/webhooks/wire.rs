@@ -4,8 +4,7 @@ use prost_types::Timestamp;
 use serde::Serialize;
 use triptych_proto::v1::{self as pb, webhook_delivery::State};
 
-use super::body::Members;
-use crate::{error::GatewayError, query::QueryParams};
+use crate::{error::GatewayError, members::Members};
 
 /// Reads the body of a create request.
 pub(super) fn read_create(members: &Members) -> Result<pb::CreateWebhookEndpointRequest, GatewayError> {
@@ -34,15 +33,6 @@ pub(super) fn read_rotate(id: String, members: &Members) -> Result<pb::RotateWeb
     let seconds = members.integer("overlap_seconds")?.or(day);
     let overlap = seconds.map(|seconds| prost_types::Duration { seconds, nanos: 0 });
     Ok(pb::RotateWebhookSecretRequest { id, overlap })
-}
-
-/// Reads the query of a list: size and token of the page.
-pub(super) fn read_page(query: &QueryParams) -> Result<(Option<u32>, String), GatewayError> {
-    let size = query.get("limit").map(|text| {
-        let error = || GatewayError::invalid("limit", format!("limit \"{text}\": expected an integer, 1 to 100"));
-        text.parse().map_err(|_| error())
-    });
-    Ok((size.transpose()?, query.get("after").unwrap_or_default().to_owned()))
 }
 
 /// An endpoint, in the form of OpenAI, with further members. Times are Unix seconds. `signing_secret` is in the

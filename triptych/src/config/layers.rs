@@ -52,6 +52,9 @@ const PREFIX: &str = "TRIPTYCH_";
 /// The variable with the path of the configuration file, which is not a setting.
 const CONFIG_FILE: &str = "TRIPTYCH_CONFIG";
 
+/// The variable with the key for `triptych admin`, which is not a setting either.
+pub(crate) const ADMIN_KEY: &str = "TRIPTYCH_ADMIN_KEY";
+
 /// The Jaro-Winkler similarity, 0 to 1, above which a known name is suggested.
 const MIN_SIMILARITY: f64 = 0.8;
 
@@ -175,7 +178,7 @@ impl Layers {
         // Short names first: if both names of a setting are set, the systematic one wins.
         let (short, systematic): (Vec<_>, Vec<_>) = variables
             .into_iter()
-            .filter(|(name, _)| is_recognized(name) && name != CONFIG_FILE)
+            .filter(|(name, _)| is_recognized(name) && name != CONFIG_FILE && name != ADMIN_KEY)
             .partition(|(name, _)| !has_prefix(name));
         for (name, text) in short.into_iter().chain(systematic) {
             let origin = origin(name.clone());

@@ -29,7 +29,7 @@ use toml::{Table, Value};
 
 pub(crate) use self::{
     error::ConfigError,
-    layers::{Layers, variable},
+    layers::{ADMIN_KEY, Layers, variable},
     log::{Log, LogFormat},
     mask::hide_query,
     rest::{Pages, Rest},

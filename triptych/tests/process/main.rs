@@ -1,5 +1,6 @@
 //! Tests of the executable: start-up banner, configuration errors, signals, and what survives a restart.
 
+mod admin;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod jobs;

@@ -88,7 +88,7 @@ impl Write for SettleAllowance {
         let remove = sqlx::query("DELETE FROM ledger_holds WHERE item = $1 AND amount = 0");
         remove.bind(item.to_owned()).execute(&mut *connection).await?;
         if *cost > Usd::ZERO {
-            let entry = Entry { item: entry, kind: "settle", key, team, amount: *cost, price_version: "" };
+            let entry = Entry { item: entry, kind: "settle", key, team, amount: *cost, price_version: "", author: "" };
             entry.write(connection, *now).await?;
         }
         for (of, usage) in usage {
@@ -127,7 +127,8 @@ impl Write for SpendAllowances {
         let mut lost = Usd::ZERO;
         for (item, key, team, amount) in holds {
             let amount = Usd::from_micros(amount);
-            let entry = Entry { item: &item, kind: "settle", key: &key, team: &team, amount, price_version: "" };
+            let entry =
+                Entry { item: &item, kind: "settle", key: &key, team: &team, amount, price_version: "", author: "" };
             entry.write(connection, self.now).await?;
             let remove = sqlx::query("DELETE FROM ledger_holds WHERE item = $1");
             remove.bind(item.clone()).execute(&mut *connection).await?;

@@ -21,18 +21,20 @@ pub(super) struct Entry<'a> {
     pub(super) team: &'a str,
     pub(super) amount: Usd,
     pub(super) price_version: &'a str,
+    /// The administrator who resolved a hold; empty if a call or a job made the entry.
+    pub(super) author: &'a str,
 }
 
 impl Entry<'_> {
     /// Writes the entry, unless the item has one of this kind already. Returns whether it was written.
     pub(super) async fn write(&self, connection: &mut SqliteConnection, now: i64) -> Result<bool, sqlx::Error> {
-        let Self { item, kind, key, team, amount, price_version } = *self;
+        let Self { item, kind, key, team, amount, price_version, author } = *self;
         let query = sqlx::query(
-            "INSERT OR IGNORE INTO ledger_entries (item, kind, key_name, team, amount, price_version, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            "INSERT OR IGNORE INTO ledger_entries (item, kind, key_name, team, amount, price_version, created_at, author) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         );
         let query = query.bind(item.to_owned()).bind(kind).bind(key.to_owned()).bind(team.to_owned());
-        let query = query.bind(amount.micros()).bind(price_version.to_owned()).bind(now);
+        let query = query.bind(amount.micros()).bind(price_version.to_owned()).bind(now).bind(author.to_owned());
         Ok(query.execute(connection).await?.rows_affected() > 0)
     }
 }

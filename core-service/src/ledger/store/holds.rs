@@ -26,11 +26,12 @@ pub async fn open_hold(
     let query = query.bind(item.to_owned()).bind(payer.key.clone()).bind(payer.team.clone());
     query.bind(amount.micros()).bind(now).execute(&mut *connection).await?;
     let Payer { key, team, .. } = payer;
-    Entry { item, kind: "hold", key, team, amount, price_version }.write(connection, now).await?;
+    Entry { item, kind: "hold", key, team, amount, price_version, author: "" }.write(connection, now).await?;
     Ok(Ok(()))
 }
 
 /// Ends the open hold of an item: `cost` was spent; `None`: nothing. Returns whether there was one, so that a hold is ended once.
+/// `author` is the administrator who decided it, if one did.
 ///
 /// # Errors
 /// The database failed.
@@ -39,6 +40,7 @@ pub async fn end_hold(
     item: &str,
     cost: Option<Usd>,
     price_version: &str,
+    author: Option<&str>,
     now: i64,
 ) -> Result<bool, sqlx::Error> {
     let remove = sqlx::query_as("DELETE FROM ledger_holds WHERE item = $1 RETURNING key_name, team, amount");
@@ -48,14 +50,16 @@ pub async fn end_hold(
         Some(cost) => ("settle", cost),
         None => ("release", Usd::from_micros(held)),
     };
-    Entry { item, kind, key: &key, team: &team, amount, price_version }.write(connection, now).await?;
+    let author = author.unwrap_or_default();
+    Entry { item, kind, key: &key, team: &team, amount, price_version, author }.write(connection, now).await?;
     Ok(true)
 }
 
 /// Ends a hold whose outcome was unknown.
 pub(super) struct ResolveHold {
     pub(super) item: String,
-    pub(super) cost: Usd,
+    pub(super) cost: Option<Usd>,
+    pub(super) author: String,
     pub(super) now: i64,
 }
 
@@ -64,6 +68,6 @@ impl Write for ResolveHold {
     type Output = bool;
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
-        end_hold(connection, &self.item, Some(self.cost), "", self.now).await
+        end_hold(connection, &self.item, self.cost, "", Some(&self.author), self.now).await
     }
 }

@@ -4,6 +4,7 @@ mod allowances;
 mod budgets;
 mod entry;
 mod holds;
+mod open_holds;
 mod reads;
 mod usage;
 mod verify;
@@ -17,6 +18,7 @@ use self::{
 };
 pub use self::{
     holds::{end_hold, open_hold},
+    open_holds::{HoldFilter, HoldState, OpenHold},
     reads::{BudgetState, Grouping, UsageFilter, UsageRow},
     usage::record_usage,
     verify::Discrepancy,
@@ -70,12 +72,14 @@ impl LedgerStore {
         self.write(SpendAllowances { now: now() }).await
     }
 
-    /// Ends the open hold of an item whose outcome was unknown: `cost` was spent. Returns whether there was one.
+    /// Ends the open hold of an item without a job: `cost` was spent; `None`: nothing. Returns whether there was one. Holds of jobs
+    /// are ended with `Jobs::resolve_hold`, so that the job has the cost as well.
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub async fn resolve_hold(&self, item: &str, cost: Usd) -> Result<bool, Error> {
-        self.write(ResolveHold { item: item.to_owned(), cost, now: now() }).await
+    pub async fn resolve_hold(&self, item: &str, cost: Option<Usd>, author: &str) -> Result<bool, Error> {
+        let (item, author) = (item.to_owned(), author.to_owned());
+        self.write(ResolveHold { item, cost, author, now: now() }).await
     }
 
     async fn write<W: Write>(&self, write: W) -> Result<W::Output, Error> {

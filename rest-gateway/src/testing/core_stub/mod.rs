@@ -1,5 +1,6 @@
 //! A stub of the core: it records each call and replies with fixed values or with what the test has set.
 
+mod admin;
 mod chat;
 mod health;
 mod image;
@@ -40,6 +41,8 @@ struct State {
     list_usage: Option<pb::ListUsageRequest>,
     /// Whether a list of usage has more rows.
     is_usage_truncated: bool,
+    /// The debug text of the last request for administrators.
+    admin_request: String,
     /// The debug text of the last webhook request.
     webhook_request: String,
     idempotency_key: String,
@@ -72,6 +75,7 @@ impl CoreStub {
             video: stub.clone(),
             webhook: stub.clone(),
             usage: stub.clone(),
+            admin: stub.clone(),
             model: stub.clone(),
             media: stub.clone(),
             key_check: None,
@@ -86,6 +90,7 @@ impl CoreStub {
             .add_service(pb::image_service_server::ImageServiceServer::new(self.clone()))
             .add_service(pb::video_service_server::VideoServiceServer::new(self.clone()))
             .add_service(pb::webhook_service_server::WebhookServiceServer::new(self.clone()))
+            .add_service(pb::admin_service_server::AdminServiceServer::new(self.clone()))
             .add_service(pb::usage_service_server::UsageServiceServer::new(self.clone()))
             .add_service(pb::model_service_server::ModelServiceServer::new(self.clone()))
             .add_service(pb::media_service_server::MediaServiceServer::new(self.clone()))
@@ -171,6 +176,10 @@ impl CoreStub {
     /// Later lists of usage have more rows than they return.
     pub(crate) fn truncate_usage(&self) {
         self.with(|state| state.is_usage_truncated = true);
+    }
+
+    pub(crate) fn admin_request(&self) -> String {
+        self.with(|state| state.admin_request.clone())
     }
 
     pub(crate) fn webhook_request(&self) -> String {

@@ -67,7 +67,8 @@ pub(super) async fn settle(
             ChargeState::Released => Some(None),
         };
         if let Some(cost) = cost {
-            end_hold(connection, next.id.as_str(), cost, &charge.price_version(), now.0).await?;
+            let author = charge.resolved_by.as_deref();
+            end_hold(connection, next.id.as_str(), cost, &charge.price_version(), author, now.0).await?;
             usage.cost = cost.unwrap_or_default();
         }
     }

@@ -1,18 +1,21 @@
 //! Tests of the holds of jobs against the ledger in the same database.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::*;
 use crate::{
     budget_period::BudgetPeriod,
     config::{AccountLimits, Price},
     database::Database,
-    keys::Owner,
-    ledger::{Budget, BudgetState, Grouping, LedgerStore, Payer, UsageFilter},
+    error::Error,
+    keys::{Owner, Owners},
+    ledger::{Budget, BudgetState, Grouping, HoldFilter, HoldState, LedgerStore, Payer, UsageFilter},
+    media::MediaStore,
     prices::{ModelNames, PriceTable},
     video::{
         charge::Charge,
         job::JobId,
+        jobs::{JobSettings, Jobs},
         provider::UpstreamTask,
         state::{Event, VideoContent},
         store::{Inserted, JobStore, sqlite::SqliteStore},
@@ -21,7 +24,8 @@ use crate::{
 };
 
 struct Fixture {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
+    database: Database,
     store: SqliteStore,
     ledger: LedgerStore,
     payer: Payer,
@@ -34,8 +38,8 @@ impl Fixture {
         let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
         let limits = AccountLimits { budget_per_month: Usd::parse("2.50"), ..AccountLimits::default() };
         let payer = Payer::new("alice", "t", Budget::new("key", "alice", &limits).into_iter().collect());
-        let (store, ledger) = (SqliteStore::new(database.clone()), LedgerStore::new(database));
-        Self { _directory: directory, store, ledger, payer }
+        let (store, ledger) = (SqliteStore::new(database.clone()), LedgerStore::new(database.clone()));
+        Self { directory, database, store, ledger, payer }
     }
 
     async fn try_insert(&self) -> Result<Job, StoreError> {
@@ -49,6 +53,11 @@ impl Fixture {
             assert_eq!(inserted, Inserted::New);
             job
         })
+    }
+
+    async fn jobs(&self) -> Jobs {
+        let media_store = MediaStore::local(&self.directory.path().join("media"), self.database.clone()).await.unwrap();
+        Jobs::new(Arc::new(self.store.clone()), media_store, JobSettings::default())
     }
 
     async fn insert(&self) -> Job {
@@ -139,7 +148,8 @@ async fn cost_of_more_than_three_times_the_estimate_keeps_the_hold() {
     let job = fixture.apply(job, [Event::Rendered(clip()), Event::Stored(Vec::new(), Some(content))]).await;
     assert_eq!(job.charge.as_ref().and_then(Charge::cost), None);
     assert_eq!(fixture.cents().await, (0, 100));
-    assert_eq!(fixture.ledger.resolve_hold(job.id.as_str(), Usd::parse("1").unwrap()).await, Ok(true));
+    let jobs = fixture.jobs().await;
+    assert_eq!(jobs.resolve_hold(job.id.as_str(), Usd::parse("1"), "root").await, Ok(()));
     assert_eq!(fixture.cents().await, (100, 0));
 }
 
@@ -160,10 +170,58 @@ async fn operator_resolves_the_hold_of_an_unknown_outcome_once() {
     let job = fixture.insert().await;
     let job = fixture.apply(job, rendering(fixture.store.now())).await;
     let job = fixture.apply(job, [failed("outcome_unknown")]).await;
-    let cost = Usd::parse("0.70").unwrap();
-    assert_eq!(fixture.ledger.resolve_hold(job.id.as_str(), cost).await, Ok(true));
-    assert_eq!(fixture.ledger.resolve_hold(job.id.as_str(), cost).await, Ok(false));
+    let cost = Usd::parse("0.70");
+    let id = job.id.as_str();
+    let jobs = fixture.jobs().await;
+    assert_eq!(jobs.resolve_hold(id, cost, "root").await, Ok(()));
+    assert_eq!(jobs.resolve_hold(id, cost, "root").await, Err(Error::HoldNotFound(id.to_owned())));
     assert_eq!(fixture.cents().await, (70, 0));
+    // The job and the usage have the cost, and the ledger has the author.
+    let resolved = jobs.get(id, &Owners::All).await.unwrap();
+    assert_eq!((resolved.charge.unwrap().cost(), resolved.revision), (cost, job.revision + 1));
+    let author = "SELECT author FROM ledger_entries WHERE item = $1 AND kind = 'settle'";
+    let author: String = sqlx::query_scalar(author).bind(id).fetch_one(fixture.database.readers()).await.unwrap();
+    assert_eq!(author, "root");
+    let filter = UsageFilter {
+        first_day: "2000-01-01".to_owned(),
+        last_day: "9999-12-31".to_owned(),
+        limit: 10,
+        ..UsageFilter::default()
+    };
+    let rows = fixture.ledger.usage(&filter).await.unwrap();
+    assert_eq!((rows[0].usage.calls, rows[0].usage.cost), (1, cost.unwrap()));
+
+    let running = fixture.insert().await;
+    let error = jobs.resolve_hold(running.id.as_str(), None, "root").await.unwrap_err();
+    assert!(matches!(&error, Error::InvalidField { field, .. } if field == "id"), "{error}");
+    let job = fixture.apply(running, rendering(fixture.store.now())).await;
+    let job = fixture.apply(job, [failed("upstream_lost")]).await;
+    assert_eq!(jobs.resolve_hold(job.id.as_str(), None, "root").await, Ok(()));
+    assert_eq!(fixture.cents().await, (70, 0));
+    assert_eq!(jobs.get(job.id.as_str(), &Owners::All).await.unwrap().charge.unwrap().cost(), Some(Usd::ZERO));
+}
+
+#[tokio::test]
+async fn open_holds_are_listed_with_their_states() {
+    let fixture = Fixture::new().await;
+    let running = fixture.insert().await;
+    let stopping = fixture.insert().await;
+    let stopping = fixture.apply(stopping, rendering(fixture.store.now())).await;
+    fixture.write(&stopping, stopping.cancelled(fixture.store.now(), None).unwrap()).await;
+    let states = async |filter: HoldFilter| {
+        let holds = fixture.ledger.holds(&HoldFilter { limit: 10, ..filter }).await.unwrap();
+        assert!(holds.iter().all(|hold| hold.key == "alice" && hold.team == "t" && hold.has_job), "{holds:?}");
+        holds.into_iter().map(|hold| (hold.item, hold.state)).collect::<Vec<_>>()
+    };
+    let all = [(running.id.to_string(), HoldState::InProgress), (stopping.id.to_string(), HoldState::Stopping)];
+    assert_eq!(states(HoldFilter::default()).await, all);
+    assert_eq!(states(HoldFilter { after: Some(all[0].0.clone()), ..HoldFilter::default() }).await, all[1..]);
+    let running = fixture.apply(running, rendering(fixture.store.now())).await;
+    let unknown = fixture.apply(running, [failed("outcome_unknown")]).await;
+    let filter = HoldFilter { state: Some(HoldState::OutcomeUnknown), ..HoldFilter::default() };
+    assert_eq!(states(filter).await, [(unknown.id.to_string(), HoldState::OutcomeUnknown)]);
+    let one = HoldFilter { item: Some(stopping.id.to_string()), ..HoldFilter::default() };
+    assert_eq!(states(one).await, all[1..]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The extractor of the JSON bodies of webhook requests, whose members are all optional; so is the body.
+//! The extractor of small JSON bodies, whose members are all optional; so is the body.
 
 use axum::extract::{FromRequest, Request};
 use http::header;
@@ -14,42 +14,66 @@ use crate::{
 
 /// The members of a body; none for an empty one. A null member counts as absent.
 #[derive(Debug, Default)]
-pub(crate) struct Members(Map<String, Value>);
+pub(crate) struct Members {
+    members: Map<String, Value>,
+    /// The path of an object within the body, with a dot at its end: `limits.`.
+    path: String,
+}
 
 impl Members {
     /// Returns a member that is a text.
-    pub(super) fn text(&self, name: &str) -> Result<Option<String>, GatewayError> {
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, GatewayError> {
         self.member(name, "a string", |value| value.as_str().map(str::to_owned))
     }
 
     /// Returns a member that is true or false.
-    pub(super) fn boolean(&self, name: &str) -> Result<Option<bool>, GatewayError> {
+    pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, GatewayError> {
         self.member(name, "true or false", Value::as_bool)
     }
 
     /// Returns a member that is an integer.
-    pub(super) fn integer(&self, name: &str) -> Result<Option<i64>, GatewayError> {
+    pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, GatewayError> {
         self.member(name, "an integer", Value::as_i64)
     }
 
     /// Returns a member that is a list of texts; empty if it is absent.
-    pub(super) fn texts(&self, name: &str) -> Result<Vec<String>, GatewayError> {
+    pub(crate) fn texts(&self, name: &str) -> Result<Vec<String>, GatewayError> {
         let texts = |value: &Value| {
             value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
         };
         Ok(self.member(name, "a list of strings", texts)?.unwrap_or_default())
     }
 
-    fn member<T>(
+    /// Returns a member that is an unsigned integer of 32 bits.
+    pub(crate) fn unsigned(&self, name: &str) -> Result<Option<u32>, GatewayError> {
+        let unsigned = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+        self.member(name, "an integer, 0 to 4294967295", unsigned)
+    }
+
+    /// Returns the members of a member that is an object.
+    pub(crate) fn object(&self, name: &str) -> Result<Option<Self>, GatewayError> {
+        let path = format!("{}{name}.", self.path);
+        let object = |value: &Value| Some(Self { members: value.as_object()?.clone(), path: path.clone() });
+        self.member(name, "an object", object)
+    }
+
+    /// Returns whether a member is present, also with the value null.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name)
+    }
+
+    /// Returns a member that `read` accepts. `expected` completes the message "expected ...".
+    pub(crate) fn member<T>(
         &self,
         name: &str,
         expected: &str,
         read: impl Fn(&Value) -> Option<T>,
     ) -> Result<Option<T>, GatewayError> {
-        match self.0.get(name) {
+        match self.members.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {
-                let error = || GatewayError::invalid(name, format!("{name}: expected {expected}"));
+                let path = format!("{}{name}", self.path);
+                let error = || GatewayError::invalid(&path, format!("{path}: expected {expected}"));
                 read(value).map(Some).ok_or_else(error)
             }
         }
@@ -67,7 +91,7 @@ impl FromRequest<App> for Members {
         }
         let body = JsonBody::read(&parts, body, app).await?;
         match serde_json::from_slice(body.as_bytes()) {
-            Ok(members) => Ok(Self(members)),
+            Ok(members) => Ok(Self { members, path: String::new() }),
             Err(error) if error.is_data() => Err(GatewayError::invalid_json("the body must be a JSON object")),
             Err(error) => Err(json::syntax_error(&error)),
         }

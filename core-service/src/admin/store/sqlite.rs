@@ -1,0 +1,76 @@
+//! Keys in the core's SQLite database.
+
+use async_trait::async_trait;
+use sqlx::SqliteConnection;
+
+use super::{KeyStore, row};
+use crate::{
+    database::{Database, Write},
+    error::Error,
+    keys::{Keys, StoredKey},
+    storage_failure::storage_error,
+};
+
+/// The keys in the table `api_keys`. Clones share the database.
+#[derive(Debug, Clone)]
+pub struct SqliteKeyStore {
+    database: Database,
+    keys: Keys,
+}
+
+impl SqliteKeyStore {
+    /// Returns the store in this database, whose changes are applied to `keys`.
+    pub fn new(database: Database, keys: Keys) -> Self {
+        Self { database, keys }
+    }
+
+    async fn write(&self, key: StoredKey, statement: &'static str) -> Result<bool, Error> {
+        let write = WriteKey { row: row::columns(&key)?, key, statement, keys: self.keys.clone() };
+        self.database.write(write).await.map_err(|error| storage(&error))
+    }
+}
+
+fn storage(error: &sqlx::Error) -> Error {
+    storage_error("keys", error)
+}
+
+#[async_trait]
+impl KeyStore for SqliteKeyStore {
+    async fn keys(&self) -> Result<Vec<StoredKey>, Error> {
+        let query = sqlx::query("SELECT * FROM api_keys ORDER BY name");
+        let rows = query.fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
+        rows.iter().map(|found| row::key(found).map_err(|error| storage(&error))).collect()
+    }
+
+    async fn insert(&self, key: StoredKey) -> Result<bool, Error> {
+        self.write(key, row::INSERT).await
+    }
+
+    async fn replace(&self, key: StoredKey) -> Result<bool, Error> {
+        self.write(key, row::REPLACE).await
+    }
+}
+
+/// Writes one row, unless the condition of the statement refuses it, and applies the change after the commit.
+struct WriteKey {
+    key: StoredKey,
+    row: row::Columns,
+    statement: &'static str,
+    keys: Keys,
+}
+
+#[async_trait]
+impl Write for WriteKey {
+    type Output = bool;
+
+    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+        let query = row::bind(sqlx::query(self.statement), &self.key, &self.row);
+        Ok(query.execute(connection).await?.rows_affected() > 0)
+    }
+
+    fn on_commit(&self, is_written: &bool) {
+        if *is_written {
+            self.keys.apply(&self.key);
+        }
+    }
+}

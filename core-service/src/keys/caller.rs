@@ -1,0 +1,134 @@
+//! The caller of a request, as its API key describes it.
+
+use std::sync::Arc;
+
+use super::owner::{Owner, Owners};
+use crate::{
+    error::Error,
+    ledger::Payer,
+    limits::{self, Admission, Limiter},
+    on_disconnect::OnDisconnect,
+};
+
+/// The client that makes a call. Cheap to clone. The default is the anonymous caller, who exists only without API keys.
+#[derive(Debug, Clone, Default)]
+pub struct Caller(Option<Arc<KeyInfo>>);
+
+/// The part of an API key that calls need.
+#[derive(Debug, Default)]
+pub(super) struct KeyInfo {
+    pub(super) name: String,
+    pub(super) on_disconnect: Option<OnDisconnect>,
+    pub(super) admin: bool,
+    /// Those of the client and of its team, as far as they have limits.
+    pub(super) limiters: Vec<Arc<Limiter>>,
+    pub(super) in_flight: Vec<InFlightLimit>,
+    pub(super) payer: Payer,
+}
+
+/// A limit of the videos that are not final.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlightLimit {
+    /// The key or team: "key `alice`".
+    pub subject: String,
+    /// The owners whose videos count.
+    pub owners: Vec<Owner>,
+    /// The most videos, at least 1.
+    pub limit: u32,
+}
+
+impl Caller {
+    /// Returns the caller with this key.
+    pub(super) fn with_key(key: KeyInfo) -> Self {
+        Self(Some(Arc::new(key)))
+    }
+
+    /// Returns a caller with this name and no settings of its own; the empty name is the anonymous caller.
+    pub(crate) fn named(name: &str) -> Self {
+        let payer = Payer::new(name, "", Vec::new());
+        let info = KeyInfo { name: name.to_owned(), payer, ..KeyInfo::default() };
+        Self((!name.is_empty()).then(|| Arc::new(info)))
+    }
+
+    /// Returns the name of the caller's key; `None` for the anonymous caller.
+    pub fn name(&self) -> Option<&str> {
+        self.0.as_ref().map(|key| key.name.as_str())
+    }
+
+    /// Returns the owner of what this caller creates.
+    pub fn owner(&self) -> Owner {
+        self.name().map(Owner::new).unwrap_or_default()
+    }
+
+    /// Returns the owners whose jobs and media files the caller may use: all for an administrator and for the anonymous
+    /// caller, otherwise the caller itself.
+    pub fn owners(&self) -> Owners {
+        match &self.0 {
+            Some(key) if !key.admin => Owners::Only(Owner::new(&key.name)),
+            Some(_) | None => Owners::All,
+        }
+    }
+
+    /// Returns whether the caller has the key of an administrator.
+    pub fn is_admin(&self) -> bool {
+        self.0.as_ref().is_some_and(|key| key.admin)
+    }
+
+    /// Returns what happens to the caller's calls after a disconnect, if the key sets it.
+    pub fn on_disconnect(&self) -> Option<OnDisconnect> {
+        self.0.as_ref()?.on_disconnect
+    }
+
+    pub(super) fn limiters(&self) -> &[Arc<Limiter>] {
+        self.0.as_ref().map_or(&[], |key| &key.limiters)
+    }
+
+    /// Returns whether the caller may call the model with this name.
+    pub fn may_call(&self, model: &str) -> bool {
+        self.limiters().iter().all(|limiter| limiter.permits(model))
+    }
+
+    /// Checks that the caller may call the model with this name.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotAllowed`].
+    pub fn check_model(&self, model: &str) -> Result<(), Error> {
+        self.limiters().iter().try_for_each(|limiter| limiter.check_model(model))
+    }
+
+    /// Returns the limits of videos in flight.
+    pub(crate) fn in_flight_limits(&self) -> &[InFlightLimit] {
+        self.0.as_ref().map_or(&[], |key| &key.in_flight)
+    }
+
+    /// Returns who pays for the caller's calls.
+    pub(crate) fn payer(&self) -> &Payer {
+        static ANONYMOUS: Payer = Payer::ANONYMOUS;
+        self.0.as_ref().map_or(&ANONYMOUS, |key| &key.payer)
+    }
+
+    /// Admits a call of a model; see [`limits::admit`].
+    ///
+    /// # Errors
+    /// Those of [`limits::admit`].
+    pub fn admit(&self, model: &str, estimated_tokens: impl FnOnce() -> u32) -> Result<Admission, Error> {
+        limits::admit(self.limiters(), model, estimated_tokens)
+    }
+
+    /// Attaches an authenticated caller to its request, so that [`Keys::caller`] does not authenticate again.
+    pub(crate) fn attach(self, request: &mut http::Extensions) {
+        if self.0.is_some() {
+            request.insert(self);
+        }
+    }
+}
+
+impl PartialEq for Caller {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+            && self.is_admin() == other.is_admin()
+            && self.on_disconnect() == other.on_disconnect()
+    }
+}
+
+impl Eq for Caller {}

@@ -1,0 +1,30 @@
+//! The end of holds whose outcome an administrator has found out.
+
+use super::{charge::ChargeState, job::Job, jobs::Jobs};
+use crate::{error::Error, keys::Owners, usd::Usd};
+
+impl Jobs {
+    /// Settles the money of a job that failed with an unknown outcome: `cost` was spent; `None`: nothing. The ledger and the job have
+    /// the cost from then on, with `author`, the key of the administrator.
+    ///
+    /// # Errors
+    /// [`Error::VideoNotFound`]; [`Error::HoldNotFound`], if nothing is held for the job; [`Error::InvalidField`] for one that has
+    /// not ended, or whose render is still being stopped.
+    pub async fn resolve_hold(&self, id: &str, cost: Option<Usd>, author: &str) -> Result<(), Error> {
+        loop {
+            let job = self.get(id, &Owners::All).await?;
+            let charge = job.charge.as_ref().filter(|charge| charge.state == ChargeState::Held);
+            let charge = charge.ok_or_else(|| Error::HoldNotFound(id.to_owned()))?.resolved(cost, author);
+            let is_stopping = job.abandoned.is_some() || job.state.unresolved_submission().is_some();
+            if !job.state.is_final() || is_stopping {
+                let message = "the video has not ended at its provider; its hold ends by itself then, so wait, or cancel the video";
+                return Err(Error::invalid("id", message));
+            }
+            let next = Job { charge: Some(charge), revision: job.revision + 1, ..job.clone() };
+            if self.amend(&job, &next).await? {
+                tracing::info!(job.id = id, admin = author, "resolved the hold of a video job");
+                return Ok(());
+            }
+        }
+    }
+}
