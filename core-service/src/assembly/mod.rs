@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use http_server::Announcement;
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -75,6 +76,7 @@ pub struct Core {
     cors_allow_origins: Live<Vec<String>>,
     webhook_settings: Live<config::Webhooks>,
     health: Health,
+    announced: Announcement,
     lost_events: Option<LostEvents>,
     reload: Mutex<()>,
     media_store: MediaStore,
@@ -190,6 +192,7 @@ impl Core {
             webhook_settings,
             links,
             health,
+            announced: Announcement::default(),
             lost_events,
             reload: Mutex::default(),
             media_store,
@@ -251,9 +254,15 @@ impl Core {
     }
 
     /// Reports all services as not serving, so that load balancers stop sending calls before the drain. Calls are still
-    /// served.
+    /// served; each HTTP/1.1 response closes its connection.
     pub async fn set_not_ready(&self) {
+        self.announced.announce();
         self.health.set_not_ready().await;
+    }
+
+    /// Returns the announcement of the shutdown to clients that keep connections open.
+    pub(crate) fn announced(&self) -> &Announcement {
+        &self.announced
     }
 
     /// Returns the health that the server reports.
