@@ -66,6 +66,7 @@ pub mod usd;
 pub mod video;
 mod webhook_secret;
 pub mod webhooks;
+mod write_probe;
 
 mod assembly;
 

@@ -108,6 +108,11 @@ impl Database {
         Ok(())
     }
 
+    /// Returns an error if the directory of the file is not writable, because the disk is full or read-only.
+    pub(crate) async fn probe_writable(&self) -> Result<(), sqlx::Error> {
+        self.file.probe_writable().await.map_err(sqlx::Error::Io)
+    }
+
     /// Returns the range of job events that an earlier process stored and that are missing now, if there is one.
     pub(crate) async fn lost_events(&self) -> Result<Option<LostEvents>, sqlx::Error> {
         self.sequence.lost_events(self.readers()).await
