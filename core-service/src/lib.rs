@@ -10,7 +10,7 @@
 //! | [`prices`], [`ledger`], [`usd`] | the prices of models, and what callers spend and use |
 //! | [`usage`] | the gRPC service for usage, budgets and estimates |
 //! | [`upstream`] | the HTTP client of all providers |
-//! | [`database`] | the SQLite database |
+//! | [`database`], [`backup`] | the SQLite database; copies of the data directory |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
 //! | [`config`], [`live`] | the settings, and values that change while the core runs |
 //! | [`health`], `metrics`, `sampler` | the health of each service; metrics, and those that are read from the database |
@@ -18,6 +18,7 @@
 
 mod ark_errors;
 mod backoff;
+pub mod backup;
 pub mod budget_period;
 pub mod call;
 pub mod catalog;

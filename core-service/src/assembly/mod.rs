@@ -23,6 +23,7 @@ use self::{
     settings::{address_policy, inputs, jobs, provider_links, retention},
 };
 use crate::{
+    backup,
     catalog::{Catalog, grpc::ModelGrpc},
     chat::{detached::DetachedCalls, grpc::ChatGrpc},
     config::{self, FixedSetting, Grpc, Settings},
@@ -127,6 +128,9 @@ impl Core {
             }
             LockError::Io(source) => OpenError::Lock { dir: dir.clone(), source },
         })?;
+        if backup::manifest_path(dir).exists() {
+            return Err(OpenError::IsBackup { dir: dir.clone() });
+        }
         let retention = retention(&settings.media);
         let database = Database::open(&dir.join("jobs.sqlite")).await?;
         let lost_events = database.lost_events().await.map_err(database::OpenError::Connect)?;
