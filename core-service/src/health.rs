@@ -1,6 +1,8 @@
 //! Health: whether each service can serve, by the state of the stores it needs; the gRPC health service.
 //!
-//! A task probes the stores at intervals, so that a health call costs nothing and never waits for a store.
+//! A task probes the stores at intervals, so that a health call costs nothing and never waits for a store. A service serves while its
+//! stores can be read. Whether they can be written is a metric: on a full disk, reads and chat go on, and creates are refused with an
+//! error of their own.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,7 +23,7 @@ use triptych_proto::v1::{
     usage_service_server, video_service_server, webhook_service_server,
 };
 
-use crate::{database::Database, media::MediaStore};
+use crate::{database::Database, media::MediaStore, metrics};
 
 /// The interval between two probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -51,7 +53,7 @@ pub(crate) const NAMES: [(&str, Needs); 9] = [
     (media_service_server::SERVICE_NAME, Needs::Media),
 ];
 
-/// Which of the stores are available.
+/// Which of the stores can be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stores {
     jobs: bool,
@@ -120,14 +122,16 @@ impl Health {
         let mut ticks = interval(PROBE_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut known = Stores { jobs: true, media: true };
+        let mut writable = [true, true];
         loop {
             ticks.tick().await;
-            let (jobs, media) = tokio::join!(
-                timeout(PROBE_TIMEOUT, database.probe_jobs()),
-                timeout(PROBE_TIMEOUT, media_store.probe()),
+            let (jobs, media, jobs_writable, media_writable) = tokio::join!(
+                bounded(database.probe_jobs()),
+                bounded(media_store.probe()),
+                bounded(database.probe_writable()),
+                bounded(media_store.probe_writable()),
             );
-            let jobs = jobs.map_err(|_| "no response".to_owned()).and_then(|probe| probe.map_err(|e| e.to_string()));
-            let media = media.map_err(|_| "no response".to_owned()).and_then(|probe| probe.map_err(|e| e.to_string()));
+            writable = report_writable(writable, [&jobs_writable, &media_writable]);
             for (store, was_available, state) in [("job", known.jobs, &jobs), ("media", known.media, &media)] {
                 match state {
                     Err(error) if was_available => tracing::error!("the {store} store is unavailable: {error}"),
@@ -161,6 +165,29 @@ impl Health {
             self.reporter.set_service_status(name, stores.satisfy(needs)).await;
         }
     }
+}
+
+/// Runs a probe for at most [`PROBE_TIMEOUT`], and returns the text of its error.
+async fn bounded<E: ToString>(probe: impl Future<Output = Result<(), E>>) -> Result<(), String> {
+    match timeout(PROBE_TIMEOUT, probe).await {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_elapsed) => Err("no response".to_owned()),
+    }
+}
+
+/// Reports whether the stores can be written, and logs changes. Returns the new state.
+fn report_writable(known: [bool; 2], probes: [&Result<(), String>; 2]) -> [bool; 2] {
+    for ((store, was_writable), probe) in ["jobs", "media"].into_iter().zip(known).zip(probes) {
+        metrics::storage_writable(store, probe.is_ok());
+        match probe {
+            Err(error) if was_writable => {
+                tracing::error!("the {store} store is not writable: creates are refused, reads continue: {error}");
+            }
+            Ok(()) if !was_writable => tracing::info!("the {store} store is writable again"),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    probes.map(Result::is_ok)
 }
 
 /// The gRPC health service of a core. Clones share it.

@@ -11,7 +11,7 @@
 //! | [`usage`] | the gRPC service for usage, budgets and estimates |
 //! | [`admin`] | keys that are created while the core runs, and their gRPC service; the repair of the ledger |
 //! | [`upstream`] | the HTTP client of all providers |
-//! | [`database`] | the SQLite database |
+//! | [`database`], [`backup`] | the SQLite database; copies of the data directory |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
 //! | [`config`], [`live`] | the settings, and values that change while the core runs |
 //! | [`health`], `metrics`, `sampler` | the health of each service; metrics, and those that are read from the database |
@@ -20,6 +20,7 @@
 pub mod admin;
 mod ark_errors;
 mod backoff;
+pub mod backup;
 pub mod budget_period;
 pub mod call;
 pub mod catalog;
@@ -68,6 +69,7 @@ pub mod usd;
 pub mod video;
 mod webhook_secret;
 pub mod webhooks;
+mod write_probe;
 
 mod assembly;
 

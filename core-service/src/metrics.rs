@@ -73,6 +73,11 @@ pub(crate) fn limit_refused(limit: &'static str) {
     counter!("triptych_limit_refusals_total", "limit" => limit).increment(1);
 }
 
+/// Reports whether a store, `jobs` or `media`, can be written.
+pub(crate) fn storage_writable(store: &'static str, is_writable: bool) {
+    gauge!("triptych_storage_writable", "store" => store).set(if is_writable { 1.0 } else { 0.0 });
+}
+
 /// Records how late a poll of a job started.
 pub(crate) fn poll_lag(lag: Duration) {
     histogram!("triptych_job_poll_lag_seconds").record(lag);
@@ -112,6 +117,7 @@ pub(crate) fn describe() {
     histogram!("triptych_job_poll_lag_seconds", "How late polls of jobs start.");
     gauge!("triptych_ledger_reserved_usd", "US dollars reserved for calls and videos in progress, of all keys.");
     gauge!("triptych_ledger_spent_usd", "US dollars that all keys have spent, of all time.");
+    gauge!("triptych_storage_writable", "1, or 0 while the disk of a store is full or read-only.");
     gauge!("triptych_media_files", "Stored media files.");
     gauge!("triptych_media_bytes", "Size of all stored media files.");
     counter!("triptych_media_sweeps_total", "Sweeps of media files.");

@@ -153,6 +153,11 @@ impl Activity {
         self.had_request.load(Relaxed)
     }
 
+    /// Returns whether nothing has arrived on the connection yet.
+    pub(crate) fn is_unused(&self) -> bool {
+        !self.had_request() && !self.is_http2() && !self.head_since.is_set()
+    }
+
     /// Returns the next deadline and its action; `None` while no timeout applies.
     pub(crate) fn expiry(&self, settings: &ServerSettings) -> Option<(Instant, Expiry)> {
         let at = |moment: &Moment, timeout| moment.get(self.start).map(|since| since + timeout);

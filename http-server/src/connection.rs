@@ -33,8 +33,8 @@ use crate::{
 
 /// Interval and timeout of HTTP/2 keep-alive pings.
 const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(20);
-/// How long an idle HTTP/2 connection that takes no further requests stays open for requests on their way. hyper waits for the
-/// answer to a ping before it closes such a connection, which a client that has stopped never sends.
+/// How long an idle connection stays open in a drain for requests on their way. On HTTP/2, hyper waits for the answer to a ping before
+/// it closes such a connection, which a client that has stopped never sends.
 const FINISH_IDLE: std::time::Duration = std::time::Duration::from_secs(1);
 /// hyper's minimum for the read buffer of HTTP/1.
 const MIN_HTTP1_BUFFER: usize = 8 << 10;
@@ -99,7 +99,7 @@ impl<A: Application + Unpin> Connection<A> {
                     None => Ok(self.shared.application.handle(request)),
                     Some(refusal) => Err(self.shared.application.refuse(refusal, &request)),
                 };
-                let tracker = self.shared.tracker.clone();
+                let (tracker, announced) = (self.shared.tracker.clone(), self.shared.drain.announced.clone());
                 async move {
                     let mut response = match handled {
                         Ok(handling) => handling.await,
@@ -107,6 +107,9 @@ impl<A: Application + Unpin> Connection<A> {
                     };
                     if let Some(unread) = unread {
                         finish_request_body(&unread, &mut response, &in_flight, &tracker);
+                    }
+                    if !http2 && announced.is_announced() {
+                        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                     }
                     Ok::<_, Infallible>(response.map(|body| ResponseBody::new(body, in_flight)))
                 }
@@ -133,10 +136,15 @@ impl<A: Application + Unpin> Connection<A> {
                 if abort_watcher.poll_cancelled(cx).is_ready() {
                     return Poll::Ready(());
                 }
-                let end = lifetime.is_open()
-                    && ((refused && activity.had_request()) || drain_watcher.poll_cancelled(cx).is_ready());
-                if end {
+                let is_draining = drain_watcher.poll_cancelled(cx).is_ready();
+                if lifetime.is_open() && (is_draining || refused && activity.had_request()) {
                     lifetime.finish(refused.then_some(settings.header_timeout));
+                    lifetime.needs_shutdown = true;
+                }
+                // hyper would close an HTTP/1 connection without a request in flight at once, although the next one may be on its way.
+                // In a drain, the response to that one closes the connection.
+                if lifetime.needs_shutdown && (activity.is_http2() || refused && activity.had_request()) {
+                    lifetime.needs_shutdown = false;
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
@@ -220,6 +228,8 @@ struct Lifetime {
     finishing_since: Option<Instant>,
     /// When the connection closes, even if requests are in flight.
     close_at: Option<Instant>,
+    /// Whether hyper has yet to be told that the connection takes no further requests.
+    needs_shutdown: bool,
 }
 
 impl Lifetime {
@@ -229,7 +239,7 @@ impl Lifetime {
         let max_age = settings.max_connection_age.map(|age| start + age.mul_f64(0.9 + 0.2 * fastrand::f64()));
         // A refused connection exists for its refusal only.
         let close_at = refused.then(|| start + settings.header_timeout);
-        Self { start, max_age, finishing_since: None, close_at }
+        Self { start, max_age, finishing_since: None, close_at, needs_shutdown: false }
     }
 
     /// Returns whether the connection takes further requests.
@@ -248,6 +258,7 @@ impl Lifetime {
 
     /// Returns the next deadline, of the lifetime or of the activity.
     fn expiry(&self, activity: &Activity, settings: &ServerSettings) -> Option<(Instant, Expiry)> {
+        let activity_is_unused = activity.is_unused();
         let activity = activity.expiry(settings).map(|(at, expiry)| match (expiry, self.finishing_since) {
             (Expiry::Finish, Some(finishing_since)) => {
                 let idle_since = at.checked_sub(settings.idle_timeout).unwrap_or(finishing_since);
@@ -257,6 +268,8 @@ impl Lifetime {
         });
         let age = self.max_age.map(|at| (at, Expiry::Finish));
         let close = self.close_at.map(|at| (at, Expiry::Close));
-        activity.into_iter().chain(age).chain(close).min_by_key(|&(at, _)| at)
+        let unused =
+            self.finishing_since.filter(|_| activity_is_unused).map(|since| (since + FINISH_IDLE, Expiry::Close));
+        activity.into_iter().chain(age).chain(close).chain(unused).min_by_key(|&(at, _)| at)
     }
 }

@@ -37,7 +37,7 @@ mod threads;
 
 pub use application::{Application, Refusal};
 pub use blocking_limiter::BlockingLimiter;
-pub use drain::Drain;
+pub use drain::{Announcement, Drain};
 pub use listener::Listener;
 pub use memory_budget::{MemoryBudget, Reservation};
 pub use origin::foreign_origin;

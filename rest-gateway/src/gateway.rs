@@ -3,7 +3,7 @@
 use std::{future::Future, time::Duration};
 
 use axum::Router;
-use http_server::{ConnectionThreads, Drain, Listener, MemoryBudget};
+use http_server::{Announcement, ConnectionThreads, Drain, Listener, MemoryBudget};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
@@ -24,6 +24,8 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 pub struct Gateway {
     app: App,
     server: http_server::ServerSettings,
+    /// The announcement of the shutdown to clients that keep connections open.
+    announced: Announcement,
     /// Maximum time that requests in flight may continue after shutdown has begun.
     drain: Duration,
 }
@@ -37,6 +39,7 @@ impl Gateway {
         Self {
             app: App::new(core, settings.runtime, metrics, body_memory),
             server: settings.server,
+            announced: Announcement::default(),
             drain: settings.drain,
         }
     }
@@ -52,8 +55,9 @@ impl Gateway {
     }
 
     /// Makes `GET /readyz` respond with 503, so that load balancers stop sending requests before the drain. All other requests
-    /// are served as before.
+    /// are served as before, but each HTTP/1.1 response closes its connection.
     pub fn set_not_ready(&self) {
+        self.announced.announce();
         self.app.set_not_ready();
     }
 
@@ -65,7 +69,7 @@ impl Gateway {
         threads: &ConnectionThreads,
         stop: impl Future<Output = ()>,
     ) {
-        let drain = Drain::default();
+        let drain = Drain { announced: self.announced.clone(), ..Drain::default() };
         let app = self.app.served_until(drain.draining.clone());
         let application = RestApplication::new(routes::router_for_folded_paths(app));
         let stop = async {

@@ -34,12 +34,45 @@ pub(crate) enum Role {
     Check(Check),
     /// Write a configuration file with all settings as comments
     Init(Init),
+    /// Copy the data directory into a new directory, while the service runs or not
+    Backup(Backup),
+    /// Make a data directory of a backup
+    Restore(Restore),
     /// Prices of models
     #[command(subcommand)]
     Prices(Prices),
     /// Administer a running server over its gRPC API: API keys, the check of the ledger
     #[command(subcommand)]
     Admin(Admin),
+}
+
+/// The arguments of `backup`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Backup {
+    /// The directory of the backup, which must not exist
+    #[arg(value_name = "DIR")]
+    pub(crate) target: PathBuf,
+    /// The data directory to copy [default: the setting data_dir]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Copy media files, instead of making hard links where the file system allows it
+    #[arg(long)]
+    pub(crate) copy: bool,
+}
+
+/// The arguments of `restore`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Restore {
+    /// The directory of the backup
+    #[arg(value_name = "DIR")]
+    pub(crate) backup: PathBuf,
+    /// The new data directory, which must be empty or not exist [default: the setting data_dir]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Submit the jobs that were queued: only if the service was stopped before the backup was made, and has not run since.
+    /// Otherwise they may have been submitted after the backup, and would be billed a second time
+    #[arg(long)]
+    pub(crate) resume_queued: bool,
 }
 
 /// What to do with prices.
@@ -98,6 +131,8 @@ Examples:
   triptych init                                write a commented ./triptych.toml
   triptych prices import prices.json --only 'openai/*'
                                                prices for the configuration, from LiteLLM's price file
+  triptych backup /backup/2026-11-28           a copy of the data directory, while the service runs
+  triptych restore /backup/2026-11-28          a data directory from a backup; the service must be stopped
   triptych check                               the resulting configuration, and the origin of each setting
   triptych check --probe                       whether the configured upstreams and providers answer
   TRIPTYCH_ADMIN_KEY=... triptych admin keys create alice --budget-per-month 100
@@ -147,6 +182,15 @@ mod tests {
     fn init_accepts_a_path() {
         let cli = Cli::parse_from(["triptych", "init", "a.toml"]);
         assert!(matches!(cli.role, Some(Role::Init(init)) if init.path.is_some()));
+    }
+
+    #[test]
+    fn backup_and_restore_accept_a_data_directory() {
+        let cli = Cli::parse_from(["triptych", "backup", "b", "--data-dir", "d", "--copy"]);
+        assert!(matches!(cli.role, Some(Role::Backup(backup)) if backup.copy && backup.data_dir.is_some()));
+        let cli = Cli::parse_from(["triptych", "restore", "b", "--resume-queued"]);
+        assert!(matches!(cli.role, Some(Role::Restore(restore)) if restore.resume_queued));
+        assert!(Cli::try_parse_from(["triptych", "backup"]).is_err());
     }
 
     #[test]

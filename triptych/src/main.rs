@@ -1,6 +1,7 @@
 //! `triptych`: the core, the gateway, or both in one process.
 
 mod admin;
+mod backup;
 mod banner;
 mod check;
 mod cli;
@@ -45,6 +46,8 @@ fn main() -> ExitCode {
             let path = init.path.as_deref().or(cli.config.as_deref());
             Some(init::write(path.unwrap_or(Path::new(DEFAULT_FILE))))
         }
+        Some(Role::Backup(arguments)) => Some(backup::create(cli.config.as_deref(), arguments)),
+        Some(Role::Restore(arguments)) => Some(backup::restore(cli.config.as_deref(), arguments)),
         Some(Role::Prices(Prices::Import(import))) => Some(prices::import(&import.file, import.only.as_deref())),
         Some(Role::Admin(admin)) => Some(admin::run(admin, cli.config.as_deref())),
         Some(Role::Serve | Role::Core | Role::Gateway(_)) | None => None,
@@ -118,7 +121,9 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
             Role::Serve => Box::pin(roles::serve(process)).await,
             Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
-            Role::Check(_) | Role::Init(_) | Role::Prices(_) | Role::Admin(_) => Ok(()),
+            Role::Check(_) | Role::Init(_) | Role::Backup(_) | Role::Restore(_) | Role::Prices(_) | Role::Admin(_) => {
+                Ok(())
+            }
         };
         traces::flush(exporter).await;
         result

@@ -33,6 +33,15 @@ pub enum OpenError {
         /// The directory.
         dir: PathBuf,
     },
+    /// The data directory is a backup, or the target of a restore that was interrupted.
+    #[error(
+        "data_dir = \"{dir}\": the directory is a backup, or was not restored completely; make a data directory of a backup with \
+         `triptych restore BACKUP`"
+    )]
+    IsBackup {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// The data directory cannot be locked.
     #[error("data_dir = \"{dir}\": cannot lock the directory: {source}")]
     Lock {

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use http_server::Announcement;
 use tokio::{
     runtime::Handle,
     sync::Notify,
@@ -25,6 +26,7 @@ use self::{
 };
 use crate::{
     admin::{KeyRegistry, SqliteKeyStore, grpc::AdminGrpc},
+    backup,
     catalog::{Catalog, grpc::ModelGrpc},
     chat::{detached::DetachedCalls, grpc::ChatGrpc},
     config::{self, FixedSetting, Grpc, Settings},
@@ -78,6 +80,7 @@ pub struct Core {
     cors_allow_origins: Live<Vec<String>>,
     webhook_settings: Live<config::Webhooks>,
     health: Health,
+    announced: Announcement,
     lost_events: Option<LostEvents>,
     reload: Mutex<()>,
     media_store: MediaStore,
@@ -125,6 +128,9 @@ impl Core {
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
         let directory_lock = lock(dir).await?;
+        if backup::manifest_path(dir).exists() {
+            return Err(OpenError::IsBackup { dir: dir.clone() });
+        }
         let retention = retention(&settings.media);
         let database = Database::open(&dir.join(DATABASE)).await?;
         let lost_events = database.lost_events().await.map_err(database::OpenError::Connect)?;
@@ -194,6 +200,7 @@ impl Core {
             webhook_settings,
             links,
             health,
+            announced: Announcement::default(),
             lost_events,
             reload: Mutex::default(),
             media_store,
@@ -255,9 +262,15 @@ impl Core {
     }
 
     /// Reports all services as not serving, so that load balancers stop sending calls before the drain. Calls are still
-    /// served.
+    /// served; each HTTP/1.1 response closes its connection.
     pub async fn set_not_ready(&self) {
+        self.announced.announce();
         self.health.set_not_ready().await;
+    }
+
+    /// Returns the announcement of the shutdown to clients that keep connections open.
+    pub(crate) fn announced(&self) -> &Announcement {
+        &self.announced
     }
 
     /// Returns the health that the server reports.

@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::write_probe::probe_writable;
+
 /// The path and the identity of an open file.
 #[derive(Debug)]
 pub(super) struct OpenFile {
@@ -34,6 +36,11 @@ impl OpenFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.removed()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns an error if no file can be written beside this one.
+    pub(super) async fn probe_writable(&self) -> io::Result<()> {
+        probe_writable(self.path.parent().unwrap_or(Path::new("."))).await
     }
 
     fn removed(&self) -> io::Error {

@@ -3,6 +3,7 @@
 //! The lock of the data directory (`directory_lock.rs`) admits one process at a time. The database itself does not rely on it: every
 //! statement is correct with several processes on one machine. On a network file system, the locks of SQLite are unreliable.
 
+mod copy;
 mod directory_lock;
 mod file;
 mod group_commit;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, sleep};
 
 pub use self::sequence::LostEvents;
 pub(crate) use self::{
+    copy::{copy_into, find_defect, open_read_only},
     directory_lock::{DirectoryLock, LockError},
     group_commit::Write,
 };
@@ -106,6 +108,11 @@ impl Database {
         self.check_file().await?;
         sqlx::query("SELECT 1 FROM video_jobs LIMIT 1").fetch_optional(self.readers()).await?;
         Ok(())
+    }
+
+    /// Returns an error if the directory of the file is not writable, because the disk is full or read-only.
+    pub(crate) async fn probe_writable(&self) -> Result<(), sqlx::Error> {
+        self.file.probe_writable().await.map_err(sqlx::Error::Io)
     }
 
     /// Returns the range of job events that an earlier process stored and that are missing now, if there is one.
@@ -263,6 +270,46 @@ mod tests {
         let owners: Vec<(String, String)> = sqlx::query_as(owners).fetch_all(database.readers()).await.unwrap();
         let owned = |last| (format!("{}-thumbnail.webp", id(last)), "alice".to_owned());
         assert_eq!(owners, [owned('1'), owned('3')]);
+    }
+
+    #[tokio::test]
+    async fn backup_of_the_previous_schema_is_restored_and_migrated() {
+        let root = tempfile::tempdir().unwrap();
+        let (data, backup, restored) = (root.path().join("data"), root.path().join("backup"), root.path().join("new"));
+        std::fs::create_dir_all(data.join("media")).unwrap();
+        let previous = migrations::MIGRATIONS.len() - 1;
+        let pool = connect_without_migrations(&data.join("jobs.sqlite")).await;
+        migrations::run(&pool, &migrations::MIGRATIONS[..previous]).await.unwrap();
+        let id = crate::video::job::JobId::new();
+        let request = serde_json::to_string(&crate::video::testing::request()).unwrap();
+        let insert = "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, deadline_at, \
+                      failures, deleted) VALUES ($1, 'alice', 3, 'failed', $2, $3, '{}', 0, 0, 0, 0)";
+        let state = r#"{"version":1,"phase":"failed","percent":0,"code":"internal","message":"m"}"#;
+        sqlx::query(insert).bind(id.as_str()).bind(state).bind(request).execute(&pool).await.unwrap();
+        sqlx::raw_sql(
+            "INSERT INTO media (key, state, size_bytes, created_at, last_used_at) VALUES ('a.png', 'ready', 1, 0, 0);
+             INSERT INTO media_imports (finished_at) VALUES (0)",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        std::fs::write(data.join("media/a.png"), "a").unwrap();
+        pool.close().await;
+
+        let stop = tokio_util::sync::CancellationToken::new();
+        let manifest = crate::backup::create(&data, &backup, crate::backup::Method::Copy, &stop, |_, _| ()).await;
+        assert_eq!(manifest.unwrap().media.files, 1);
+        let queued = crate::backup::QueuedJobs::MayBeSubmitted;
+        crate::backup::restore(&backup, &restored, queued, Duration::ZERO, &stop, |_, _| ()).await.unwrap();
+        let settings = crate::config::Settings { data_dir: restored, ..crate::config::Settings::default() };
+        let core = crate::Core::open(&settings).await.unwrap();
+        let request = triptych_proto::v1::GetVideoRequest { id: id.to_string() };
+        let video = triptych_proto::v1::video_service_server::VideoService::get_video(
+            &*core.services().video,
+            tonic::Request::new(request),
+        );
+        assert_eq!(video.await.unwrap().into_inner().video.unwrap().id, id.as_str());
+        core.close().await;
     }
 
     #[tokio::test(flavor = "multi_thread")]

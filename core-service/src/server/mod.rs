@@ -58,7 +58,7 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let settings = core.grpc();
-    let drain = Drain::default();
+    let drain = Drain { announced: core.announced().clone(), ..Drain::default() };
     let budget = MemoryBudget::new(settings.body_memory_bytes);
     let service = ServiceBuilder::new()
         // CORS and gRPC-Web are the outer layers, so that the call layer receives plain gRPC only.

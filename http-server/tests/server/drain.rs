@@ -34,6 +34,44 @@ async fn drain_ends_on_time_with_peers_that_hold_everything() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn announced_shutdown_closes_connections_after_their_response_and_accepts_new_ones() {
+    let server = start(ServerSettings::default()).await;
+    let mut idle = server.connect().await;
+    idle.write_all(head("GET", "/", "").as_bytes()).await.unwrap();
+    assert!(!read_response(&mut idle).await.contains("connection: close"));
+    server.announced.announce();
+    idle.write_all(head("GET", "/", "").as_bytes()).await.unwrap();
+    for text in [read_to_end(idle).await, server.exchange(head("GET", "/", "")).await] {
+        assert!(
+            text.starts_with("HTTP/1.1 200 ") && text.contains("connection: close") && text.ends_with("ok"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_on_its_way_when_the_drain_begins_is_answered() {
+    let server = start(ServerSettings::default()).await;
+    let (mut idle, mut fresh, silent) = (server.connect().await, server.connect().await, server.connect().await);
+    let start = Instant::now();
+    server.stop.send(Duration::from_secs(20)).unwrap();
+    // The first responses may be sent before the server has noticed.
+    loop {
+        idle.write_all(head("GET", "/", "").as_bytes()).await.unwrap();
+        let text = read_response(&mut idle).await;
+        assert!(text.ends_with("ok"), "{text}");
+        if text.contains("connection: close") {
+            break;
+        }
+    }
+    fresh.write_all(head("GET", "/", "").as_bytes()).await.unwrap();
+    assert!(read_to_end(fresh).await.ends_with("ok"));
+    assert_eq!(read_to_end(silent).await, "");
+    server.task.await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn client_that_closes_its_sending_half_counts_as_disconnected() {
     let server = start(ServerSettings::default()).await;
     let mut stream = server.connect().await;

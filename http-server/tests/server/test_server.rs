@@ -14,7 +14,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use http_server::{Application, ConnectionThreads, Drain, Refusal, RequestBody, ServerSettings, ThreadCount, serve};
+use http_server::{
+    Announcement, Application, ConnectionThreads, Drain, Refusal, RequestBody, ServerSettings, ThreadCount, serve,
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -145,6 +147,7 @@ pub(super) struct TestServer {
     pub(super) address: SocketAddr,
     pub(super) application: TestApplication,
     pub(super) stop: oneshot::Sender<Duration>,
+    pub(super) announced: Announcement,
     pub(super) task: JoinHandle<()>,
 }
 
@@ -161,11 +164,13 @@ pub(super) async fn start_on(threads: ThreadCount, settings: ServerSettings) -> 
     let threads = ConnectionThreads::start(threads).unwrap();
     let application = TestApplication::default();
     let served = application.clone();
+    let drain = Drain::default();
+    let announced = drain.announced.clone();
     let task = tokio::spawn(async move {
         let stop = async { Instant::now() + stopped.await.unwrap_or_default() };
-        serve(listener, served, &threads, settings, Drain::default(), stop).await;
+        serve(listener, served, &threads, settings, drain, stop).await;
     });
-    TestServer { address, application, stop, task }
+    TestServer { address, application, stop, announced, task }
 }
 
 /// Returns the head of an HTTP/1.1 request. Each of `headers` ends with CRLF.

@@ -256,11 +256,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unreachable_core_is_answered_502_without_its_address() {
+    async fn unreachable_core_is_answered_502_with_retry_after_and_without_its_address() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let services = CoreServices::connect(&format!("http://{free}"), ConnectOptions::default()).unwrap();
         let response = send_to(Gateway::new(services, Settings::default()).router(), get("/v1/models")).await;
         assert_eq!(response.error(), (502, None, "upstream_unavailable".to_owned()));
+        assert_eq!(response.headers["retry-after"], "1");
         assert!(!response.text().contains("127.0.0.1"), "{}", response.text());
     }
 

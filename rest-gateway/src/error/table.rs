@@ -92,10 +92,13 @@ fn row(reason: ErrorReason) -> Row {
     Row { reason, http, retry }
 }
 
+/// The message of hyper for a request that was not sent, because its connection closed before.
+const UNSENT: &str = "operation was canceled";
+
 /// Returns the closest reason for a status without an [`ErrorReason`]: one made by the transport between gateway and core,
 /// or by a newer core.
-fn closest_reason(code: Code) -> ErrorReason {
-    match code {
+fn closest_reason(status: &Status) -> ErrorReason {
+    match status.code() {
         Code::InvalidArgument => ErrorReason::InvalidField,
         Code::FailedPrecondition => ErrorReason::VideoNotReady,
         Code::OutOfRange => ErrorReason::RangeNotSatisfiable,
@@ -105,6 +108,7 @@ fn closest_reason(code: Code) -> ErrorReason {
         Code::AlreadyExists => ErrorReason::IdempotencyConflict,
         Code::ResourceExhausted => ErrorReason::Overloaded,
         Code::Unimplemented => ErrorReason::NotSupported,
+        Code::Cancelled if status.message() == UNSENT => ErrorReason::UpstreamUnavailable,
         // tonic reports a deadline that passed on the client's side as Cancelled.
         Code::DeadlineExceeded | Code::Cancelled => ErrorReason::UpstreamTimeout,
         Code::Unavailable => ErrorReason::UpstreamUnavailable,
@@ -117,7 +121,7 @@ impl From<Status> for GatewayError {
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == DOMAIN);
         let known = info.and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
-        let row = row(known.unwrap_or_else(|| closest_reason(status.code())));
+        let row = row(known.unwrap_or_else(|| closest_reason(&status)));
         let violation = details.bad_request().and_then(|request| request.field_violations.first());
         let param = violation.and_then(|violation| param::to_json_path(&violation.field));
         let message = if info.is_none() && row.http.is_server_error() {
@@ -135,7 +139,10 @@ impl From<Status> for GatewayError {
             }
         };
         let requested = details.retry_info().and_then(|info| info.retry_delay);
-        let retry_after = requested.or((row.retry == Retry::Later).then_some(*RETRY_AFTER.start()));
+        // A core that cannot be reached is being restarted, most of the time.
+        let is_unreachable = info.is_none() && row.reason == ErrorReason::UpstreamUnavailable;
+        let is_later = row.retry == Retry::Later || is_unreachable;
+        let retry_after = requested.or(is_later.then_some(*RETRY_AFTER.start()));
         let upstream = |key: &str| info.and_then(|info| info.metadata.get(key)).filter(|text| !text.is_empty());
         // Clients react to the upstream's own words, for example `context_length_exceeded`. A number only repeats the status.
         let upstream_code = upstream(UPSTREAM_CODE).filter(|code| code.parse::<f64>().is_err());

@@ -60,6 +60,35 @@ fn second_process_on_a_data_directory_is_refused_until_the_first_is_killed() {
 }
 
 #[test]
+fn backup_of_a_running_process_is_restored_and_served_and_a_second_one_of_that_name_is_refused() {
+    let dir = tempdir().unwrap();
+    let server = TriptychProcess::start(dir.path(), &[]);
+    let created = server.post("/v1/videos", CREATE);
+    let id = created.split("video_").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = command(dir.path(), &[]).args(arguments).output().unwrap();
+        let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+        (output.status.code(), text)
+    };
+    let (code, text) = run(&["backup", "copy"]);
+    assert!(code == Some(0) && text.starts_with("Backup copy: 1 jobs, ") && text.lines().count() == 1, "{text}");
+    let (code, text) = run(&["backup", "copy"]);
+    assert!(code == Some(1) && text.contains("copy: exists"), "{text}");
+    // The data directory of the running process.
+    let (code, text) = run(&["restore", "copy"]);
+    assert!(code == Some(1) && text.contains("another process is using the directory"), "{text}");
+    server.kill();
+    let (code, text) = run(&["restore", "copy", "--data-dir", "new"]);
+    assert!(code == Some(0) && text.ends_with("TRIPTYCH_DATA_DIR=new.\n"), "{text}");
+    let server = TriptychProcess::start(dir.path(), &[("TRIPTYCH_DATA_DIR", "new")]);
+    assert!(server.get(&format!("/v1/videos/video_{id}")).starts_with("HTTP/1.1 200 "));
+
+    let output = command(dir.path(), &[("TRIPTYCH_DATA_DIR", "copy")]).output().unwrap();
+    let refused = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && refused.contains("triptych restore BACKUP"), "{refused}");
+}
+
+#[test]
 fn gateway_starts_beside_a_process_that_uses_the_data_directory() {
     let dir = tempdir().unwrap();
     let core = TriptychProcess::start_as(&["core"], dir.path(), &[]);

@@ -6,11 +6,16 @@
 //! interrupted, and no directory has to be searched. An object store keeps the parts of interrupted uploads too; there the
 //! bucket's lifecycle rule for incomplete multipart uploads removes them.
 
-use std::{fmt::Display, io::ErrorKind, path::Path as Directory, sync::Arc};
+use std::{
+    fmt::Display,
+    io::{self, ErrorKind},
+    path::Path as Directory,
+    sync::Arc,
+};
 
 use object_store::local::LocalFileSystem;
 
-use crate::{error::Error, media::key::MediaKey, storage_failure::storage_error};
+use crate::{error::Error, media::key::MediaKey, storage_failure::storage_error, write_probe::probe_writable};
 
 /// The highest number of a staging file that is looked for: more uploads of one key at a time than there are in practice.
 const MAX_STAGING_NUMBER: u32 = 16;
@@ -29,19 +34,20 @@ pub(super) async fn open(directory: &Directory) -> Result<(LocalFileSystem, Stag
 #[derive(Debug, Clone)]
 pub(super) struct StagingFiles(Arc<Directory>);
 
-/// The size of the file that a probe writes. Some file systems store smaller files in their metadata, even on a full disk.
-const PROBE_BYTES: usize = 4096;
-
 impl StagingFiles {
-    /// Writes and removes a small file, without flushing it. Fails if the directory was removed or the disk is full.
+    /// Fails if the directory was removed.
     pub(super) async fn probe(&self) -> Result<(), Error> {
-        // Not a key, so no caller can read it.
-        let path = self.0.join(format!("#probe-{}", std::process::id()));
-        let written = tokio::fs::write(&path, [0; PROBE_BYTES]).await;
-        let removed = tokio::fs::remove_file(&path).await;
-        written
-            .and(removed)
-            .map_err(|error| storage_error(format_args!("media directory {}", self.0.display()), &error))
+        let found = tokio::fs::read_dir(&self.0).await;
+        found.map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// Fails if the directory was removed, or if its disk is full or read-only.
+    pub(super) async fn probe_writable(&self) -> Result<(), Error> {
+        probe_writable(&self.0).await.map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &io::Error) -> Error {
+        storage_error(format_args!("media directory {}", self.0.display()), error)
     }
 
     /// Removes the staging files of a key. An upload of this key that is still in progress loses its file and fails.

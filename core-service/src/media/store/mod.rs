@@ -85,11 +85,19 @@ impl MediaStore {
         Ok(Self { staging_files: Some(staging_files), ..store })
     }
 
-    /// Returns an error if files cannot be stored.
+    /// Readiness probe: returns an error if files cannot be read. Does not write.
     pub(crate) async fn probe(&self) -> Result<(), Error> {
         self.index.probe().await?;
         match &self.staging_files {
             Some(files) => files.probe().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns an error if no files can be stored, because the disk is full or read-only.
+    pub(crate) async fn probe_writable(&self) -> Result<(), Error> {
+        match &self.staging_files {
+            Some(files) => files.probe_writable().await,
             None => Ok(()),
         }
     }

@@ -132,7 +132,7 @@ where
 
         // The transport ends a call at its deadline as well, but as CANCELLED. This timer is created first, so it wins.
         let timeout = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
-        let Drain { draining, cut_off } = &self.drain;
+        let Drain { announced: _, draining, cut_off } = &self.drain;
         let cut_off = if request.uri().path() == WATCH_VIDEO { draining.clone() } else { cut_off.clone() };
         let handler = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| self.inner.call(request))));
         Box::pin(

@@ -1,0 +1,105 @@
+//! The files of a backup: copied or hard-linked, flushed to the disk, and compared by digest.
+
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Read as _},
+    path::Path,
+};
+
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{BackupError, DatabaseFile, MEDIA, MediaFiles};
+use crate::{digest::Hex, media::MediaKey};
+
+/// How media files are taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// As hard links on the same file system, otherwise as copies. A stored file is never changed, only replaced or removed.
+    Link,
+    /// As copies.
+    Copy,
+}
+
+/// The result of taking media files over.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) media: MediaFiles,
+    /// The keys of files that do not exist.
+    pub(super) absent: Vec<MediaKey>,
+}
+
+/// Takes the files of these keys over from one directory into another one, which is created, and flushes them to the disk.
+/// `progress` is called after each file with the number of files and bytes so far.
+///
+/// # Errors
+/// A file cannot be read or written, or `stop` was cancelled.
+pub(super) fn take(
+    from: &Path,
+    to: &Path,
+    keys: &[MediaKey],
+    mut method: Method,
+    stop: &CancellationToken,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Taken, BackupError> {
+    let (from, to) = (from.join(MEDIA), to.join(MEDIA));
+    create_directory(&to)?;
+    let mut taken = Taken::default();
+    for key in keys {
+        if stop.is_cancelled() {
+            return Err(BackupError::Interrupted);
+        }
+        let (source, target) = (from.join(key.as_str()), to.join(key.as_str()));
+        // A failed link is no error: the file system may have none, or the file another owner.
+        let is_linked = method == Method::Link && fs::hard_link(&source, &target).is_ok();
+        if !is_linked {
+            match fs::copy(&source, &target) {
+                Ok(_) => flush(&target)?,
+                Err(error) if error.kind() == ErrorKind::NotFound && !source.exists() => {
+                    taken.absent.push(key.clone());
+                    continue;
+                }
+                Err(error) => return Err(BackupError::at(&target)(error)),
+            }
+            // The next ones would fail as well.
+            method = Method::Copy;
+        }
+        taken.media.files += 1;
+        taken.media.linked += u64::from(is_linked);
+        taken.media.bytes += fs::metadata(&target).map_err(BackupError::at(&target))?.len();
+        progress(taken.media.files, taken.media.bytes);
+    }
+    flush(&to)?;
+    Ok(taken)
+}
+
+/// Creates a directory that only this user can enter: a backup has secrets and the content of requests.
+pub(super) fn create_directory(path: &Path) -> Result<(), BackupError> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(BackupError::at(path))
+}
+
+/// Flushes a file or a directory to the disk. Only Unix opens directories.
+pub(super) fn flush(path: &Path) -> Result<(), BackupError> {
+    if cfg!(unix) || path.is_file() {
+        File::open(path).and_then(|file| file.sync_all()).map_err(BackupError::at(path))?;
+    }
+    Ok(())
+}
+
+/// Returns the length and the digest of a file.
+pub(super) fn describe(path: &Path) -> Result<DatabaseFile, BackupError> {
+    let mut file = File::open(path).map_err(BackupError::at(path))?;
+    let (mut hash, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 16]);
+    loop {
+        match file.read(&mut buffer).map_err(BackupError::at(path))? {
+            0 => return Ok(DatabaseFile { bytes, sha256: Hex(&hash.finalize()).to_string() }),
+            read => {
+                hash.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+}

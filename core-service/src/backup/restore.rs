@@ -1,0 +1,159 @@
+//! Makes a data directory of a backup.
+
+use std::{fs, io::ErrorKind, path::Path, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    BackupError, DATABASE, MEDIA, Manifest, Method, QueuedJobs, Unsent,
+    create::blocking,
+    files::{self, Taken},
+    manifest_path, media_index, unsent,
+};
+use crate::database::{Database, DirectoryLock, LockError, find_defect, open_read_only};
+
+/// Entries of a directory that counts as empty: the lock of this process or an earlier one, and the root of an ext4 file system.
+const IGNORED: [&str; 2] = ["lock", "lost+found"];
+
+/// A restored data directory.
+#[derive(Debug)]
+pub struct Restored {
+    /// The manifest of the backup.
+    pub manifest: Manifest,
+    /// The jobs that were queued when the backup was made.
+    pub unsent: Unsent,
+}
+
+/// Copies a backup into an empty data directory, which is created if it does not exist, migrates its database to this version, and
+/// prepares its unfinished jobs, which get `deadline` from now. Until the copy is complete, the directory has the manifest of the
+/// backup, with which no process starts. `progress` is called after each media file with the number of files and bytes so far.
+///
+/// # Errors
+/// The directory has files or is in use, the backup is damaged or of a later version, something cannot be written, or `stop` was
+/// cancelled. The directory is empty then.
+pub async fn restore(
+    backup: &Path,
+    data_dir: &Path,
+    queued: QueuedJobs,
+    deadline: Duration,
+    stop: &CancellationToken,
+    progress: impl Fn(u64, u64) + Send + 'static,
+) -> Result<Restored, BackupError> {
+    let manifest = Manifest::read(backup)?;
+    verify_database(backup, &manifest).await?;
+    fs::create_dir_all(data_dir).map_err(BackupError::at(data_dir))?;
+    let lock = DirectoryLock::acquire(data_dir).await.map_err(|error| match error {
+        LockError::Held => BackupError::InUse(data_dir.to_owned()),
+        LockError::Io(source) => BackupError::at(data_dir)(source),
+    })?;
+    require_empty(data_dir)?;
+    let filled = fill(backup, data_dir, &manifest, stop, progress).await;
+    let prepared = match filled {
+        Ok(()) => prepare(data_dir, queued, deadline).await,
+        Err(error) => Err(error),
+    };
+    if prepared.is_err() {
+        remove(data_dir);
+    }
+    drop(lock);
+    Ok(Restored { unsent: prepared?, manifest })
+}
+
+/// Compares the database with the manifest, and checks its structure.
+async fn verify_database(backup: &Path, manifest: &Manifest) -> Result<(), BackupError> {
+    let path = backup.join(DATABASE);
+    let damaged = |why: String| BackupError::Damaged { path: path.clone(), why };
+    let file = path.clone();
+    let found = blocking(move || files::describe(&file)).await?;
+    if found != manifest.database {
+        return Err(damaged("its length or SHA-256 digest differs from that in backup.json".to_owned()));
+    }
+    let mut database = open_read_only(&path).await.map_err(|error| damaged(error.to_string()))?;
+    match find_defect(&mut database).await {
+        Ok(None) => Ok(()),
+        Ok(Some(defect)) => Err(damaged(defect)),
+        Err(error) => Err(damaged(error.to_string())),
+    }
+}
+
+async fn fill(
+    backup: &Path,
+    data_dir: &Path,
+    manifest: &Manifest,
+    stop: &CancellationToken,
+    progress: impl Fn(u64, u64) + Send + 'static,
+) -> Result<(), BackupError> {
+    let (from, to) = (backup.to_owned(), data_dir.to_owned());
+    blocking(move || {
+        for (source, target) in [(manifest_path(&from), manifest_path(&to)), (from.join(DATABASE), to.join(DATABASE))] {
+            fs::copy(&source, &target).map_err(BackupError::at(&target))?;
+            files::flush(&target)?;
+        }
+        files::flush(&to)
+    })
+    .await?;
+    let file = backup.join(DATABASE);
+    let mut database =
+        open_read_only(&file).await.map_err(|source| BackupError::Copy { path: file.clone(), source })?;
+    let keys = media_index::stored_keys(&mut database, backup).await?;
+    let (from, to, stop) = (backup.to_owned(), data_dir.to_owned(), stop.clone());
+    // Copies: the data directory must not share files with its backup.
+    let taken = blocking(move || files::take(&from, &to, &keys, Method::Copy, &stop, &progress)).await?;
+    let Taken { media, absent } = taken;
+    let expected = &manifest.media;
+    if (media.files, media.bytes) == (expected.files, expected.bytes) {
+        return Ok(());
+    }
+    let missing = absent.iter().find(|key| !expected.missing.iter().any(|missing| missing == key.as_str()));
+    let example = missing.map(|key| format!(", `{key}` for example is missing")).unwrap_or_default();
+    Err(BackupError::Damaged {
+        path: backup.join(MEDIA),
+        why: format!(
+            "it has {} files of {} bytes, and backup.json names {} of {}{example}",
+            media.files, media.bytes, expected.files, expected.bytes
+        ),
+    })
+}
+
+/// Migrates the database, prepares the jobs, and makes the directory usable.
+async fn prepare(data_dir: &Path, queued: QueuedJobs, deadline: Duration) -> Result<Unsent, BackupError> {
+    let database = Database::open(&data_dir.join(DATABASE)).await?;
+    let unsent = unsent::prepare(&database, queued, deadline).await;
+    database.close().await;
+    let unsent = unsent?;
+    let manifest = manifest_path(data_dir);
+    fs::remove_file(&manifest).map_err(BackupError::at(&manifest))?;
+    files::flush(data_dir)?;
+    Ok(unsent)
+}
+
+fn require_empty(directory: &Path) -> Result<(), BackupError> {
+    for entry in fs::read_dir(directory).map_err(BackupError::at(directory))? {
+        let entry = entry.map_err(BackupError::at(directory))?.file_name();
+        if !IGNORED.iter().any(|ignored| entry == *ignored) {
+            return Err(BackupError::NotEmpty {
+                path: directory.to_owned(),
+                entry: entry.to_string_lossy().into_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a failed restore has written into the directory, which was empty before.
+fn remove(directory: &Path) {
+    let mut removed = fs::remove_dir_all(directory.join(MEDIA)).or_else(ignore_missing);
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        removed = removed.and(fs::remove_file(directory.join(format!("{DATABASE}{suffix}"))).or_else(ignore_missing));
+    }
+    removed = removed.and(fs::remove_file(directory.join("jobs.sequence")).or_else(ignore_missing));
+    // Last: until then no process starts with the directory.
+    removed = removed.and(fs::remove_file(manifest_path(directory)).or_else(ignore_missing));
+    if let Err(error) = removed {
+        tracing::warn!("{}: the unfinished restore cannot be removed: {error}", directory.display());
+    }
+}
+
+fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}

@@ -1,0 +1,293 @@
+"""Restarts Triptych processes behind a load balancer one after the other, under load. No client may see an error.
+
+    rolling_restart.py PATH_OF_TRIPTYCH [ROUNDS]
+
+Uses the configurations in deploy/haproxy and deploy/nginx, with other addresses. A load balancer that is not installed is skipped,
+which is printed. Each round restarts every process once. The scenarios:
+
+    gateways    two gateways over one core; chat, streams, images and videos
+    chat        two processes with data directories of their own; chat and streams
+    core        the core of two gateways; calls may fail with Retry-After while it is down, and the openai SDK retries them
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import openai
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+# Longer than HAProxy takes to notice, and than nginx keeps idle connections.
+SHUTDOWN_DELAY = {"haproxy": "1500ms", "nginx": "2500ms"}
+# The length of a stream of the built-in engine is about 30 tokens.
+TOKENS_PER_SECOND = "30"
+CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say something."}], "max_tokens": 30}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Process:
+    """A Triptych process that can be restarted at the same address."""
+
+    def __init__(self, program: str, directory: Path, arguments: list[str], settings: dict[str, str], ready_path: str | None):
+        directory.mkdir()
+        self.rest, self.grpc, self.ready_path = free_port(), free_port(), ready_path
+        self.command, self.directory, self.log = [program, *arguments], directory, (directory / "log").open("ab")
+        variables = {"TRIPTYCH_REST_LISTEN": f"127.0.0.1:{self.rest}", "TRIPTYCH_GRPC_LISTEN": f"127.0.0.1:{self.grpc}"}
+        self.environment = os.environ | variables | {"TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND": TOKENS_PER_SECOND} | settings
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.directory, stdout=self.log, stderr=self.log)
+
+    def wait_until_ready(self) -> None:
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            if self.process.poll() is not None:
+                sys.exit(f"{self.command} ended with {self.process.returncode}; its log: {self.directory}/log")
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                if self.ready_path is None:
+                    socket.create_connection(("127.0.0.1", self.grpc), 1).close()
+                else:
+                    urllib.request.urlopen(f"http://127.0.0.1:{self.rest}{self.ready_path}", timeout=5).close()
+                return
+            time.sleep(0.02)
+        sys.exit(f"{self.command} did not become ready; its log: {self.directory}/log")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        code = self.process.wait(60)
+        assert code == 0, f"exit status {code}; log in {self.directory}"
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+        self.wait_until_ready()
+
+
+class Load:
+    """Clients that send one request after the other through the load balancer, each on a connection that it keeps."""
+
+    def __init__(self, port: int, tolerates_outage: bool = False):
+        self.port, self.done, self.errors, self.tolerates_outage = port, Counter(), [], tolerates_outage
+        self.outage, self.stop, self.threads = Counter(), threading.Event(), []
+
+    def add(self, count: int, name: str, call: Callable[[http.client.HTTPConnection], None]) -> None:
+        for _ in range(count):
+            self.threads.append(threading.Thread(target=self.client, args=(name, call)))
+            self.threads[-1].start()
+
+    def client(self, name: str, call: Callable[[http.client.HTTPConnection], None]) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        while not self.stop.is_set():
+            try:
+                call(connection)
+                self.done[name] += 1
+            except Unavailable as error:
+                self.outage[str(error)] += 1
+                if not self.tolerates_outage:
+                    self.errors.append(f"{name}: {error}")
+                time.sleep(0.2)
+            except (OSError, http.client.HTTPException, AssertionError, ValueError) as error:
+                self.errors.append(f"{time.strftime('%T')} {name}: {type(error).__name__} {error}")
+                connection.close()
+
+    def end(self) -> None:
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+
+class Unavailable(Exception):
+    """An error with Retry-After: the core is down."""
+
+
+def request(connection: http.client.HTTPConnection, method: str, path: str, body: dict | None = None) -> bytes:
+    connection.request(method, path, json.dumps(body) if body else None, {"content-type": "application/json"})
+    response = connection.getresponse()
+    data = response.read()
+    if response.status in (502, 503) and response.getheader("retry-after"):
+        raise Unavailable(f"{response.status} with Retry-After")
+    assert response.status == 200, f"{method} {path}: {response.status} {data[:300]!r}"
+    return data
+
+
+def chat(connection: http.client.HTTPConnection) -> None:
+    assert json.loads(request(connection, "POST", "/v1/chat/completions", CHAT))["choices"][0]["message"]["content"]
+
+
+def stream(connection: http.client.HTTPConnection) -> None:
+    text = request(connection, "POST", "/v1/chat/completions", CHAT | {"stream": True}).decode()
+    events = [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
+    assert events[-1] == "[DONE]", f"a stream was cut: {text[-300:]}"
+    reasons = [choice["finish_reason"] for event in events[:-1] for choice in json.loads(event)["choices"]]
+    assert reasons[-1] in ("stop", "length"), reasons
+
+
+def image(connection: http.client.HTTPConnection) -> None:
+    body = {"model": "offline-image", "prompt": "a boat", "size": "64x64", "response_format": "b64_json"}
+    assert json.loads(request(connection, "POST", "/v1/images/generations", body))["data"][0]["b64_json"]
+
+
+def video(connection: http.client.HTTPConnection) -> None:
+    body = {"model": "offline-video", "prompt": "a boat", "size": "64x64", "seconds": "1"}
+    job = json.loads(request(connection, "POST", "/v1/videos", body))
+    while job["status"] != "completed":
+        assert job["status"] != "failed", job["error"]
+        time.sleep(0.1)
+        job = json.loads(request(connection, "GET", f"/v1/videos/{job['id']}"))
+    assert request(connection, "GET", f"/v1/videos/{job['id']}/content")[4:8] == b"ftyp"
+
+
+@contextlib.contextmanager
+def load_balancer(name: str, directory: Path, servers: list[Process]) -> Iterator[int]:
+    """Runs a load balancer with its configuration in deploy/, and returns its port."""
+    port, first, second = free_port(), *servers
+    path = {"haproxy": DEPLOY / "haproxy" / "haproxy.cfg", "nginx": DEPLOY / "nginx" / "triptych.conf"}[name]
+    text = path.read_text().replace("10.0.0.11:8000", f"127.0.0.1:{first.rest}").replace("10.0.0.12:8000", f"127.0.0.1:{second.rest}")
+    text = re.sub(r"bind :80$|listen 80;", f"bind 127.0.0.1:{port}" if name == "haproxy" else f"listen 127.0.0.1:{port};", text, flags=re.M)
+    if name == "nginx":
+        temporary = "".join(f"{kind}_temp_path {directory}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        text = f"pid {directory}/nginx.pid; events {{}} http {{ access_log off; {temporary} {text} }}"
+    configuration = directory / f"{name}.conf"
+    configuration.write_text(text)
+    program = executable(name)
+    command = {
+        "haproxy": [program, "-db", "-f", str(configuration)],
+        "nginx": [program, "-p", str(directory), "-e", f"{directory}/nginx.log", "-c", str(configuration), "-g", "daemon off;"],
+    }[name]
+    with (directory / f"{name}.output").open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        wait_for_port(port, process, directory / f"{name}.output")
+        # HAProxy takes its servers as ready until their first check.
+        time.sleep(0.5)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def wait_for_port(port: int, process: subprocess.Popen, output: Path) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            return socket.create_connection(("127.0.0.1", port), 1).close()
+        assert process.poll() is None, output.read_text()
+        time.sleep(0.02)
+
+
+def executable(name: str) -> str | None:
+    # Debian has them in a directory that is not in the PATH of users.
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
+def restart_each(processes: list[Process], rounds: int) -> None:
+    for _ in range(rounds):
+        for process in processes:
+            process.restart()
+            # Until the load balancer has noticed that it is ready.
+            time.sleep(1)
+
+
+def finish(scenario: str, load: Load, restarts: int) -> None:
+    load.end()
+    print(f"  {scenario}: {restarts} restarts, completed {dict(load.done)}, {len(load.errors)} errors, {dict(load.outage)}", flush=True)
+    for error in load.errors[:10]:
+        print("    ", error)
+    if load.errors or not all(load.done.values()):
+        sys.exit(f"{scenario}: clients saw errors")
+
+
+def gateways(program: str, directory: Path, proxy: str, rounds: int) -> None:
+    core = Process(program, directory / "core", ["core"], {"TRIPTYCH_DATA_DIR": "data"}, None)
+    core.wait_until_ready()
+    settings = {"TRIPTYCH_SHUTDOWN_DELAY": SHUTDOWN_DELAY[proxy]}
+    arguments = ["gateway", "--core", f"http://127.0.0.1:{core.grpc}"]
+    servers = [Process(program, directory / f"gateway{number}", arguments, settings, "/readyz") for number in (1, 2)]
+    for server in servers:
+        server.wait_until_ready()
+    with load_balancer(proxy, directory, servers) as port:
+        load = Load(port)
+        for count, name, call in ((6, "streams", stream), (4, "chats", chat), (2, "images", image), (2, "videos", video)):
+            load.add(count, name, call)
+        restart_each(servers, rounds)
+        finish(f"gateways behind {proxy}", load, 2 * rounds)
+        if proxy == "haproxy":
+            restart_core(core, port, rounds)
+    for process in [*servers, core]:
+        process.stop()
+
+
+def restart_core(core: Process, port: int, rounds: int) -> None:
+    """Restarts the core. The SDK must hide it from its callers."""
+    load = Load(port, tolerates_outage=True)
+    attempts = Counter()
+    client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=8)
+
+    def by_sdk(_connection: http.client.HTTPConnection) -> None:
+        try:
+            response = client.chat.completions.with_raw_response.create(**CHAT)
+        except openai.OpenAIError as error:
+            raise AssertionError(f"{type(error).__name__} {error}") from error
+        attempts["retries of the SDK"] += response.retries_taken
+        assert response.parse().choices[0].message.content
+
+    load.add(4, "chats", chat)
+    load.add(4, "streams", stream)
+    load.add(4, "chats by the SDK", by_sdk)
+    down = 0.0
+    for _ in range(rounds):
+        time.sleep(1)
+        start = time.monotonic()
+        core.restart()
+        down += time.monotonic() - start
+        time.sleep(1)
+    finish(f"core, {down:.1f} s from SIGTERM until it serves again, {dict(attempts)}", load, rounds)
+
+
+def chat_only(program: str, directory: Path, proxy: str, rounds: int) -> None:
+    settings = {"TRIPTYCH_SHUTDOWN_DELAY": SHUTDOWN_DELAY[proxy], "TRIPTYCH_DATA_DIR": "data"}
+    servers = [Process(program, directory / f"server{number}", [], settings, "/readyz") for number in (1, 2)]
+    for server in servers:
+        server.wait_until_ready()
+    with load_balancer(proxy, directory, servers) as port:
+        load = Load(port)
+        load.add(6, "streams", stream)
+        load.add(4, "chats", chat)
+        restart_each(servers, rounds)
+        finish(f"processes for chat behind {proxy}", load, 2 * rounds)
+    for server in servers:
+        server.stop()
+
+
+def main(program: str, rounds: int = 1) -> None:
+    program = os.path.abspath(program)
+    for proxy, scenario in (("haproxy", gateways), ("nginx", chat_only)):
+        if executable(proxy) is None:
+            print(f"SKIPPED rolling restart behind {proxy}: {proxy} is not installed (Debian package {proxy})", flush=True)
+            continue
+        directory = Path(tempfile.mkdtemp(prefix=f"rolling-restart-{proxy}-"))
+        scenario(program, directory, proxy, rounds)
+        shutil.rmtree(directory)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], *map(int, sys.argv[2:]))
