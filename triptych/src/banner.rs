@@ -9,6 +9,7 @@ use core_service::{
     config::{Image, ImageServiceType, Key, Video, VideoServiceType, Webhooks},
     database::LostEvents,
 };
+use http_server::ListenAddress;
 use url::Position;
 
 use crate::config::{Config, hide_query};
@@ -18,12 +19,88 @@ use crate::config::{Config, hide_query};
 pub(crate) struct Banner<'a> {
     pub(crate) config: &'a Config,
     pub(crate) core: CoreLocation<'a>,
-    /// The address of the REST server, if there is one.
-    pub(crate) rest: Option<SocketAddr>,
-    /// The address of the gRPC server, if there is one.
-    pub(crate) grpc: Option<SocketAddr>,
+    /// The REST server, if there is one.
+    pub(crate) rest: Option<Server>,
+    /// The gRPC server, if there is one.
+    pub(crate) grpc: Option<Server>,
+    /// The address of the admin port, if there is one.
+    pub(crate) admin: Option<ListenAddress>,
     /// The events that the job database has lost since its last use.
     pub(crate) lost_events: Option<LostEvents>,
+}
+
+/// A server of the process.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) address: ListenAddress,
+    pub(crate) security: Security,
+}
+
+/// What a client of a server needs besides an API key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Security {
+    /// Nothing: all is sent in plain text.
+    Plain,
+    /// TLS.
+    Tls,
+    /// TLS with a client certificate.
+    ClientCertificate,
+}
+
+impl Server {
+    /// Returns the address if other machines can reach it.
+    fn public_address(&self) -> Option<SocketAddr> {
+        self.address.tcp().filter(|address| !address.ip().is_loopback())
+    }
+
+    /// Returns the arguments with which curl reaches a path of the server.
+    fn curl(&self, path: &str) -> String {
+        let scheme = if self.security == Security::Plain { "http" } else { "https" };
+        let certificate = match self.security {
+            Security::Plain | Security::Tls => "",
+            Security::ClientCertificate => "--cert client.pem --key client.key ",
+        };
+        match &self.address {
+            ListenAddress::Tcp(address) => format!("{certificate}{scheme}://{}{path}", reachable(*address)),
+            ListenAddress::Unix(socket) => {
+                format!("{certificate}--unix-socket {} {scheme}://localhost{path}", socket.display())
+            }
+        }
+    }
+
+    /// Returns the options with which grpcurl reaches the server, and its address.
+    fn grpcurl(&self) -> (&'static str, String) {
+        match (&self.address, self.security) {
+            (ListenAddress::Tcp(address), security) => {
+                let options = match security {
+                    Security::Plain => "-plaintext ",
+                    Security::Tls => "",
+                    Security::ClientCertificate => "-cert client.pem -key client.key ",
+                };
+                (options, reachable(*address).to_string())
+            }
+            (ListenAddress::Unix(socket), _) => ("-plaintext -unix ", socket.display().to_string()),
+        }
+    }
+}
+
+impl Security {
+    /// Returns the end of a line about a server.
+    fn note(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Tls => " with TLS",
+            Self::ClientCertificate => " with TLS and client certificates",
+        }
+    }
+
+    /// Returns the end of a line about a server whose URL shows that it has TLS.
+    fn client_certificate(self) -> &'static str {
+        match self {
+            Self::Plain | Self::Tls => "",
+            Self::ClientCertificate => " with client certificates",
+        }
+    }
 }
 
 /// The location of the core.
@@ -36,12 +113,18 @@ pub(crate) enum CoreLocation<'a> {
 }
 
 impl Banner<'_> {
-    /// Returns the servers that other machines can reach and that, as far as this process knows, require no API key.
+    /// Returns the servers that other machines can reach and that, as far as this process knows, require neither an API key nor a
+    /// client certificate.
     pub(crate) fn exposed(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> {
-        let servers = [("REST", self.rest), ("gRPC", self.grpc)].into_iter();
-        servers
-            .filter_map(|(server, address)| Some((server, address?)))
-            .filter(|(_, address)| !address.ip().is_loopback() && !self.requires_key())
+        self.public()
+            .filter(|(_, server, _)| !self.requires_key() && server.security != Security::ClientCertificate)
+            .map(|(name, _, address)| (name, address))
+    }
+
+    /// Returns the servers that other machines can reach.
+    fn public(&self) -> impl Iterator<Item = (&'static str, &Server, SocketAddr)> {
+        let servers = [("REST", self.rest.as_ref()), ("gRPC", self.grpc.as_ref())].into_iter();
+        servers.filter_map(|(name, server)| Some((name, server?, server?.public_address()?)))
     }
 
     /// Returns whether this process requires API keys. A gateway alone passes them on and does not know.
@@ -61,26 +144,26 @@ impl Banner<'_> {
     fn write_examples(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nTry it:")?;
         let key = if self.requires_key() { r#"-H "Authorization: Bearer $KEY" "# } else { "" };
-        if let Some(address) = self.rest {
+        if let Some(server) = &self.rest {
             writeln!(
                 f,
-                r#"  curl http://{}/v1/chat/completions {key}-H "Content-Type: application/json" -d '{{"model":"{}","messages":[{{"role":"user","content":"Hello"}}]}}'"#,
-                reachable(address),
+                r#"  curl {} {key}-H "Content-Type: application/json" -d '{{"model":"{}","messages":[{{"role":"user","content":"Hello"}}]}}'"#,
+                server.curl("/v1/chat/completions"),
                 self.config.core.chat.model
             )?;
         }
-        if let Some(address) = self.grpc {
+        if let Some(server) = &self.grpc {
+            let (options, address) = server.grpcurl();
             // Without reflection grpcurl needs the proto files.
             let protos =
                 if self.config.core.grpc.reflection { "" } else { "-import-path proto -proto triptych/v1/chat.proto " };
             writeln!(
                 f,
-                r#"  grpcurl -plaintext {key}{protos}-d '{{"chat":{{"messages":[{{"role":"user","text":"Hello"}}]}}}}' {} triptych.v1.ChatService/CreateChat"#,
-                reachable(address)
+                r#"  grpcurl {options}{key}{protos}-d '{{"chat":{{"messages":[{{"role":"user","text":"Hello"}}]}}}}' {address} triptych.v1.ChatService/CreateChat"#
             )?;
         }
-        if let Some(address) = self.rest {
-            writeln!(f, "\nREST API: http://{}/openapi.json", reachable(address))?;
+        if let Some(server) = &self.rest {
+            writeln!(f, "\nREST API: {}", server.curl("/openapi.json"))?;
         }
         Ok(())
     }
@@ -94,11 +177,23 @@ impl Display for Banner<'_> {
             CoreLocation::Remote(url) => writeln!(f, "  core   {url}")?,
         }
         writeln!(f)?;
-        if let Some(address) = self.rest {
-            writeln!(f, "  REST   http://{}/v1", reachable(address))?;
+        if let Some(server) = &self.rest {
+            match (&server.address, server.security) {
+                (ListenAddress::Tcp(address), Security::Plain) => writeln!(f, "  REST   http://{}/v1", reachable(*address))?,
+                (ListenAddress::Tcp(address), security) => {
+                    writeln!(f, "  REST   https://{}/v1{}", reachable(*address), security.client_certificate())?;
+                }
+                (ListenAddress::Unix(_), security) => writeln!(f, "  REST   {}{}", server.address, security.note())?,
+            }
         }
-        if let Some(address) = self.grpc {
-            writeln!(f, "  gRPC   {}", reachable(address))?;
+        if let Some(Server { address, security }) = &self.grpc {
+            let reachable = address.tcp().map_or_else(|| address.to_string(), |address| reachable(address).to_string());
+            writeln!(f, "  gRPC   {reachable}{}", security.note())?;
+        }
+        if let Some(address) = &self.admin {
+            let reachable = address.tcp().map(reachable);
+            let address = reachable.map_or_else(|| address.to_string(), |address| format!("http://{address}"));
+            writeln!(f, "  admin  {address}")?;
         }
         if let CoreLocation::InProcess = self.core {
             let dir = &self.config.core.data_dir;
@@ -107,6 +202,10 @@ impl Display for Banner<'_> {
         }
         if self.requires_key() {
             writeln!(f, "  keys   required; clients: {}", client_names(&self.config.core.keys))?;
+            for (name, _, address) in self.public().filter(|(_, server, _)| server.security == Security::Plain) {
+                let section = name.to_lowercase();
+                writeln!(f, "         sent in plain text to {name} on {address}; set {section}.tls, or use a proxy with TLS")?;
+            }
         }
         if let Some(lost) = self.lost_events {
             writeln!(f, "\n  WARNING: {lost}.")?;

@@ -34,7 +34,8 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    pub(super) fn new(file: TlsFile, message: String) -> Self {
+    /// Creates the error of a file. The message begins with a verb, whose subject is the file.
+    pub fn new(file: TlsFile, message: String) -> Self {
         Self { file, message }
     }
 }

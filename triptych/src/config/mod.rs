@@ -1,5 +1,6 @@
 //! The configuration of the executable: the settings of the core and of the gateway, and the origin of each value.
 
+mod admin;
 mod document;
 mod dotenv;
 mod error;
@@ -11,6 +12,7 @@ mod service_links;
 mod telemetry;
 mod text;
 mod threads;
+mod tls;
 
 use std::{
     path::{Path, PathBuf},
@@ -27,6 +29,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
 pub(crate) use self::{
+    admin::Admin,
     error::ConfigError,
     layers::{Layers, variable},
     log::{Log, LogFormat},
@@ -34,6 +37,7 @@ pub(crate) use self::{
     rest::Rest,
     telemetry::Telemetry,
     threads::Threads,
+    tls::{CoreTlsSettings, ServerTls, core_setting, server_setting},
 };
 
 /// The commented defaults, compiled in.
@@ -62,6 +66,10 @@ pub(crate) struct Config {
     pub(crate) core: core_config::Settings,
     /// The settings of `[rest]` that the executable reads.
     pub(crate) rest: Rest,
+    /// TLS of the gRPC port.
+    pub(crate) grpc_tls: ServerTls,
+    /// The admin port.
+    pub(crate) admin: Admin,
     /// The settings of the gateway.
     pub(crate) gateway: rest_gateway::Settings,
     /// The settings of logging.
@@ -123,6 +131,11 @@ impl Config {
         let rest: Table = rest::NAMES.iter().filter_map(|&key| Some((key.to_owned(), gateway.remove(key)?))).collect();
         let log = take_section(&mut tree, "log");
         let telemetry = take_section(&mut tree, "telemetry");
+        let admin = take_section(&mut tree, "admin");
+        let grpc_tls = match tree.get_mut("grpc") {
+            Some(Value::Table(grpc)) => take_section(grpc, "tls"),
+            Some(_) | None => Table::new(),
+        };
         let executable: Table =
             EXECUTABLE.iter().filter_map(|&key| Some((key.to_owned(), tree.remove(key)?))).collect();
         let Executable { shutdown_delay, threads, reload_on_change } = deserialize(executable, "", &layers)?;
@@ -138,7 +151,27 @@ impl Config {
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
         let log = deserialize(log, "log.", &layers)?;
         let telemetry = deserialize(telemetry, "telemetry.", &layers)?;
-        let config = Self { threads, core, rest, gateway, log, telemetry, shutdown_delay, reload_on_change, layers };
+        let admin: Admin = deserialize(admin, "admin.", &layers)?;
+        gateway.has_admin_port = admin.listen.is_some();
+        let grpc_tls: ServerTls = deserialize(grpc_tls, "grpc.tls.", &layers)?;
+        for (section, valid) in
+            [("rest.tls", rest.tls.validate()), ("grpc.tls", grpc_tls.validate()), ("rest.core", rest.core.validate())]
+        {
+            valid.map_err(|(name, rule)| layers.config_error(&format!("{section}.{name}"), rule))?;
+        }
+        let config = Self {
+            threads,
+            core,
+            rest,
+            grpc_tls,
+            admin,
+            gateway,
+            log,
+            telemetry,
+            shutdown_delay,
+            reload_on_change,
+            layers,
+        };
         config.core.validate().map_err(|error| config.setting_error(&error))?;
         config.log.parse_filter().map_err(|message| config.layers.config_error("log.filter", &message))?;
         Ok(config)
