@@ -90,9 +90,8 @@ impl<A: Application + Unpin> Connection<A> {
                 let permit = self.shared.limits.begin();
                 let refusal = self.permit.refusal.or(permit.is_none().then_some(crate::Refusal::Requests));
                 let in_flight = InFlight::new(Arc::clone(&activity), http2, permit, load);
-                if let Some(peer) = self.peer {
-                    request.extensions_mut().insert(PeerAddress(peer));
-                }
+                let peer = self.peer.map_or(PeerAddress::UnixSocket, PeerAddress::Ip);
+                request.extensions_mut().insert(peer);
                 if is_encrypted {
                     request.extensions_mut().insert(Encrypted);
                 }

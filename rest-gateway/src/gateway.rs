@@ -119,7 +119,8 @@ mod tests {
         let core = CoreStub::default();
         let settings = Settings { has_admin_port: true, ..Settings::default() };
         let gateway = Gateway::new(core.services(), settings);
-        let status = |router: Router, path: &'static str| async move { send_to(router, get(path)).await.status.as_u16() };
+        let status =
+            |router: Router, path: &'static str| async move { send_to(router, get(path)).await.status.as_u16() };
         for (path, public, admin) in
             [("/metrics", 404, 200), ("/healthz", 200, 200), ("/readyz", 200, 200), ("/v1/models", 200, 404)]
         {

@@ -111,11 +111,7 @@ mod tests {
         link_of(http::Request::get(uri), settings, headers)
     }
 
-    fn link_of(
-        mut request: http::request::Builder,
-        settings: &RuntimeSettings,
-        headers: &[(&str, &str)],
-    ) -> String {
+    fn link_of(mut request: http::request::Builder, settings: &RuntimeSettings, headers: &[(&str, &str)]) -> String {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

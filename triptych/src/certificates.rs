@@ -229,7 +229,10 @@ impl Source {
 fn report_applied(place: Place, validity: Option<Validity>) {
     gauge!(APPLIED, "place" => place.label()).set(1.0);
     if let Some(validity) = validity {
-        #[expect(clippy::cast_precision_loss, reason = "the seconds until any year of a certificate are exact in a float")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "the seconds until any year of a certificate are exact in a float"
+        )]
         gauge!(EXPIRY, "place" => place.label()).set(validity.not_after.unix_seconds() as f64);
     }
 }

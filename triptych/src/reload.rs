@@ -9,7 +9,12 @@ use core_service::Core;
 use rest_gateway::Gateway;
 use tokio::sync::mpsc::Receiver;
 
-use crate::{certificates::Certificates, config::{Config, ServerTls}, file_watch::FileWatch, log_filter::LogFilter};
+use crate::{
+    certificates::Certificates,
+    config::{Config, ServerTls},
+    file_watch::FileWatch,
+    log_filter::LogFilter,
+};
 
 /// Counts reloads by their result: `applied` or `failed`.
 const TOTAL: &str = "triptych_config_reload_total";
@@ -46,11 +51,7 @@ impl<'a> Reload<'a> {
     /// Reloads the configuration and the certificates for each request and, with `reload_on_change`, each change of their files.
     /// Runs until no more requests can come.
     pub(crate) async fn run(mut self, mut requests: Receiver<()>, core: Option<&Core>, gateway: Option<&Gateway>) {
-        let mut watch = if self.running.reload_on_change {
-            Some(FileWatch::new(self.files()).await)
-        } else {
-            None
-        };
+        let mut watch = if self.running.reload_on_change { Some(FileWatch::new(self.files()).await) } else { None };
         loop {
             let change = async {
                 match &mut watch {
@@ -139,7 +140,8 @@ fn apply(
         fixed.extend((config.rest.listen != running.rest.listen).then_some("rest.listen"));
         fixed.extend(is_toggled(&config.rest.tls, &running.rest.tls).then_some("rest.tls"));
         let server = |config: &Config| {
-            let rest_gateway::Settings { server, drain, body_memory_bytes, has_admin_port: _, runtime: _ } = &config.gateway;
+            let rest_gateway::Settings { server, drain, body_memory_bytes, has_admin_port: _, runtime: _ } =
+                &config.gateway;
             format!("{server:?} {drain:?} {body_memory_bytes}")
         };
         fixed.extend((server(config) != server(running)).then_some("the server settings of [rest]"));

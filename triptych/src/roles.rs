@@ -123,7 +123,9 @@ pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
     let options = ConnectOptions { max_message_bytes, tls, ..ConnectOptions::default() };
     let threads = start_threads(&config)?;
     let core = CoreServices::connect(url, options).with_context(|| {
-        format!("--core {url}: must be http://HOST:PORT, https://HOST:PORT or unix:PATH, for example http://127.0.0.1:50051")
+        format!(
+            "--core {url}: must be http://HOST:PORT, https://HOST:PORT or unix:PATH, for example http://127.0.0.1:50051"
+        )
     })?;
     let banner = Banner {
         config: &config,

@@ -46,13 +46,15 @@ impl Service<Uri> for TlsConnector {
         Box::pin(async move {
             // An IPv6 address has brackets in a URI.
             let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-            let name = ServerName::try_from(host.to_owned())
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("host name \"{host}\": {error}")))?;
+            let name = ServerName::try_from(host.to_owned()).map_err(|error| {
+                io::Error::new(io::ErrorKind::InvalidInput, format!("host name \"{host}\": {error}"))
+            })?;
             let stream = TcpStream::connect((host, uri.port_u16().unwrap_or(HTTPS))).await?;
             stream.set_nodelay(true)?;
             let stream = connector.connect(name, stream).await;
             // The client of the gateway learns only that the core cannot be reached.
-            let stream = stream.inspect_err(|error| tracing::warn!(%error, "the TLS handshake with the core failed"))?;
+            let stream =
+                stream.inspect_err(|error| tracing::warn!(%error, "the TLS handshake with the core failed"))?;
             Ok(TokioIo::new(stream))
         })
     }

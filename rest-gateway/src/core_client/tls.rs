@@ -40,7 +40,9 @@ impl CoreTlsFiles {
         let validity = identity.as_ref().map(|identity| identity.validity);
         let mut config = match identity {
             None => builder.with_no_client_auth(),
-            Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key))),
+            Some(identity) => {
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified_key)))
+            }
         };
         config.alpn_protocols = vec![PROTOCOL.to_vec()];
         Ok((config, validity))

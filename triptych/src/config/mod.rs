@@ -37,7 +37,7 @@ pub(crate) use self::{
     rest::Rest,
     telemetry::Telemetry,
     threads::Threads,
-    tls::{CoreTlsSettings, ServerTls, core_setting, server_setting},
+    tls::{ServerTls, core_setting, server_setting},
 };
 
 /// The commented defaults, compiled in.

@@ -38,7 +38,10 @@ impl ServerTls {
         let is_empty = |path: &Path| path.as_os_str().is_empty();
         together(&self.certificate_file, &self.key_file)?;
         if !is_empty(&self.client_ca_file) && is_empty(&self.certificate_file) {
-            return Err(("client_ca_file", "needs certificate_file and key_file in the same section, since it needs TLS"));
+            return Err((
+                "client_ca_file",
+                "needs certificate_file and key_file in the same section, since it needs TLS",
+            ));
         }
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! Tests of the executable: start-up banner, configuration errors, signals, and what survives a restart.
 
+#[path = "../../../http-server/tests/server/certificates.rs"]
+mod certificates;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod jobs;
@@ -14,8 +16,13 @@ mod proxy;
 mod signals;
 #[cfg(unix)]
 mod stores;
+mod tls;
+#[cfg(unix)]
+mod tls_reload;
 mod traces;
 mod triptych_process;
+#[cfg(unix)]
+mod unix_sockets;
 mod webhooks;
 
 use std::{io::Read as _, net::TcpListener};

@@ -5,10 +5,19 @@ use super::{load, load_error};
 #[test]
 fn certificate_and_key_are_set_together() {
     for (file, setting) in [
-        ("[rest.tls]\ncertificate_file = 'a.pem'", "rest.tls.certificate_file = 'a.pem' (from triptych.toml): needs key_file"),
+        (
+            "[rest.tls]\ncertificate_file = 'a.pem'",
+            "rest.tls.certificate_file = 'a.pem' (from triptych.toml): needs key_file",
+        ),
         ("[grpc.tls]\nkey_file = 'a.key'", "grpc.tls.key_file = 'a.key' (from triptych.toml): needs certificate_file"),
-        ("[grpc.tls]\nclient_ca_file = 'ca.pem'", "grpc.tls.client_ca_file = 'ca.pem' (from triptych.toml): needs certificate_file"),
-        ("[rest.core]\ncertificate_file = 'a.pem'", "rest.core.certificate_file = 'a.pem' (from triptych.toml): needs key_file"),
+        (
+            "[grpc.tls]\nclient_ca_file = 'ca.pem'",
+            "grpc.tls.client_ca_file = 'ca.pem' (from triptych.toml): needs certificate_file",
+        ),
+        (
+            "[rest.core]\ncertificate_file = 'a.pem'",
+            "rest.core.certificate_file = 'a.pem' (from triptych.toml): needs key_file",
+        ),
     ] {
         let message = load_error(file, &[], &[]).replace('"', "'");
         assert!(message.starts_with(setting), "{message}");
