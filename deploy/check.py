@@ -134,7 +134,7 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.metrics = f"http://127.0.0.1:{free.getsockname()[1]}/metrics"
         settings = {"TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0", "TRIPTYCH_LOG_FILTER": "warn"}
-        settings |= {"TRIPTYCH_TELEMETRY_METRICS_ADDRESS": self.metrics.split("/")[2]}
+        settings |= {"TRIPTYCH_ADMIN_LISTEN": self.metrics.split("/")[2]}
         Path(directory, "triptych.toml").write_text(
             f'keys = [{{ name = "limited", secret = "{KEYS[0]}", limits = {{ requests_per_minute = 1 }} }}, '
             f'{{ name = "free", secret = "{KEYS[1]}" }}]\n'

@@ -15,7 +15,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, Status};
 use tonic_health::{
     ServingStatus,
-    pb::{HealthCheckRequest, HealthCheckResponse, health_server::Health as HealthProtocol},
+    pb::{HealthCheckRequest, HealthCheckResponse, health_check_response, health_server::Health as HealthProtocol},
     server::{HealthReporter, HealthService},
 };
 use triptych_proto::v1::{
@@ -193,6 +193,14 @@ fn report_writable(known: [bool; 2], probes: [&Result<(), String>; 2]) -> [bool;
 /// The gRPC health service of a core. Clones share it.
 #[derive(Debug, Clone)]
 pub struct HealthGrpc(Arc<HealthService>);
+
+impl HealthGrpc {
+    /// Returns whether the core can use its stores, and no shutdown has begun.
+    pub async fn is_serving(&self) -> bool {
+        let health = self.0.check(Request::new(HealthCheckRequest::default())).await;
+        health.is_ok_and(|health| health.get_ref().status() == health_check_response::ServingStatus::Serving)
+    }
+}
 
 #[tonic::async_trait]
 impl HealthProtocol for HealthGrpc {

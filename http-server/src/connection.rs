@@ -16,11 +16,11 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Application, ConnectionThreads, Drain, Listener, PeerAddress, ServerSettings,
+    Application, ConnectionThreads, Drain, Encrypted, Listener, OpenError, PeerAddress, ServerSettings,
     activity::{Activity, Expiry},
     cancellation_watcher::CancellationWatcher,
     limits::{ConnectionPermit, Limits},
@@ -68,14 +68,13 @@ pub(crate) struct Connection<A> {
 impl<A: Application + Unpin> Connection<A> {
     /// Serves HTTP/1.1 or HTTP/2, whichever the client speaks, until the connection closes.
     pub(crate) async fn serve<L: Listener>(self, accepted: L::Accepted) {
-        let io = match L::open(accepted).await {
-            Ok(io) => io,
-            Err(error) => return tracing::warn!(%error, "cannot open an accepted connection"),
-        };
+        // Before the handshake, which is part of the time for the first request head.
+        let activity = Arc::new(Activity::new());
+        let Some(io) = self.open::<L>(accepted).await else { return };
+        let is_encrypted = L::is_encrypted(&io);
         let shared = Arc::clone(&self.shared);
         // A refused connection is served a refusal as the response to its first request, and closes.
         let refused = self.permit.refusal.is_some();
-        let activity = Arc::new(Activity::new());
         let socket = Socket::new(io, shared.application.clone(), Arc::clone(&activity));
         // Children, whose locks are not shared with the other connections.
         let (abort, draining) = (shared.abort.child_token(), shared.drain.draining.child_token());
@@ -91,8 +90,10 @@ impl<A: Application + Unpin> Connection<A> {
                 let permit = self.shared.limits.begin();
                 let refusal = self.permit.refusal.or(permit.is_none().then_some(crate::Refusal::Requests));
                 let in_flight = InFlight::new(Arc::clone(&activity), http2, permit, load);
-                if let Some(peer) = self.peer {
-                    request.extensions_mut().insert(PeerAddress(peer));
+                let peer = self.peer.map_or(PeerAddress::UnixSocket, PeerAddress::Ip);
+                request.extensions_mut().insert(peer);
+                if is_encrypted {
+                    request.extensions_mut().insert(Encrypted);
                 }
                 let (request, unread) = RequestBody::new(request);
                 let handled = match refusal {
@@ -170,6 +171,36 @@ impl<A: Application + Unpin> Connection<A> {
             }
         })
         .await;
+    }
+
+    /// Opens the connection. `None` if its TLS handshake fails, takes longer than the header timeout, or is overtaken by a
+    /// shutdown.
+    async fn open<L: Listener>(&self, accepted: L::Accepted) -> Option<L::Io> {
+        let Shared { settings, limits, drain, abort, .. } = &*self.shared;
+        let opened = tokio::select! {
+            // A connection without TLS is opened by the first poll.
+            biased;
+            opened = L::open(accepted) => opened,
+            () = sleep(settings.header_timeout) => {
+                limits.metrics().handshake_failed("timeout");
+                tracing::debug!("a TLS handshake took longer than the header timeout");
+                return None;
+            }
+            () = drain.draining.cancelled() => return None,
+            () = abort.cancelled() => return None,
+        };
+        match opened {
+            Ok(io) => Some(io),
+            Err(OpenError::Register(error)) => {
+                tracing::warn!(%error, "cannot open an accepted connection");
+                None
+            }
+            Err(OpenError::Handshake(error)) => {
+                limits.metrics().handshake_failed("failed");
+                tracing::debug!(%error, "a TLS handshake failed");
+                None
+            }
+        }
     }
 
     /// Returns hyper's settings for the connection. `abort` ends its HTTP/2 streams.

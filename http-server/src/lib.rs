@@ -9,10 +9,11 @@
 //! | [`RequestBody`], `response_body` | bodies; unread request bodies are discarded within limits |
 //! | [`MemoryBudget`], [`BlockingLimiter`] | bounds on the memory and on the blocking threads that all requests share |
 //! | [`foreign_origin`] | requests of web pages of other origins |
-//! | [`PeerAddress`] | the address of a client, as an extension of its requests |
+//! | [`PeerAddress`], [`Encrypted`] | the address of a client, and whether it uses TLS, as extensions of its requests |
 //! | `metrics` | connections and refusals, for each server |
 //! | [`Drain`], `cancellation_watcher` | the stages of a shutdown; how connections watch for them |
-//! | [`Listener`] | sources of connections: TCP and Unix sockets |
+//! | [`Listener`], [`BoundListener`] | sources of connections: TCP and Unix sockets, with TLS or without |
+//! | [`Tls`], [`TlsFiles`] | TLS configuration of a listener, its files, their validity |
 
 mod activity;
 mod application;
@@ -34,15 +35,19 @@ mod settings;
 mod socket;
 mod stream;
 mod threads;
+mod tls;
 
 pub use application::{Application, Refusal};
 pub use blocking_limiter::BlockingLimiter;
 pub use drain::{Announcement, Drain};
-pub use listener::Listener;
+pub use listener::{BoundListener, ListenAddress, Listener, OpenError};
 pub use memory_budget::{MemoryBudget, Reservation};
 pub use origin::foreign_origin;
-pub use peer::PeerAddress;
+pub use peer::{Encrypted, PeerAddress};
 pub use request_body::RequestBody;
 pub use server::serve;
 pub use settings::ServerSettings;
 pub use threads::{ConnectionThreads, ThreadCount};
+pub use tls::{
+    CertificateTime, Identity, LoadedTls, Tls, TlsError, TlsFile, TlsFiles, Validity, read_identity, read_roots,
+};

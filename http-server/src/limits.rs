@@ -84,6 +84,11 @@ impl Limits {
         admitted.then(|| RequestPermit(Arc::clone(self)))
     }
 
+    /// Returns the metrics of the server.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     fn acquire_peer(&self, peer: IpAddr) -> bool {
         let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
         let count = peers.entry(peer).or_default();

@@ -32,6 +32,11 @@ impl Metrics {
         self.connections.decrement(1.0);
     }
 
+    /// Counts a TLS handshake that failed, by its cause.
+    pub(crate) fn handshake_failed(&self, cause: &'static str) {
+        counter!("triptych_tls_handshake_failures_total", "api" => self.api, "cause" => cause).increment(1);
+    }
+
     /// Counts a connection or request that a limit refuses.
     pub(crate) fn refused(&self, refusal: Refusal) {
         let limit = match refusal {

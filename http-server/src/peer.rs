@@ -1,7 +1,16 @@
-//! The address of a client.
+//! What requests say about the connection that they arrived on.
 
 use std::net::IpAddr;
 
-/// The address of the client, as an extension of its requests. Absent for connections without one, such as Unix sockets.
+/// The peer of the connection, as an extension of its requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PeerAddress(pub IpAddr);
+pub enum PeerAddress {
+    /// A client with this address.
+    Ip(IpAddr),
+    /// A client of a Unix socket, which has no address.
+    UnixSocket,
+}
+
+/// An extension of the requests on connections with TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Encrypted;

@@ -49,6 +49,10 @@ struct State<I, A> {
     at_boundary: bool,
     /// The buffered bytes of an HTTP/2 connection.
     collected: BytesMut,
+    /// Whether bytes of an HTTP/2 connection were written since the last flush. Written bytes may wait in the buffers of TLS.
+    is_unflushed: bool,
+    /// Whether a flush waits for the client, which only happens with TLS.
+    is_flush_blocked: bool,
 }
 
 impl<I, A> Clone for Socket<I, A> {
@@ -76,6 +80,8 @@ where
             discarded: 0,
             at_boundary: true,
             collected: BytesMut::new(),
+            is_unflushed: false,
+            is_flush_blocked: false,
         })))
     }
 
@@ -96,11 +102,31 @@ where
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.collected.advance(written),
             }
+            self.is_unflushed = true;
             if self.collected.is_empty() && self.collected.capacity() > MAX_KEPT_BUFFER {
                 self.collected = BytesMut::new();
             }
         }
+        if self.is_unflushed {
+            ready!(self.poll_flush(cx))?;
+        }
         Poll::Ready(Ok(()))
+    }
+
+    /// Flushes the connection, and records whether the flush is blocked, for the write timeout.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        if flushed.is_pending() {
+            self.is_flush_blocked = true;
+            self.activity.write_blocked();
+        } else {
+            self.is_unflushed = false;
+            // Without TLS, a flush does nothing, and says nothing about a blocked write.
+            if std::mem::take(&mut self.is_flush_blocked) {
+                self.activity.bytes_written();
+            }
+        }
+        flushed
     }
 
     /// Collects bytes of an HTTP/2 connection. Larger writes are not copied.
@@ -110,6 +136,7 @@ where
             ready!(self.poll_send(cx))?;
         }
         if length > MAX_COLLECTED {
+            self.is_unflushed = true;
             let written = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
             return self.record(written);
         }
@@ -253,7 +280,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin, A: Application> AsyncWrite for Socket<I,
     /// Leaves the collected bytes to [`poll_send`](Self::poll_send).
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let state = &mut *self.lock();
-        ready!(Pin::new(&mut state.io).poll_flush(cx))?;
+        ready!(state.poll_flush(cx))?;
         state.at_boundary = state.activity.is_idle();
         Poll::Ready(Ok(()))
     }

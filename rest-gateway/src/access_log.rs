@@ -4,7 +4,7 @@ use axum::extract::{MatchedPath, Request};
 use http::{HeaderName, HeaderValue, Method};
 use http_server::PeerAddress;
 use triptych_telemetry::{
-    CLIENT_CLOSED, CallEnd, CallReport, Status,
+    CLIENT_CLOSED, CallEnd, CallReport, Client, Status,
     trace::{self, OpenSpan, TraceParent},
 };
 
@@ -40,7 +40,10 @@ pub(crate) struct AccessRecord {
 impl AccessRecord {
     /// Begins the record of a request with this id.
     pub(crate) fn new(request: &Request, request_id: HeaderValue) -> Self {
-        let client = request.extensions().get::<PeerAddress>().map(|peer| peer.0);
+        let client = request.extensions().get().map(|peer| match peer {
+            PeerAddress::Ip(address) => Client::Ip(*address),
+            PeerAddress::UnixSocket => Client::UnixSocket,
+        });
         let span = trace::is_enabled().then(|| server_span(request)).flatten();
         Self {
             report: CallReport::with_span(client, span),

@@ -11,7 +11,7 @@ use crate::{
     core_client::CoreServices,
     metrics::{self, RequestMetrics},
     pages,
-    routes::{self, ROUTES},
+    routes::{self, Port, ROUTES},
     server::RestApplication,
     settings::{RuntimeSettings, Settings},
 };
@@ -28,6 +28,7 @@ pub struct Gateway {
     announced: Announcement,
     /// Maximum time that requests in flight may continue after shutdown has begun.
     drain: Duration,
+    port: Port,
 }
 
 impl Gateway {
@@ -41,12 +42,18 @@ impl Gateway {
             server: settings.server,
             announced: Announcement::default(),
             drain: settings.drain,
+            port: if settings.has_admin_port { Port::Public } else { Port::Single },
         }
     }
 
     /// Returns the API as a service for any HTTP server.
     pub fn router(&self) -> Router {
-        routes::router(self.app.clone())
+        routes::router(self.app.clone(), self.port)
+    }
+
+    /// Returns the routes of the admin port as a service for any HTTP server: health, metrics, and those below `/admin/`.
+    pub fn admin_router(&self) -> Router {
+        routes::router(self.app.clone(), Port::Admin)
     }
 
     /// Replaces the runtime settings. New requests use them; requests in flight keep what they have already read.
@@ -71,7 +78,7 @@ impl Gateway {
     ) {
         let drain = Drain { announced: self.announced.clone(), ..Drain::default() };
         let app = self.app.served_until(drain.draining.clone());
-        let application = RestApplication::new(routes::router_for_folded_paths(app));
+        let application = RestApplication::new(routes::router_for_folded_paths(app, self.port));
         let stop = async {
             stop.await;
             Instant::now() + self.drain
@@ -110,6 +117,23 @@ mod tests {
             request.headers_mut().insert(name, value.parse().unwrap());
         }
         request
+    }
+
+    #[tokio::test]
+    async fn admin_port_has_the_routes_of_operators_and_the_public_port_has_the_others() {
+        let core = CoreStub::default();
+        let settings = Settings { has_admin_port: true, ..Settings::default() };
+        let gateway = Gateway::new(core.services(), settings);
+        let status =
+            |router: Router, path: &'static str| async move { send_to(router, get(path)).await.status.as_u16() };
+        for (path, public, admin) in
+            [("/metrics", 404, 200), ("/healthz", 200, 200), ("/readyz", 200, 200), ("/v1/models", 200, 404)]
+        {
+            assert_eq!(status(gateway.router(), path).await, public, "{path}");
+            assert_eq!(status(gateway.admin_router(), path).await, admin, "{path}");
+        }
+        let single = Gateway::new(core.services(), Settings::default());
+        assert_eq!(status(single.router(), "/metrics").await, 200);
     }
 
     #[tokio::test]

@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, HeaderName, Uri, header, request::Parts, uri::Authority};
+use http::{Extensions, HeaderMap, HeaderName, Uri, header, request::Parts, uri::Authority};
+use http_server::Encrypted;
 
 use crate::{
     app::App,
@@ -56,7 +57,7 @@ impl Links {
 
     /// Creates the links for a request: below the public base URL if one is set, otherwise below the address of the
     /// request.
-    pub(crate) fn new(uri: &Uri, headers: &HeaderMap, settings: &RuntimeSettings) -> Self {
+    pub(crate) fn new(uri: &Uri, headers: &HeaderMap, extensions: &Extensions, settings: &RuntimeSettings) -> Self {
         let signer = settings.link_signer.clone();
         if let Some(base) = &settings.public_base_url {
             return Self { base: base.trim_end_matches('/').to_owned(), signer };
@@ -67,7 +68,12 @@ impl Links {
             .or_else(|| first(headers, header::HOST));
         // `Host` is client input: only a valid authority without user info may enter a link.
         let host = host.filter(|host| host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@')));
-        let scheme = forwarded(X_FORWARDED_PROTO).filter(|scheme| *scheme == "https").unwrap_or("http");
+        let scheme = match forwarded(X_FORWARDED_PROTO) {
+            Some("https") => "https",
+            Some(_) => "http",
+            None if extensions.get::<Encrypted>().is_some() => "https",
+            None => "http",
+        };
         let prefix = forwarded(X_FORWARDED_PREFIX).map(|prefix| prefix.trim_end_matches('/')).filter(is_path);
         Self { base: format!("{scheme}://{}{}", host.unwrap_or("localhost"), prefix.unwrap_or_default()), signer }
     }
@@ -91,7 +97,7 @@ impl FromRequestParts<App> for Links {
     type Rejection = GatewayError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, GatewayError> {
-        Ok(Self::new(&parts.uri, &parts.headers, &app.runtime().settings))
+        Ok(Self::new(&parts.uri, &parts.headers, &parts.extensions, &app.runtime().settings))
     }
 }
 
@@ -102,12 +108,15 @@ mod tests {
     use super::*;
 
     fn link(settings: &RuntimeSettings, uri: &str, headers: &[(&str, &str)]) -> String {
-        let mut request = http::Request::get(uri);
+        link_of(http::Request::get(uri), settings, headers)
+    }
+
+    fn link_of(mut request: http::request::Builder, settings: &RuntimeSettings, headers: &[(&str, &str)]) -> String {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Links::new(&parts.uri, &parts.headers, settings).media("k.png")
+        Links::new(&parts.uri, &parts.headers, &parts.extensions, settings).media("k.png")
     }
 
     #[test]
@@ -127,6 +136,16 @@ mod tests {
         assert_eq!(link(&RuntimeSettings::default(), "/", &headers), "http://inner/media/k.png");
         let trusting = RuntimeSettings { trust_forwarded: true, ..RuntimeSettings::default() };
         assert_eq!(link(&trusting, "/", &headers), "https://outer/media/k.png");
+    }
+
+    #[test]
+    fn links_use_https_over_tls_unless_a_trusted_proxy_reports_http() {
+        let over_tls = || http::Request::get("/").extension(Encrypted);
+        let headers = [("host", "a.test"), ("x-forwarded-proto", "http")];
+        assert_eq!(link_of(over_tls(), &RuntimeSettings::default(), &headers), "https://a.test/media/k.png");
+        let trusting = RuntimeSettings { trust_forwarded: true, ..RuntimeSettings::default() };
+        assert_eq!(link_of(over_tls(), &trusting, &headers), "http://a.test/media/k.png");
+        assert_eq!(link_of(over_tls(), &trusting, &headers[..1]), "https://a.test/media/k.png");
     }
 
     #[test]

@@ -16,7 +16,8 @@ pub(crate) fn check(request: &Request, settings: &RuntimeSettings) -> Result<(),
     if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         return Ok(());
     }
-    let own_authority = || Links::new(request.uri(), request.headers(), settings).authority().to_owned();
+    let own_authority =
+        || Links::new(request.uri(), request.headers(), request.extensions(), settings).authority().to_owned();
     match foreign_origin(request.headers(), &settings.cors_allow_origins, own_authority) {
         None => Ok(()),
         Some(origin) => Err(GatewayError::origin_not_allowed(&origin)),

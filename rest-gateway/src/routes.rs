@@ -29,8 +29,14 @@ macro_rules! routes {
         /// Every route. A test compares them with the OpenAPI document, in both directions.
         pub const ROUTES: &[Route] = &[$(Route { method: stringify!($method), path: $path },)*];
 
-        fn handlers() -> Router<App> {
-            Router::new()$(.route($path, on(MethodFilter::$method, $handler)))*
+        fn handlers(port: Port) -> Router<App> {
+            let mut router = Router::new();
+            $(
+                if port.serves($path) {
+                    router = router.route($path, on(MethodFilter::$method, $handler));
+                }
+            )*
+            router
         }
     };
 }
@@ -93,16 +99,40 @@ routes! {
 /// An endpoint of OpenAI's that would otherwise match `/v1/videos/{id}`.
 const UNSUPPORTED: &str = "/v1/videos/characters";
 
-/// Builds the router for any HTTP server.
-pub(crate) fn router(app: App) -> Router {
+/// The port that a router serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Port {
+    /// The only port, with all routes.
+    Single,
+    /// The port of clients, beside an admin port.
+    Public,
+    /// The admin port.
+    Admin,
+}
+
+impl Port {
+    fn serves(self, path: &str) -> bool {
+        let is_operators = path == "/metrics" || path.starts_with("/admin/");
+        let is_probe = matches!(path, "/healthz" | "/readyz");
+        match self {
+            Self::Single => true,
+            Self::Public => !is_operators,
+            Self::Admin => is_operators || is_probe,
+        }
+    }
+}
+
+/// Builds the router of a port for any HTTP server.
+pub(crate) fn router(app: App, port: Port) -> Router {
     // Around the router, because a path is changed before it is matched.
-    Router::new().fallback_service(MapRequestLayer::new(path::fold_slashes).layer(router_for_folded_paths(app)))
+    Router::new().fallback_service(MapRequestLayer::new(path::fold_slashes).layer(router_for_folded_paths(app, port)))
 }
 
 /// Builds the router for requests whose slashes the caller has folded, which saves the router around it.
-pub(crate) fn router_for_folded_paths(app: App) -> Router {
-    handlers()
-        .merge(pages::routes())
+pub(crate) fn router_for_folded_paths(app: App, port: Port) -> Router {
+    let pages = if port == Port::Admin { Router::new() } else { pages::routes() };
+    handlers(port)
+        .merge(pages)
         .route(UNSUPPORTED, any(not_found))
         .fallback(not_found)
         .method_not_allowed_fallback(async |request: Request| GatewayError::method_not_allowed(request.method()))

@@ -20,6 +20,9 @@ pub struct Settings {
     pub drain: Duration,
     /// Maximum memory for the bodies of all requests in flight, also decompressed, in bytes.
     pub body_memory_bytes: usize,
+    /// Whether an admin port serves `/metrics` and the paths below `/admin/`, which the port of clients then lacks. Set by the
+    /// executable.
+    pub has_admin_port: bool,
     /// Settings that can change while the gateway runs.
     pub runtime: RuntimeSettings,
 }
@@ -150,6 +153,7 @@ impl From<SettingsTable> for Settings {
             },
             drain,
             body_memory_bytes,
+            has_admin_port: false,
             runtime: RuntimeSettings {
                 public_base_url,
                 trust_forwarded,

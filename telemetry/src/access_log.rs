@@ -80,7 +80,7 @@ mod tests {
     use tracing::subscriber::with_default;
 
     use super::*;
-    use crate::{Modality, Tokens};
+    use crate::{Client, Modality, Tokens};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn line_has_all_that_is_known_under_stable_keys() {
-        let report = CallReport::new("192.0.2.1".parse().ok());
+        let report = CallReport::new(Some(Client::Ip([192, 0, 2, 1].into())));
         report.set_caller("alice");
         report.set_model(Modality::Chat, "m");
         report.add_attempt("near");
@@ -136,6 +136,12 @@ mod tests {
         let line = logged(&CallEnd { status: Status::Grpc(5), ..END }, &CallReport::new(None));
         let expected = r#""message":"access","api":"grpc","request_id":"req_1","method":"POST","route":"/v1/chat/completions","grpc_status":"NOT_FOUND","ms":1.5,"bytes":7,"target":"triptych::access""#;
         assert!(line.contains(expected), "{line}");
+    }
+
+    #[test]
+    fn client_of_a_unix_socket_has_no_address() {
+        let line = logged(&END, &CallReport::new(Some(Client::UnixSocket)));
+        assert!(line.contains(r#""client":"unix""#), "{line}");
     }
 
     #[test]

@@ -53,6 +53,10 @@ fn describe() {
     gauge!("triptych_connections_open", "Open connections, by API.");
     counter!("triptych_connections_total", "Connections that were accepted, by API.");
     counter!("triptych_server_refusals_total", "Connections and requests that a limit of the server refused.");
+    counter!("triptych_tls_handshake_failures_total", "TLS handshakes that failed or took too long, by API and cause.");
+    counter!("triptych_tls_certificate_reload_total", "Reads of certificate files by reloads, by place and result.");
+    gauge!("triptych_tls_certificate_reload_success", "0 if the last read of the files failed, by place; otherwise 1.");
+    gauge!("triptych_tls_certificate_expiry_timestamp_seconds", "When the certificate expires, in seconds since 1970.");
     counter!("triptych_client_disconnects_total", "Clients that disconnected before the end of their response.");
     counter!("triptych_model_requests_total", "Calls of a model, by API and status. 499: the client disconnected.");
     histogram!("triptych_model_request_seconds", "Time of a call of a model, to the end of its response.");

@@ -1,6 +1,7 @@
 //! What the layers of a call find out about it.
 
 use std::{
+    fmt,
     net::IpAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -33,10 +34,28 @@ struct Shared {
     parent: Option<TraceParent>,
 }
 
+/// The peer of the connection that a call arrived on. Displays its address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    /// A client with this address.
+    Ip(IpAddr),
+    /// A process on the same machine, which displays as `unix`.
+    UnixSocket,
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::UnixSocket => f.write_str("unix"),
+        }
+    }
+}
+
 /// What is known of a call besides its times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    pub(crate) client: Option<IpAddr>,
+    pub(crate) client: Option<Client>,
     pub(crate) caller: Option<String>,
     pub(crate) model: Option<(Modality, String)>,
     /// The label of the model in metrics, if it is not its name.
@@ -61,13 +80,13 @@ pub struct Tokens {
 }
 
 impl CallReport {
-    /// Creates the report of a call that starts now, of a client with this address.
-    pub fn new(client: Option<IpAddr>) -> Self {
+    /// Creates the report of a call that starts now.
+    pub fn new(client: Option<Client>) -> Self {
         Self::with_span(client, None)
     }
 
     /// Creates the report of a call with its span.
-    pub fn with_span(client: Option<IpAddr>, span: Option<OpenSpan>) -> Self {
+    pub fn with_span(client: Option<Client>, span: Option<OpenSpan>) -> Self {
         let parent = span.as_ref().map(OpenSpan::as_parent);
         Self(Some(Arc::new(Shared {
             span: Mutex::new(span),

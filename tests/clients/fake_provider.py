@@ -75,20 +75,26 @@ def start_triptych(program, settings):
 @contextmanager
 def start_both_apis(program, settings):
     """Does the same, and yields the REST base URL and the address of the gRPC API."""
-    with tempfile.TemporaryDirectory() as directory:
-        ports = {"TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
-        environment = {"PATH": os.environ["PATH"], **ports, **settings}
-        process = subprocess.Popen(
-            [program], cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-        )
-        try:
-            lines = iter(process.stdout.readline, "")
-            named = [next(line.split()[1] for line in lines if line.split()[:1] == [name]) for name in ("REST", "gRPC")]
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            yield named
-        finally:
-            process.terminate()
-            process.wait(30)
+    with tempfile.TemporaryDirectory() as directory, start_in(directory, program, settings) as named:
+        yield named
+
+
+@contextmanager
+def start_in(directory, program, settings):
+    """Does the same in this directory, to which the paths of Unix sockets are relative."""
+    ports = {"TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
+    environment = {"PATH": os.environ["PATH"], **ports, **settings}
+    process = subprocess.Popen(
+        [program], cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        lines = iter(process.stdout.readline, "")
+        named = [next(line.split()[1] for line in lines if line.split()[:1] == [name]) for name in ("REST", "gRPC")]
+        threading.Thread(target=process.stdout.read, daemon=True).start()
+        yield named
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def generate_images(rest, **members):

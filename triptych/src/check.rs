@@ -2,17 +2,25 @@
 
 use std::{fmt::Write as _, io::Write as _};
 
-use crate::{banner, config::Config};
+use crate::{banner, certificates, config::Config};
 
 /// Prints the report to standard output.
+///
+/// # Errors
+/// A certificate cannot be used, or has expired.
 pub(crate) fn print(config: &Config) -> anyhow::Result<()> {
-    std::io::stdout().lock().write_all(report(config)?.as_bytes())?;
+    let certificates = certificates::check(config)?;
+    std::io::stdout().lock().write_all(report(config, &certificates)?.as_bytes())?;
     Ok(())
 }
 
-fn report(config: &Config) -> Result<String, std::fmt::Error> {
+/// Returns the report. `certificates` has a line about each certificate.
+fn report(config: &Config, certificates: &[String]) -> Result<String, std::fmt::Error> {
     let mut summary = "The configuration is valid.\n\n".to_owned();
     banner::write_providers(&mut summary, config)?;
+    for line in certificates {
+        writeln!(summary, "  TLS    {line}")?;
+    }
     summary.push_str("\nThe settings and their origins. Secrets are hidden: set them again where they are comments.\n");
     let mut text = String::new();
     for line in summary.lines() {
@@ -74,7 +82,7 @@ mod tests {
     fn report_is_a_configuration_file_with_the_same_settings_and_each_section_once() {
         let environment = [("CHAT_API_KEY", "sk-other-secret"), ("TRIPTYCH_LOG_FILTER", "warn,core_service=debug")];
         for (file, environment) in [("", &[][..]), (FILE, &environment)] {
-            let report = report(&load(file, environment)).unwrap();
+            let report = report(&load(file, environment), &[]).unwrap();
             assert!(!report.contains("-secret"), "{report}");
             let sections: Vec<_> =
                 report.lines().filter(|line| line.starts_with('[') && !line.starts_with("[[")).collect();
@@ -82,14 +90,14 @@ mod tests {
             distinct.sort_unstable();
             distinct.dedup();
             assert_eq!(sections.len(), distinct.len(), "{sections:?}");
-            let again = super::report(&load(&report, &[])).unwrap();
+            let again = super::report(&load(&report, &[]), &[]).unwrap();
             assert_eq!(settings(&again), settings(&report));
         }
     }
 
     #[test]
     fn origins_and_hidden_secrets_are_comments() {
-        let report = report(&load(FILE, &[("TRIPTYCH_JOBS_LEASE", "3s")])).unwrap();
+        let report = report(&load(FILE, &[("TRIPTYCH_JOBS_LEASE", "3s")]), &[]).unwrap();
         for (setting, origin) in [
             ("threads = \"3\"", "# triptych.toml"),
             ("lease = \"3s\"", "# environment variable TRIPTYCH_JOBS_LEASE"),

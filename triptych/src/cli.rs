@@ -112,7 +112,7 @@ pub(crate) struct Init {
 /// The arguments of the gateway.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Gateway {
-    /// The URL of the core, for example http://core.internal:50051
+    /// The URL of the core, for example http://core.internal:50051, https://core.internal:50051 or unix:/run/triptych/grpc.sock
     #[allow(rustdoc::bare_urls, reason = "--help prints this text")]
     #[arg(long, value_name = "URL")]
     pub(crate) core: String,

@@ -1,4 +1,4 @@
-//! Notices changes of the configuration files by polling their metadata. Notifications of the operating system would miss changes on
+//! Notices changes of files by polling their metadata. Notifications of the operating system would miss changes on
 //! network file systems, and need the directories of every symbolic link on the way to the file.
 
 use std::{
@@ -32,6 +32,14 @@ impl FileWatch {
     pub(crate) async fn new(paths: Vec<PathBuf>) -> Self {
         let accepted = state(&paths).await;
         Self { paths, accepted, seen: None }
+    }
+
+    /// Watches these files from now on, in their present state if they differ from those that were watched. Must be called before
+    /// they are read.
+    pub(crate) async fn follow(&mut self, paths: Vec<PathBuf>) {
+        if paths != self.paths {
+            *self = Self::new(paths).await;
+        }
     }
 
     /// Accepts the present state of the files. Must be called before they are read.

@@ -1,17 +1,19 @@
 //! `triptych`: the core, the gateway, or both in one process.
 
 mod admin;
+mod admin_server;
 mod backup;
 mod banner;
+mod certificates;
 mod check;
 mod cli;
 mod config;
 mod file_watch;
 mod init;
 mod log_filter;
-mod metrics_server;
 mod open_files;
 mod output;
+mod ports;
 mod prices;
 mod probe;
 mod reload;

@@ -1,4 +1,4 @@
-//! Reload of the configuration at run time, which a SIGHUP or a change of its files requests.
+//! Reload of the configuration and of certificates at run time, which a SIGHUP or a change of their files requests.
 
 use std::{
     path::PathBuf,
@@ -9,7 +9,12 @@ use core_service::Core;
 use rest_gateway::Gateway;
 use tokio::sync::mpsc::Receiver;
 
-use crate::{config::Config, file_watch::FileWatch, log_filter::LogFilter};
+use crate::{
+    certificates::Certificates,
+    config::{Config, ServerTls},
+    file_watch::FileWatch,
+    log_filter::LogFilter,
+};
 
 /// Counts reloads by their result: `applied` or `failed`.
 const TOTAL: &str = "triptych_config_reload_total";
@@ -27,23 +32,26 @@ pub(crate) struct Reload<'a> {
     file: Option<PathBuf>,
     /// The log filter, which is replaced.
     log_filter: LogFilter,
+    /// The certificates, which are read again.
+    certificates: Certificates,
 }
 
 impl<'a> Reload<'a> {
     /// Prepares reloads. The configuration at start counts as applied in metrics.
-    pub(crate) fn new(running: &'a Config, file: Option<PathBuf>, log_filter: LogFilter) -> Self {
+    pub(crate) fn new(
+        running: &'a Config,
+        file: Option<PathBuf>,
+        log_filter: LogFilter,
+        certificates: Certificates,
+    ) -> Self {
         report(true);
-        Self { running, file, log_filter }
+        Self { running, file, log_filter, certificates }
     }
 
-    /// Reloads the configuration for each request and, with `reload_on_change`, each change of its files. Runs until no more
-    /// requests can come.
-    pub(crate) async fn run(self, mut requests: Receiver<()>, core: Option<&Core>, gateway: Option<&Gateway>) {
-        let mut watch = if self.running.reload_on_change {
-            Some(FileWatch::new(Config::files(self.file.as_deref())).await)
-        } else {
-            None
-        };
+    /// Reloads the configuration and the certificates for each request and, with `reload_on_change`, each change of their files.
+    /// Runs until no more requests can come.
+    pub(crate) async fn run(mut self, mut requests: Receiver<()>, core: Option<&Core>, gateway: Option<&Gateway>) {
+        let mut watch = if self.running.reload_on_change { Some(FileWatch::new(self.files()).await) } else { None };
         loop {
             let change = async {
                 match &mut watch {
@@ -53,7 +61,7 @@ impl<'a> Reload<'a> {
             };
             tokio::select! {
                 request = requests.recv() => if request.is_none() { return },
-                () = change => tracing::info!("the configuration files have changed"),
+                () = change => tracing::info!("the files of the configuration or of certificates have changed"),
             }
             if let Some(watch) = &mut watch {
                 watch.accept().await;
@@ -61,9 +69,9 @@ impl<'a> Reload<'a> {
             let result = self.reload(core, gateway).await;
             metrics::counter!(TOTAL, "result" => if result.is_ok() { "applied" } else { "failed" }).increment(1);
             report(result.is_ok());
-            match result {
-                Ok(fixed) if fixed.is_empty() => tracing::info!("reloaded the configuration"),
-                Ok(fixed) => {
+            match &result {
+                Ok((_, fixed)) if fixed.is_empty() => tracing::info!("reloaded the configuration"),
+                Ok((_, fixed)) => {
                     tracing::warn!(
                         "reloaded the configuration; changes of these settings need a restart: {}",
                         fixed.join(", ")
@@ -71,17 +79,36 @@ impl<'a> Reload<'a> {
                 }
                 Err(error) => tracing::error!("the configuration was not reloaded, nothing has changed: {error:#}"),
             }
+            // Certificates are renewed independently of the configuration, even of an invalid one.
+            let config = result.map(|(config, _)| config);
+            let config = config.as_ref().unwrap_or(self.running);
+            self.certificates.configure(config);
+            if let Some(watch) = &mut watch {
+                watch.follow(self.files()).await;
+            }
+            self.certificates.reload(config).await;
         }
     }
 
-    /// Reads and applies the configuration, and returns the changed settings that need a restart.
-    async fn reload(&self, core: Option<&Core>, gateway: Option<&Gateway>) -> anyhow::Result<Vec<&'static str>> {
+    /// Returns the files of the configuration and of the certificates.
+    fn files(&self) -> Vec<PathBuf> {
+        let mut files = Config::files(self.file.as_deref());
+        files.extend(self.certificates.paths());
+        files
+    }
+
+    /// Reads and applies the configuration. Returns it, and the changed settings that need a restart.
+    async fn reload(
+        &self,
+        core: Option<&Core>,
+        gateway: Option<&Gateway>,
+    ) -> anyhow::Result<(Config, Vec<&'static str>)> {
         let file = self.file.clone();
-        let config = tokio::task::spawn_blocking(move || Config::load(file.as_deref())).await??;
+        let mut config = tokio::task::spawn_blocking(move || Config::load(file.as_deref())).await??;
         let filter = config.log.parse_filter().map_err(anyhow::Error::msg)?;
-        let fixed = apply(config, self.running, core, gateway)?;
+        let fixed = apply(&mut config, self.running, core, gateway)?;
         self.log_filter.replace(filter)?;
-        Ok(fixed)
+        Ok((config, fixed))
     }
 }
 
@@ -96,7 +123,7 @@ fn report(is_applied: bool) {
 
 /// Applies the settings that can change at run time, and returns the changed ones that need a restart.
 fn apply(
-    mut config: Config,
+    config: &mut Config,
     running: &Config,
     core: Option<&Core>,
     gateway: Option<&Gateway>,
@@ -104,23 +131,32 @@ fn apply(
     let mut fixed = Vec::new();
     if let Some(core) = core {
         fixed.extend(core.reload(&config.core)?.into_iter().map(core_service::config::FixedSetting::key));
+        fixed.extend(is_toggled(&config.grpc_tls, &running.grpc_tls).then_some("grpc.tls"));
     }
     if let Some(gateway) = gateway {
         // Follows media.signing_key and media.link_ttl, which are fixed.
         config.gateway.runtime.link_signer.clone_from(&running.gateway.runtime.link_signer);
-        config.gateway.runtime.pages = config.serves_pages(running.rest.listen);
+        config.gateway.runtime.pages = config.serves_pages(&running.rest.listen);
         gateway.reload(config.gateway.runtime.clone());
         fixed.extend((config.rest.listen != running.rest.listen).then_some("rest.listen"));
+        fixed.extend(is_toggled(&config.rest.tls, &running.rest.tls).then_some("rest.tls"));
         let server = |config: &Config| {
-            let rest_gateway::Settings { server, drain, body_memory_bytes, runtime: _ } = &config.gateway;
+            let rest_gateway::Settings { server, drain, body_memory_bytes, has_admin_port: _, runtime: _ } =
+                &config.gateway;
             format!("{server:?} {drain:?} {body_memory_bytes}")
         };
-        fixed.extend((server(&config) != server(running)).then_some("the server settings of [rest]"));
+        fixed.extend((server(config) != server(running)).then_some("the server settings of [rest]"));
     }
+    fixed.extend((config.admin != running.admin).then_some("admin.listen"));
     fixed.extend((config.threads != running.threads).then_some("threads"));
     fixed.extend((config.shutdown_delay != running.shutdown_delay).then_some("shutdown_delay"));
     fixed.extend((format!("{:?}", config.telemetry) != format!("{:?}", running.telemetry)).then_some("[telemetry]"));
     fixed.extend((config.reload_on_change != running.reload_on_change).then_some("reload_on_change"));
     fixed.extend((config.log.format != running.log.format).then_some("log.format"));
     Ok(fixed)
+}
+
+/// Returns whether one of two versions of the settings of a server has TLS, and the other one has not.
+fn is_toggled(one: &ServerTls, other: &ServerTls) -> bool {
+    one.files().is_some() != other.files().is_some()
 }

@@ -3,24 +3,25 @@
 //! Each role binds its addresses first, so that an address in use fails immediately, then opens the core, prints the start-up
 //! banner, serves, drains and closes.
 
-use std::{net::SocketAddr, path::PathBuf, pin::pin, sync::Arc};
+use std::{path::PathBuf, pin::pin, sync::Arc};
 
 use anyhow::Context as _;
 use core_service::Core;
-use http_server::ConnectionThreads;
+use http_server::{BoundListener, ConnectionThreads};
 use rest_gateway::{
     Gateway,
     core_client::{ConnectOptions, CoreServices, KeyCheck},
 };
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    admin_server::{AdminRoutes, AdminServer},
     banner::{Banner, CoreLocation},
-    config::{Config, variable},
+    certificates::Certificates,
+    config::Config,
     log_filter::LogFilter,
-    metrics_server,
     output::Output,
+    ports,
     reload::Reload,
     signals::{self, Requests},
 };
@@ -41,21 +42,25 @@ pub(crate) struct Process {
 pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
     let Process { config, file, log_filter, stdout } = process;
     let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
-    let rest = bind(&config, "rest.listen", config.rest.listen).await?;
-    let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
+    let mut certificates = Certificates::default();
+    let rest = ports::rest(&config, &mut certificates).await?;
+    let grpc = ports::grpc(&config, &mut certificates).await?;
+    let admin = ports::admin(&config).await?;
     let threads = start_threads(&config)?;
     let core = open(&config).await?;
     let banner = Banner {
         config: &config,
         core: CoreLocation::InProcess,
-        rest: Some(rest.local_addr()?),
-        grpc: Some(grpc.local_addr()?),
+        rest: Some(ports::server(&rest, &config.rest.tls)?),
+        grpc: Some(ports::server(&grpc, &config.grpc_tls)?),
+        admin: admin.as_ref().map(BoundListener::address).transpose()?,
         lost_events: core.lost_events(),
         stored_keys: core.keys().stored(),
     };
     print_banner(&stdout, &banner);
-    metrics_server::start(&config, Some(core.catalog().clone())).await?;
     let gateway = Gateway::new(in_process(&core), config.gateway.clone());
+    let routes = AdminRoutes::Gateway(gateway.admin_router());
+    let admin = admin.map(|listener| AdminServer::start(listener, Some(core.catalog().clone()), routes)).transpose()?;
     let servers = async {
         tokio::join!(
             stop_siblings(&stop, core_service::serve(grpc, &core, &threads, stop.clone().cancelled_owned())),
@@ -67,10 +72,11 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
         gateway.set_not_ready();
         core.set_not_ready().await;
     };
-    let reload = Reload::new(&config, file, log_filter);
+    let reload = Reload::new(&config, file, log_filter, certificates);
     let reload = reload.run(reloads, Some(&core), Some(&gateway));
     let (grpc, ()) = run_with_signal_tasks(servers, shutdown, reload).await;
     core.close().await;
+    close(admin).await;
     Ok(grpc?)
 }
 
@@ -78,30 +84,32 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
 pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
     let Process { config, file, log_filter, stdout } = process;
     let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
-    let grpc = bind(&config, "grpc.listen", config.core.grpc.listen).await?;
+    let mut certificates = Certificates::default();
+    let grpc = ports::grpc(&config, &mut certificates).await?;
+    let admin = ports::admin(&config).await?;
     let threads = start_threads(&config)?;
     let core = open(&config).await?;
-    let grpc_address = Some(grpc.local_addr()?);
-    print_banner(
-        &stdout,
-        &Banner {
-            config: &config,
-            core: CoreLocation::InProcess,
-            rest: None,
-            grpc: grpc_address,
-            lost_events: core.lost_events(),
-            stored_keys: core.keys().stored(),
-        },
-    );
-    metrics_server::start(&config, Some(core.catalog().clone())).await?;
+    let banner = Banner {
+        config: &config,
+        core: CoreLocation::InProcess,
+        rest: None,
+        grpc: Some(ports::server(&grpc, &config.grpc_tls)?),
+        admin: admin.as_ref().map(BoundListener::address).transpose()?,
+        lost_events: core.lost_events(),
+        stored_keys: core.keys().stored(),
+    };
+    print_banner(&stdout, &banner);
+    let routes = AdminRoutes::Core(core.health_service());
+    let admin = admin.map(|listener| AdminServer::start(listener, Some(core.catalog().clone()), routes)).transpose()?;
     let server = core_service::serve(grpc, &core, &threads, stop.cancelled_owned());
     let shutdown = async {
         not_ready.cancelled().await;
         core.set_not_ready().await;
     };
-    let reload = Reload::new(&config, file, log_filter);
+    let reload = Reload::new(&config, file, log_filter, certificates);
     let result = run_with_signal_tasks(server, shutdown, reload.run(reloads, Some(&core), None)).await;
     core.close().await;
+    close(admin).await;
     Ok(result?)
 }
 
@@ -109,33 +117,47 @@ pub(crate) async fn core(process: Process) -> anyhow::Result<()> {
 pub(crate) async fn gateway(process: Process, url: &str) -> anyhow::Result<()> {
     let Process { config, file, log_filter, stdout } = process;
     let Requests { not_ready, stop, reloads } = signals::handle(config.shutdown_delay)?;
-    let rest = bind(&config, "rest.listen", config.rest.listen).await?;
-    let options = ConnectOptions { max_message_bytes: config.core.grpc.max_message_bytes, ..ConnectOptions::default() };
+    let mut certificates = Certificates::default();
+    let rest = ports::rest(&config, &mut certificates).await?;
+    let admin = ports::admin(&config).await?;
+    let tls = if url.starts_with("https:") { Some(certificates.core(&config)?) } else { None };
+    let max_message_bytes = config.core.grpc.max_message_bytes;
+    let options = ConnectOptions { max_message_bytes, tls, ..ConnectOptions::default() };
     let threads = start_threads(&config)?;
-    let core = CoreServices::connect(url, options)
-        .with_context(|| format!("--core {url}: must be a URL, for example http://127.0.0.1:50051"))?;
-    let rest_address = Some(rest.local_addr()?);
-    print_banner(
-        &stdout,
-        &Banner {
-            config: &config,
-            core: CoreLocation::Remote(url),
-            rest: rest_address,
-            grpc: None,
-            lost_events: None,
-            stored_keys: 0,
-        },
-    );
-    metrics_server::start(&config, None).await?;
+    let core = CoreServices::connect(url, options).with_context(|| {
+        format!(
+            "--core {url}: must be http://HOST:PORT, https://HOST:PORT or unix:PATH, for example http://127.0.0.1:50051"
+        )
+    })?;
+    let banner = Banner {
+        config: &config,
+        core: CoreLocation::Remote(url),
+        rest: Some(ports::server(&rest, &config.rest.tls)?),
+        grpc: None,
+        admin: admin.as_ref().map(BoundListener::address).transpose()?,
+        lost_events: None,
+        stored_keys: 0,
+    };
+    print_banner(&stdout, &banner);
     let gateway = Gateway::new(core, config.gateway.clone());
+    let routes = AdminRoutes::Gateway(gateway.admin_router());
+    let admin = admin.map(|listener| AdminServer::start(listener, None, routes)).transpose()?;
     let server = gateway.serve(rest, &threads, stop.cancelled_owned());
     let shutdown = async {
         not_ready.cancelled().await;
         gateway.set_not_ready();
     };
-    let reload = Reload::new(&config, file, log_filter);
+    let reload = Reload::new(&config, file, log_filter, certificates);
     run_with_signal_tasks(server, shutdown, reload.run(reloads, None, Some(&gateway))).await;
+    close(admin).await;
     Ok(())
+}
+
+/// Ends the admin server, if there is one.
+async fn close(admin: Option<AdminServer>) {
+    if let Some(admin) = admin {
+        admin.close().await;
+    }
 }
 
 /// Runs the servers to their end, and meanwhile the shutdown and reload tasks.
@@ -157,14 +179,6 @@ async fn stop_siblings<T>(stop: &CancellationToken, server: impl Future<Output =
     let result = server.await;
     stop.cancel();
     result
-}
-
-async fn bind(config: &Config, key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let message =
-            format!("cannot listen: {error}; set another address in {}, or port 0 for a free port", variable(key));
-        config.layers.config_error(key, &message).into()
-    })
 }
 
 /// Starts the threads that serve the connections of both ports.

@@ -1,21 +1,16 @@
 //! Deserializers that several sections share.
 
-use std::net::SocketAddr;
-
+use http_server::ListenAddress;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
-/// Deserializes an address to listen on: `IP:PORT` or `localhost:PORT`.
+/// Deserializes an address to listen on: `IP:PORT`, `localhost:PORT` or `unix:PATH`.
 ///
 /// # Errors
 /// Any other text.
-pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    // The only host name that is accepted: it always means loopback. Another name could resolve to a public address.
-    let address = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
-    (address.as_ref().unwrap_or(&text).parse())
-        .map_err(|_| D::Error::custom("must be IP:PORT, for example 127.0.0.1:8000, 0.0.0.0:8000 or [::1]:8000"))
+pub fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ListenAddress, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
 /// Deserializes the base URL of an upstream; the empty text is `None`.

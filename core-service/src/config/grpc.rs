@@ -1,7 +1,8 @@
 //! The settings of the gRPC server.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
+use http_server::ListenAddress;
 use serde::Deserialize;
 
 use super::{de::listen, error::SettingError};
@@ -12,7 +13,7 @@ use super::{de::listen, error::SettingError};
 pub struct Grpc {
     /// The address to listen on. Port 0 selects a free port.
     #[serde(deserialize_with = "listen")]
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// The largest message in either direction, in bytes.
     pub max_message_bytes: usize,
     /// The memory for the request messages of all calls in flight, in bytes. Further calls are refused.
@@ -55,7 +56,7 @@ pub struct Grpc {
 impl Default for Grpc {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
+            listen: ListenAddress::Tcp(([127, 0, 0, 1], 50051).into()),
             max_message_bytes: 64 << 20,
             body_memory_bytes: 512 << 20,
             max_connections: 10_000,

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failure fails the test")]
 
 mod bodies;
+mod certificates;
 mod drain;
 mod http2;
 #[cfg(unix)]
@@ -11,3 +12,5 @@ mod recorded;
 mod refusals;
 mod test_server;
 mod timeouts;
+mod tls;
+mod tls_files;

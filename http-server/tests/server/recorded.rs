@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http_server::Listener;
+use http_server::{Listener, OpenError};
 use tokio::{
     io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
     sync::mpsc,
@@ -44,7 +44,7 @@ impl Listener for RecordedListener {
         }
     }
 
-    async fn open(accepted: Recorded) -> io::Result<Recorded> {
+    async fn open(accepted: Recorded) -> Result<Recorded, OpenError> {
         Ok(accepted)
     }
 }

@@ -15,7 +15,8 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use http_server::{
-    Announcement, Application, ConnectionThreads, Drain, Refusal, RequestBody, ServerSettings, ThreadCount, serve,
+    Announcement, Application, BoundListener, ConnectionThreads, Drain, Encrypted, ListenAddress, Listener, Refusal,
+    RequestBody, ServerSettings, ThreadCount, Tls, serve,
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
@@ -42,6 +43,7 @@ pub(super) const FORGED: &str = "HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r
 /// - `/forged`: with [`FORGED`], in a write of its own
 /// - `/trailers`: with 1 KiB and trailers
 /// - `/panic`: with a body that panics
+/// - `/encrypted`: whether the connection uses TLS
 #[derive(Clone, Default)]
 pub(super) struct TestApplication {
     pub(super) entered: Arc<Notify>,
@@ -128,6 +130,7 @@ impl Application for TestApplication {
                 "/forged" => Response::new(TestBody::AfterHead { is_head_sent: false, text: Some(FORGED.into()) }),
                 "/trailers" => Response::new(TestBody::WithTrailers { is_data_sent: false }),
                 "/panic" => Response::new(TestBody::Panics),
+                "/encrypted" => text(200, request.extensions().get::<Encrypted>().is_some().to_string()),
                 _ => text(404, "not found"),
             }
         }
@@ -160,6 +163,23 @@ pub(super) async fn start(settings: ServerSettings) -> TestServer {
 pub(super) async fn start_on(threads: ThreadCount, settings: ServerSettings) -> TestServer {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    serve_on(listener, address, threads, settings)
+}
+
+/// Starts a server with TLS on a free port, without threads of its own.
+pub(super) async fn start_with_tls(tls: Tls, settings: ServerSettings) -> TestServer {
+    let address = ListenAddress::Tcp(([127, 0, 0, 1], 0).into());
+    let listener = BoundListener::bind(&address, Some(tls)).await.unwrap();
+    let address = listener.address().unwrap().tcp().unwrap();
+    serve_on(listener, address, ThreadCount::Shared, settings)
+}
+
+fn serve_on(
+    listener: impl Listener + 'static,
+    address: SocketAddr,
+    threads: ThreadCount,
+    settings: ServerSettings,
+) -> TestServer {
     let (stop, stopped) = oneshot::channel();
     let threads = ConnectionThreads::start(threads).unwrap();
     let application = TestApplication::default();

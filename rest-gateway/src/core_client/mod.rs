@@ -4,10 +4,13 @@
 //! In one process, the services of the core implement them and a call is a virtual call. Over the network, the generated
 //! clients implement them. No other module can tell the difference.
 
+mod connector;
 mod remote;
 mod services;
+mod tls;
 
 pub use self::{
-    remote::ConnectOptions,
+    remote::{ConnectError, ConnectOptions},
     services::{CoreServices, KeyCheck, ReplyStream},
+    tls::{CoreTls, CoreTlsFiles},
 };

@@ -1,11 +1,11 @@
 //! A core over the network: the generated clients as implementations of the service traits.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::{Stream, StreamExt};
 use tonic::{
     Request, Response, Status, async_trait,
-    transport::{Channel, Endpoint, Error},
+    transport::{Channel, Endpoint},
 };
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient, health_server::Health};
 use triptych_proto::{
@@ -22,7 +22,11 @@ use triptych_proto::{
     },
 };
 
-use super::services::{CoreServices, ReplyStream};
+use super::{
+    connector::TlsConnector,
+    services::{CoreServices, ReplyStream},
+    tls::CoreTls,
+};
 
 /// Interval and timeout of HTTP/2 keep-alive pings. A connection that does not answer one is replaced.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -36,36 +40,63 @@ const STREAM_WINDOW: u32 = 256 << 10;
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 
 /// Options of the connection to a core.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct ConnectOptions {
     /// Maximum message length in both directions, in bytes. Must not be below the limit of the core.
     pub max_message_bytes: usize,
     /// Maximum time for connecting, after which calls fail with UNAVAILABLE.
     pub connect_timeout: Duration,
+    /// Certificates for a core at an `https` URL, which cannot be reached without.
+    pub tls: Option<CoreTls>,
 }
 
 impl Default for ConnectOptions {
     fn default() -> Self {
-        Self { max_message_bytes: 64 << 20, connect_timeout: Duration::from_secs(5) }
+        Self { max_message_bytes: 64 << 20, connect_timeout: Duration::from_secs(5), tls: None }
     }
 }
 
+/// The address of a core that cannot be used.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// It is not an address.
+    Address(tonic::transport::Error),
+    /// Its scheme is `https`, and [`ConnectOptions::tls`] is not set.
+    WithoutTls,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(error) => error.fmt(f),
+            Self::WithoutTls => f.write_str("an https URL needs TLS settings"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
 impl CoreServices {
-    /// Returns the services of the core at `http://host:port`. Connects lazily with the first call, and again after the
-    /// connection is lost. Must be called within a Tokio runtime.
+    /// Returns the services of the core at `http://host:port`, `https://host:port` or `unix:PATH`. Connects lazily with the
+    /// first call, and again after the connection is lost. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// If `uri` is not a valid URI.
-    pub fn connect(uri: &str, options: ConnectOptions) -> Result<Self, Error> {
-        let channel = Endpoint::from_shared(uri.to_owned())?
+    /// If `uri` is none of these addresses.
+    pub fn connect(uri: &str, options: ConnectOptions) -> Result<Self, ConnectError> {
+        let endpoint = Endpoint::from_shared(uri.to_owned())
+            .map_err(ConnectError::Address)?
             .connect_timeout(options.connect_timeout)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .connect_lazy();
+            .initial_connection_window_size(CONNECTION_WINDOW);
+        let channel = match (endpoint.uri().scheme_str(), &options.tls) {
+            (Some("https"), Some(tls)) => endpoint.connect_with_connector_lazy(TlsConnector::new(tls.clone())),
+            (Some("https"), None) => return Err(ConnectError::WithoutTls),
+            _ => endpoint.connect_lazy(),
+        };
         let remote = Arc::new(RemoteCore { channel, options });
         Ok(Self {
             chat: remote.clone(),
@@ -266,7 +297,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn invalid_uri_is_refused_by_connect() {
-        assert!(CoreServices::connect("not an address", ConnectOptions::default()).is_err());
+    async fn invalid_uri_and_https_without_certificates_are_refused_by_connect() {
+        for uri in ["not an address", "https://core.test:50051"] {
+            assert!(CoreServices::connect(uri, ConnectOptions::default()).is_err(), "{uri}");
+        }
     }
 }

@@ -116,6 +116,12 @@ fn closest_reason(status: &Status) -> ErrorReason {
     }
 }
 
+/// Returns the last error of the chain that led to a status, such as that of the TLS connection.
+fn root_cause(status: &Status) -> Option<String> {
+    let first = std::error::Error::source(status)?;
+    Some(std::iter::successors(Some(first), |error| error.source()).last()?.to_string())
+}
+
 impl From<Status> for GatewayError {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
@@ -126,7 +132,12 @@ impl From<Status> for GatewayError {
         let param = violation.and_then(|violation| param::to_json_path(&violation.field));
         let message = if info.is_none() && row.http.is_server_error() {
             // Without a reason the message is the transport's, which may name internal addresses.
-            tracing::error!(code = ?status.code(), message = status.message(), "call to the core failed");
+            tracing::error!(
+                code = ?status.code(),
+                message = status.message(),
+                cause = root_cause(&status),
+                "call to the core failed"
+            );
             "the service is temporarily unavailable; its log has the details under the x-request-id of this response"
                 .to_owned()
         } else {

@@ -8,12 +8,16 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, ensure};
+use http_server::ListenAddress;
 use rest_gateway::core_client::{ConnectOptions, CoreServices};
 use tonic::{Request, Status, metadata::AsciiMetadataValue};
 use triptych_proto::v1::admin_service_server::AdminService;
 
 use super::arguments::Connection;
-use crate::config::Config;
+use crate::{
+    certificates::Certificates,
+    config::{Config, ConfigError},
+};
 
 /// How long a call may take. The check of a ledger with millions of entries takes seconds.
 const CALL_TIMEOUT: Duration = Duration::from_mins(2);
@@ -30,7 +34,7 @@ impl Connection {
     ///
     /// # Errors
     /// The variable with the key is not set; the URL is invalid.
-    pub(super) fn open(&self, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<AdminClient> {
+    pub(super) fn open(&self, config: impl Fn() -> Result<Config, ConfigError>) -> anyhow::Result<AdminClient> {
         let key = env::var(&self.key_env).map_err(|_| {
             anyhow!("set the key of an administrator in {}, or name another variable with --key-env", self.key_env)
         })?;
@@ -39,24 +43,30 @@ impl Connection {
         authorization.set_sensitive(true);
         let url = match &self.url {
             Some(url) => url.clone(),
-            None => default_url(config()?.core.grpc.listen)?,
+            None => {
+                let config = config()?;
+                default_url(&config.core.grpc.listen, config.grpc_tls.files().is_some())?
+            }
         };
-        ensure!(url.starts_with("http://"), "--url {url}: expected the gRPC address of the server, http://HOST:PORT");
-        let services =
-            CoreServices::connect(&url, ConnectOptions::default()).with_context(|| format!("--url {url}"))?;
+        let tls = if url.starts_with("https:") { Some(Certificates::default().core(&config()?)?) } else { None };
+        let services = CoreServices::connect(&url, ConnectOptions { tls, ..ConnectOptions::default() }).with_context(|| {
+            format!("--url {url}: must be the gRPC address of the server, http://HOST:PORT, https://HOST:PORT or unix:PATH")
+        })?;
         Ok(AdminClient { service: services.admin, authorization, url })
     }
 }
 
-/// Returns the URL at which this machine reaches a server that listens on this address.
-fn default_url(listen: SocketAddr) -> anyhow::Result<String> {
+/// Returns the URL at which this machine reaches a server that listens on this address, with TLS or without.
+fn default_url(listen: &ListenAddress, has_tls: bool) -> anyhow::Result<String> {
+    let ListenAddress::Tcp(listen) = listen else { return Ok(listen.to_string()) };
     ensure!(listen.port() != 0, "the setting grpc.listen has port 0; give the address of the server with --url");
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
-    Ok(format!("http://{}", SocketAddr::new(ip, listen.port())))
+    let scheme = if has_tls { "https" } else { "http" };
+    Ok(format!("{scheme}://{}", SocketAddr::new(ip, listen.port())))
 }
 
 impl AdminClient {
@@ -85,9 +95,11 @@ mod tests {
             ("0.0.0.0:7", "http://127.0.0.1:7"),
             ("[::]:7", "http://[::1]:7"),
             ("10.0.0.5:7", "http://10.0.0.5:7"),
+            ("unix:/run/grpc.sock", "unix:/run/grpc.sock"),
         ] {
-            assert_eq!(default_url(listen.parse().unwrap()).unwrap(), url);
+            assert_eq!(default_url(&listen.parse().unwrap(), false).unwrap(), url);
         }
-        assert!(default_url("127.0.0.1:0".parse().unwrap()).is_err());
+        assert_eq!(default_url(&"127.0.0.1:7".parse().unwrap(), true).unwrap(), "https://127.0.0.1:7");
+        assert!(default_url(&"127.0.0.1:0".parse().unwrap(), false).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! The configuration of the executable: the settings of the core and of the gateway, and the origin of each value.
 
+mod admin;
 mod document;
 mod dotenv;
 mod error;
@@ -11,9 +12,9 @@ mod service_links;
 mod telemetry;
 mod text;
 mod threads;
+mod tls;
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -22,12 +23,14 @@ use core_service::{
     config::{self as core_config, SettingError},
     keys::Keys,
 };
+use http_server::ListenAddress;
 use rest_gateway::LinkSigner;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 use toml::{Table, Value};
 
 pub(crate) use self::{
+    admin::Admin,
     error::ConfigError,
     layers::{ADMIN_KEY, Layers, variable},
     log::{Log, LogFormat},
@@ -35,6 +38,7 @@ pub(crate) use self::{
     rest::{Pages, Rest},
     telemetry::Telemetry,
     threads::Threads,
+    tls::{ServerTls, core_setting, server_setting},
 };
 
 /// The commented defaults, compiled in.
@@ -63,6 +67,10 @@ pub(crate) struct Config {
     pub(crate) core: core_config::Settings,
     /// The settings of `[rest]` that the executable reads.
     pub(crate) rest: Rest,
+    /// TLS of the gRPC port.
+    pub(crate) grpc_tls: ServerTls,
+    /// The admin port.
+    pub(crate) admin: Admin,
     /// The settings of the gateway.
     pub(crate) gateway: rest_gateway::Settings,
     /// The settings of logging.
@@ -124,6 +132,11 @@ impl Config {
         let rest: Table = rest::NAMES.iter().filter_map(|&key| Some((key.to_owned(), gateway.remove(key)?))).collect();
         let log = take_section(&mut tree, "log");
         let telemetry = take_section(&mut tree, "telemetry");
+        let admin = take_section(&mut tree, "admin");
+        let grpc_tls = match tree.get_mut("grpc") {
+            Some(Value::Table(grpc)) => take_section(grpc, "tls"),
+            Some(_) | None => Table::new(),
+        };
         let executable: Table =
             EXECUTABLE.iter().filter_map(|&key| Some((key.to_owned(), tree.remove(key)?))).collect();
         let Executable { shutdown_delay, threads, reload_on_change } = deserialize(executable, "", &layers)?;
@@ -137,10 +150,30 @@ impl Config {
         }
         gateway.runtime.public_base_url.clone_from(&rest.public_base_url);
         gateway.runtime.link_signer = core.media.signing_key.as_ref().map(signer);
-        gateway.runtime.pages = serves_pages(&rest, &core.keys, rest.listen);
+        gateway.runtime.pages = serves_pages(&rest, &core.keys, &rest.listen);
         let log = deserialize(log, "log.", &layers)?;
         let telemetry = deserialize(telemetry, "telemetry.", &layers)?;
-        let config = Self { threads, core, rest, gateway, log, telemetry, shutdown_delay, reload_on_change, layers };
+        let admin: Admin = deserialize(admin, "admin.", &layers)?;
+        gateway.has_admin_port = admin.listen.is_some();
+        let grpc_tls: ServerTls = deserialize(grpc_tls, "grpc.tls.", &layers)?;
+        for (section, valid) in
+            [("rest.tls", rest.tls.validate()), ("grpc.tls", grpc_tls.validate()), ("rest.core", rest.core.validate())]
+        {
+            valid.map_err(|(name, rule)| layers.config_error(&format!("{section}.{name}"), rule))?;
+        }
+        let config = Self {
+            threads,
+            core,
+            rest,
+            grpc_tls,
+            admin,
+            gateway,
+            log,
+            telemetry,
+            shutdown_delay,
+            reload_on_change,
+            layers,
+        };
         config.core.validate().map_err(|error| config.setting_error(&error))?;
         config.log.parse_filter().map_err(|message| config.layers.config_error("log.filter", &message))?;
         Ok(config)
@@ -148,7 +181,7 @@ impl Config {
 
     /// Returns whether the pages for browsers are served, if the REST server listens on `address`. A reload cannot change the
     /// address.
-    pub(crate) fn serves_pages(&self, address: SocketAddr) -> bool {
+    pub(crate) fn serves_pages(&self, address: &ListenAddress) -> bool {
         serves_pages(&self.rest, &self.core.keys, address)
     }
 
@@ -201,9 +234,9 @@ impl Config {
     }
 }
 
-fn serves_pages(rest: &Rest, keys: &[core_config::Key], address: SocketAddr) -> bool {
+fn serves_pages(rest: &Rest, keys: &[core_config::Key], address: &ListenAddress) -> bool {
     match rest.pages {
-        Pages::Auto => address.ip().is_loopback() || !keys.is_empty(),
+        Pages::Auto => address.tcp().is_none_or(|address| address.ip().is_loopback()) || !keys.is_empty(),
         Pages::On => true,
         Pages::Off => false,
     }

@@ -1,12 +1,13 @@
 //! The settings of `[rest]` that the executable reads. The gateway reads the others.
 
-use std::net::SocketAddr;
-
+use http_server::ListenAddress;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
+use super::tls::{CoreTlsSettings, ServerTls};
+
 /// The names of these settings.
-pub(super) const NAMES: [&str; 3] = ["listen", "pages", "public_base_url"];
+pub(super) const NAMES: [&str; 5] = ["core", "listen", "pages", "public_base_url", "tls"];
 
 /// The settings of `[rest]` that the executable reads.
 #[derive(Debug, Clone, Deserialize)]
@@ -14,9 +15,13 @@ pub(super) const NAMES: [&str; 3] = ["listen", "pages", "public_base_url"];
 pub(crate) struct Rest {
     /// The address to listen on. Port 0 selects a free port.
     #[serde(deserialize_with = "core_service::config::listen")]
-    pub(crate) listen: SocketAddr,
+    pub(crate) listen: ListenAddress,
     /// Whether the pages for browsers are served.
     pub(crate) pages: Pages,
+    /// TLS of the REST port.
+    pub(crate) tls: ServerTls,
+    /// TLS of the connection to a core in another process.
+    pub(crate) core: CoreTlsSettings,
     /// The base URL of media links, without a slash at the end.
     #[serde(deserialize_with = "base_url")]
     pub(crate) public_base_url: Option<String>,

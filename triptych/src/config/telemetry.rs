@@ -1,7 +1,5 @@
 //! The settings of telemetry.
 
-use std::net::SocketAddr;
-
 use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
@@ -9,9 +7,6 @@ use url::Url;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Telemetry {
-    /// The address that serves the metrics of the process, besides `/metrics` of the REST port. Port 0 selects a free port.
-    #[serde(deserialize_with = "optional_address")]
-    pub(crate) metrics_address: Option<SocketAddr>,
     /// The base URL of the collector of traces.
     #[serde(deserialize_with = "optional_url")]
     pub(crate) otlp_endpoint: Option<Url>,
@@ -25,13 +20,4 @@ fn optional_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url
     let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.map(Some)
         .ok_or_else(|| D::Error::custom("must be empty or an http or https URL, for example http://127.0.0.1:4318"))
-}
-
-fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let error = |_| D::Error::custom("must be empty or IP:PORT, for example 127.0.0.1:9464");
-    text.parse().map(Some).map_err(error)
 }

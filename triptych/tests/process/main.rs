@@ -1,6 +1,8 @@
 //! Tests of the executable: start-up banner, configuration errors, signals, and what survives a restart.
 
 mod admin;
+#[path = "../../../http-server/tests/server/certificates.rs"]
+mod certificates;
 #[cfg(target_os = "linux")]
 mod full_disk;
 mod jobs;
@@ -15,8 +17,13 @@ mod proxy;
 mod signals;
 #[cfg(unix)]
 mod stores;
+mod tls;
+#[cfg(unix)]
+mod tls_reload;
 mod traces;
 mod triptych_process;
+#[cfg(unix)]
+mod unix_sockets;
 mod webhooks;
 
 use std::{io::Read as _, net::TcpListener};

@@ -1,18 +1,15 @@
-//! The metrics of the process, at the REST port and on an address of their own.
+//! The metrics of the process, at the REST port or at the admin port.
 
 #![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
 };
 
 use crate::triptych_process::TriptychProcess;
 
-/// Returns a free address. Another process could take it before it is used, which is unlikely.
-fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
+const ADMIN: (&str, &str) = ("TRIPTYCH_ADMIN_LISTEN", "127.0.0.1:0");
 
 fn get(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -23,21 +20,35 @@ fn get(address: SocketAddr, path: &str) -> String {
 }
 
 #[test]
-fn core_alone_serves_its_metrics_on_their_own_address() {
+fn core_alone_serves_metrics_and_health_at_its_admin_port() {
     let dir = tempfile::tempdir().unwrap();
-    let address = free_address();
-    let process = TriptychProcess::start_as(
-        &["core"],
-        dir.path(),
-        &[("TRIPTYCH_TELEMETRY_METRICS_ADDRESS", &address.to_string())],
-    );
-    process.wait_for_log("metrics at http://");
+    let process = TriptychProcess::start_as(&["core"], dir.path(), &[ADMIN]);
+    let address = process.admin.unwrap();
     let text = get(address, "/metrics");
     assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     for metric in ["triptych_build_info{version=", "triptych_upstream_queued 0"] {
         assert!(text.contains(metric), "{metric} is not in\n{text}");
     }
+    for path in ["/healthz", "/readyz"] {
+        assert!(get(address, path).ends_with(r#"{"status":"ok"}"#), "{path}");
+    }
     assert!(get(address, "/").starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn admin_port_takes_the_metrics_from_the_rest_port_and_needs_no_key_for_targets() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = "keys = [{ name = 'a', secret = '0123456789abcdef' }]\n[chat]\nmodel = 'm'\n[[chat.upstreams]]\nname = 'near'\n\
+                base_url = 'http://127.0.0.1:9/v1'\nmodels = ['m']\n[[chat.upstreams]]\nname = 'far'\n\
+                base_url = 'http://127.0.0.1:10/v1'\nmodels = ['m']\n";
+    std::fs::write(dir.path().join("triptych.toml"), file).unwrap();
+    let process = TriptychProcess::start(dir.path(), &[ADMIN]);
+    let address = process.admin.unwrap();
+    assert!(get(address, "/metrics").contains("triptych_target_state{model=\"m\",target=\"near\""));
+    assert!(get(address, "/readyz").starts_with("HTTP/1.1 200"));
+    assert!(get(address, "/v1/models").starts_with("HTTP/1.1 404"));
+    assert!(process.get("/metrics").starts_with("HTTP/1.1 404"));
+    assert!(process.get("/readyz").starts_with("HTTP/1.1 200"));
 }
 
 #[test]

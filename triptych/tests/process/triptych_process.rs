@@ -33,6 +33,7 @@ pub(crate) struct TriptychProcess {
     pub(crate) banner: String,
     pub(crate) rest: Option<SocketAddr>,
     pub(crate) grpc: Option<SocketAddr>,
+    pub(crate) admin: Option<SocketAddr>,
 }
 
 impl TriptychProcess {
@@ -81,11 +82,14 @@ impl TriptychProcess {
             );
         }
         let address = |label: &str| {
-            let line = banner.lines().find_map(|line| line.trim().strip_prefix(label))?.trim();
-            Some(line.trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap())
+            let line = banner.lines().find_map(|line| line.trim().strip_prefix(label))?;
+            let url = line.split_whitespace().next()?;
+            let address = url.trim_start_matches("http://").trim_start_matches("https://").trim_end_matches("/v1");
+            // A Unix socket has none.
+            address.parse().ok()
         };
-        let (rest, grpc) = (address("REST"), address("gRPC"));
-        Self { child, log, banner, rest, grpc }
+        let (rest, grpc, admin) = (address("REST"), address("gRPC"), address("admin"));
+        Self { child, log, banner, rest, grpc, admin }
     }
 
     pub(crate) async fn channel(&self) -> Channel {

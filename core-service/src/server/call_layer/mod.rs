@@ -21,7 +21,7 @@ use tonic::{Status, body::Body, metadata::MetadataMap};
 use tower::{Layer, Service};
 use tracing::{Instrument, field, warn_span};
 use triptych_telemetry::{
-    CallReport,
+    CallReport, Client,
     trace::{self, OpenSpan},
 };
 
@@ -106,7 +106,10 @@ where
         let header = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("invalid"));
         let method = request.uri().path().trim_start_matches('/').to_owned();
         let forwarded_for = metadata.as_ref().get(X_FORWARDED_FOR).cloned();
-        let client = request.extensions().get::<PeerAddress>().map(|peer| peer.0);
+        let client = request.extensions().get().map(|peer| match peer {
+            PeerAddress::Ip(address) => Client::Ip(*address),
+            PeerAddress::UnixSocket => Client::UnixSocket,
+        });
         let trace_span = trace::is_enabled().then(|| OpenSpan::server(&method, known.span_parent().as_ref())).flatten();
         let report = CallReport::with_span(client, trace_span);
         request.extensions_mut().insert(report.clone());

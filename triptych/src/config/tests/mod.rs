@@ -12,6 +12,7 @@ mod pages;
 mod providers;
 mod secrets;
 mod sources;
+mod tls;
 mod upstreams;
 mod webhooks;
 
@@ -56,8 +57,12 @@ fn every_core_setting_is_either_reloadable_or_fixed() {
     let is_within = |path: &str, section: &str| {
         path.strip_prefix(section).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
-    let is_core =
-        |path: &str| !["rest", "log", "telemetry"].iter().chain(&EXECUTABLE).any(|section| is_within(path, section));
+    let is_core = |path: &str| {
+        !["rest", "grpc.tls", "admin", "log", "telemetry"]
+            .iter()
+            .chain(&EXECUTABLE)
+            .any(|section| is_within(path, section))
+    };
     for path in paths.iter().filter(|path| is_core(path)) {
         let is_reloadable = core_config::RELOADABLE.iter().any(|section| is_within(path, section));
         assert!(is_reloadable || fixed.contains(&path.as_str()), "{path} is in neither table");

@@ -13,12 +13,13 @@ fn auto_serves_the_pages_on_loopback_addresses_or_with_keys() {
         ("0.0.0.0:8000", "auto", true, true),
         ("0.0.0.0:8000", "on", false, true),
         ("127.0.0.1:8000", "off", true, false),
+        ("unix:/run/rest.sock", "auto", false, true),
     ] {
         let mut environment = vec![("TRIPTYCH_REST_LISTEN", listen), ("TRIPTYCH_REST_PAGES", pages)];
         environment.extend(has_key.then_some(key));
         let config = load("", &[], &environment).unwrap();
         assert_eq!(config.gateway.runtime.pages, expected, "{listen} {pages} {has_key}");
-        assert_eq!(config.serves_pages("127.0.0.1:1".parse().unwrap()), pages != "off", "{listen} {pages} {has_key}");
+        assert_eq!(config.serves_pages(&"127.0.0.1:1".parse().unwrap()), pages != "off", "{listen} {pages} {has_key}");
     }
 }
 

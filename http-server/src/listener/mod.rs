@@ -1,5 +1,11 @@
 //! Sources of connections.
 
+mod address;
+mod bound;
+mod connection_io;
+#[cfg(unix)]
+mod socket_file;
+
 use std::{future::Future, io, net::IpAddr, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
@@ -8,11 +14,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+pub use self::{address::ListenAddress, bound::BoundListener};
+
 /// Idle time before the first TCP keepalive probe. The kernel closes connections whose peer has vanished.
 const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// A source of connections, in the shape of axum's trait of this name. A connection is accepted by one runtime and served
-/// by another, so accepting and opening are two steps; a TLS handshake belongs to the second one.
+/// by another, so accepting and opening are two steps; a TLS handshake is part of the second one.
 pub trait Listener: Send {
     /// An accepted connection that is registered with no runtime.
     type Accepted: Send + 'static;
@@ -26,8 +34,23 @@ pub trait Listener: Send {
     /// A failed accept, after which the next one may succeed; or a connection that broke while it was accepted.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Accepted, Option<IpAddr>)>> + Send;
 
-    /// Registers a connection with the runtime of the caller.
-    fn open(accepted: Self::Accepted) -> impl Future<Output = io::Result<Self::Io>> + Send;
+    /// Registers a connection with the runtime of the caller, and performs its TLS handshake. Dropping the future closes the
+    /// connection.
+    fn open(accepted: Self::Accepted) -> impl Future<Output = Result<Self::Io, OpenError>> + Send;
+
+    /// Returns whether the connection is encrypted.
+    fn is_encrypted(_io: &Self::Io) -> bool {
+        false
+    }
+}
+
+/// Why an accepted connection cannot be served.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The operating system refuses to register it.
+    Register(io::Error),
+    /// The TLS handshake failed.
+    Handshake(io::Error),
 }
 
 impl Listener for TcpListener {
@@ -44,8 +67,8 @@ impl Listener for TcpListener {
         Ok((stream, Some(peer.ip())))
     }
 
-    async fn open(accepted: Self::Accepted) -> io::Result<TcpStream> {
-        TcpStream::from_std(accepted)
+    async fn open(accepted: Self::Accepted) -> Result<TcpStream, OpenError> {
+        TcpStream::from_std(accepted).map_err(OpenError::Register)
     }
 }
 
@@ -59,7 +82,7 @@ impl Listener for tokio::net::UnixListener {
         Ok((stream.into_std()?, None))
     }
 
-    async fn open(accepted: Self::Accepted) -> io::Result<tokio::net::UnixStream> {
-        tokio::net::UnixStream::from_std(accepted)
+    async fn open(accepted: Self::Accepted) -> Result<tokio::net::UnixStream, OpenError> {
+        tokio::net::UnixStream::from_std(accepted).map_err(OpenError::Register)
     }
 }

@@ -1,0 +1,103 @@
+//! The TLS settings: of the servers (`[rest.tls]`, `[grpc.tls]`) and of the connection to a core (`[rest.core]`).
+
+use std::path::{Path, PathBuf};
+
+use http_server::{TlsFile, TlsFiles};
+use rest_gateway::core_client::CoreTlsFiles;
+use serde::Deserialize;
+
+/// A setting within a section, and the rule that its value breaks.
+pub(super) type Problem = (&'static str, &'static str);
+
+/// TLS of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServerTls {
+    /// The certificate with the intermediate ones, in PEM. Empty: no TLS.
+    pub(crate) certificate_file: PathBuf,
+    /// The private key of the certificate, in PEM.
+    pub(crate) key_file: PathBuf,
+    /// The certificate authorities of clients, in PEM. If set, every client must present a certificate of one of them.
+    pub(crate) client_ca_file: PathBuf,
+}
+
+/// TLS of the connection to a core at an `https` URL.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CoreTlsSettings {
+    /// The certificate authorities of the core, in PEM. Empty: those of the operating system.
+    pub(crate) ca_file: PathBuf,
+    /// The certificate that the gateway presents, in PEM. Empty: none.
+    pub(crate) certificate_file: PathBuf,
+    /// The private key of that certificate, in PEM.
+    pub(crate) key_file: PathBuf,
+}
+
+impl ServerTls {
+    pub(super) fn validate(&self) -> Result<(), Problem> {
+        let is_empty = |path: &Path| path.as_os_str().is_empty();
+        together(&self.certificate_file, &self.key_file)?;
+        if !is_empty(&self.client_ca_file) && is_empty(&self.certificate_file) {
+            return Err((
+                "client_ca_file",
+                "needs certificate_file and key_file in the same section, since it needs TLS",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Returns the files; `None` without TLS.
+    pub(crate) fn files(&self) -> Option<TlsFiles> {
+        Some(TlsFiles {
+            certificate: some(&self.certificate_file)?,
+            key: self.key_file.clone(),
+            client_ca: some(&self.client_ca_file),
+        })
+    }
+}
+
+impl CoreTlsSettings {
+    pub(super) fn validate(&self) -> Result<(), Problem> {
+        together(&self.certificate_file, &self.key_file)
+    }
+
+    /// Returns the files.
+    pub(crate) fn files(&self) -> CoreTlsFiles {
+        let certificate = some(&self.certificate_file);
+        CoreTlsFiles {
+            ca: some(&self.ca_file),
+            identity: certificate.map(|certificate| (certificate, self.key_file.clone())),
+        }
+    }
+}
+
+/// Returns the name of the setting with the path of a file of a server.
+pub(crate) fn server_setting(file: TlsFile) -> &'static str {
+    match file {
+        TlsFile::Certificate => "certificate_file",
+        TlsFile::Key => "key_file",
+        TlsFile::Ca => "client_ca_file",
+    }
+}
+
+/// Returns the name of the setting with the path of a file of the connection to a core.
+pub(crate) fn core_setting(file: TlsFile) -> &'static str {
+    match file {
+        TlsFile::Certificate => "certificate_file",
+        TlsFile::Key => "key_file",
+        TlsFile::Ca => "ca_file",
+    }
+}
+
+/// Requires that a certificate and its key are set together.
+fn together(certificate: &Path, key: &Path) -> Result<(), Problem> {
+    match (certificate.as_os_str().is_empty(), key.as_os_str().is_empty()) {
+        (true, false) => Err(("key_file", "needs certificate_file in the same section; both may name one file")),
+        (false, true) => Err(("certificate_file", "needs key_file in the same section; both may name one file")),
+        (true, true) | (false, false) => Ok(()),
+    }
+}
+
+fn some(path: &Path) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_owned())
+}
