@@ -17,7 +17,7 @@ export function daysOf(period, custom) {
   return { from: isoDay(Date.now() - (parseInt(period, 10) - 1) * DAY), to: last };
 }
 
-/// Reads the fragment of the URL, such as `#30d` or `#2026-11-01..2026-11-28`: the period with its days.
+/// Reads the fragment of the URL, such as `#30d` or `#2026-11-01..2026-11-28`: the period with its days. Default: this month.
 export function fromFragment(fragment) {
   const name = fragment.slice(1);
   const [, from, to] = name.match(/^(\d{4}-\d\d-\d\d)\.\.(\d{4}-\d\d-\d\d)$/) ?? [];
