@@ -1,6 +1,6 @@
 // Budgets: what is spent and reserved of each limit.
 import { h, uniqueId } from "../dom.js";
-import { money, percent } from "../format.js";
+import { money, number, percent } from "../format.js";
 import { t } from "../i18n.js";
 import { badge } from "../ui/status.js";
 import { svg } from "../ui/svg.js";
@@ -9,17 +9,37 @@ import { svg } from "../ui/svg.js";
 const WARNING = 0.8;
 const EXHAUSTED = 1;
 
-/// Returns the budgets, or a text if there are none.
+/// The budgets that are shown at first. An administrator may see those of a thousand keys.
+const MAX_SHOWN = 24;
+
+/// Returns the budgets with the highest share first, or a text if there are none.
 export function budgetList(budgets) {
   if (budgets.length === 0) return h("p", { class: "muted small", t: "usage.budgets.none" });
-  return h("ul", { class: "budgets", role: "list" }, budgets.map(budgetItem));
+  const sorted = budgets.toSorted((left, right) => usedShare(right) - usedShare(left));
+  const list = h("ul", { class: "budgets", role: "list" }, sorted.slice(0, MAX_SHOWN).map(budgetItem));
+  if (sorted.length <= MAX_SHOWN) return list;
+  const more = h("button", {
+    class: "button",
+    type: "button",
+    t: ["usage.budgets.all", { count: number(sorted.length) }],
+  });
+  more.addEventListener("click", () => {
+    list.append(...sorted.slice(MAX_SHOWN).map(budgetItem));
+    more.remove();
+  });
+  return h("div", { class: "stack" }, list, h("p", {}, more));
+}
+
+/// Returns the share of the limit that is spent or reserved. A limit of zero is used up.
+function usedShare({ limit_micros: limit, spent_micros: spent, reserved_micros: reserved }) {
+  return limit > 0 ? (spent + reserved) / limit : 1;
 }
 
 function budgetItem(budget) {
   const { kind, name, period, limit_micros: limit } = budget;
   const spent = limit > 0 ? budget.spent_micros / limit : 1;
   const reserved = limit > 0 ? budget.reserved_micros / limit : 0;
-  const used = spent + reserved;
+  const used = usedShare(budget);
   const state = used >= EXHAUSTED ? "bad" : used >= WARNING ? "warn" : "good";
   const id = uniqueId("budget");
   const amounts = {

@@ -1,6 +1,6 @@
 // A chart with a bar per day, in which chat, images and video are stacked.
 import { h } from "../dom.js";
-import { date, month } from "../format.js";
+import { date, dayOfMonth, month } from "../format.js";
 import { t } from "../i18n.js";
 import { svg } from "../ui/svg.js";
 import { sum } from "./data.js";
@@ -24,7 +24,7 @@ export function dayChart({ rows, selection, measure }) {
   const bars = names.map((name) => {
     const group = byName.get(name) ?? [];
     const parts = MODALITIES.map((modality) => [modality, sum(group.filter((row) => row.modality === modality))]);
-    return { name: label(name), parts, total: sum(group) };
+    return { name: label(name), short: isMonthly ? label(name) : dayOfMonth(name), parts, total: sum(group) };
   });
   const highest = bars.reduce((best, bar) => (measure.value(bar.total) > measure.value(best.total) ? bar : best));
   const maximum = niceMaximum(measure.value(highest.total), measure);
@@ -84,13 +84,13 @@ function drawing(bars, maximum, measure) {
   return image;
 }
 
-/// Returns the names of the first, the middle and the last bar.
+/// Returns the short names of the first, the middle and the last bar.
 function axis(bars) {
   const shown = [...new Set([bars[0], bars[Math.floor((bars.length - 1) / 2)], bars.at(-1)])];
   return h(
     "div",
     { class: "day-axis" },
-    shown.map((bar) => h("span", {}, bar.name)),
+    shown.map((bar) => h("span", {}, bar.short)),
   );
 }
 

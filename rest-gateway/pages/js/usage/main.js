@@ -20,7 +20,8 @@ const budgetSection = section("usage.budgets.title", "usage.budgets.hint");
 const limitSection = section("usage.limits.title", "usage.limits.hint");
 
 let shown = null;
-let measure = "cost";
+/// The measure that the user has chosen.
+let measure = null;
 /// Counts the loads, so that an older response does not replace a newer one.
 let loads = 0;
 
@@ -68,9 +69,17 @@ function show() {
   toolbar.setNames(names(usage.keys, "key", selection.key), names(usage.daily, "model", selection.model));
   // Without a key, only a gateway without keys responds.
   replace(status, !getKey() && anonymousNotice());
-  replace(content, report({ usage, selection, measure, onmeasure: (name) => (measure = name) }));
+  replace(
+    content,
+    report({ usage, selection, measure: measure ?? usualMeasure(usage), onmeasure: (name) => (measure = name) }),
+  );
   budgetSection.show(budgetList(budgets));
   limitSection.show(ownLimits(models));
+}
+
+/// Without prices, all costs are zero.
+function usualMeasure({ total }) {
+  return total.cost_micros > 0 ? "cost" : "calls";
 }
 
 /// The names that were seen, for the choice: a selection of one name hides the others.

@@ -23,7 +23,7 @@ export function report({ usage, selection, measure, onmeasure }) {
     selected: measure,
     tabs: Object.keys(MEASURES).map((id) => ({ id, t: `usage.measure.${id}` })),
     onselect(id, panel) {
-      onmeasure(id);
+      if (id !== measure) onmeasure(id);
       replace(charts, chartsOf({ usage, selection, measure: MEASURES[id] }));
       panel.append(charts);
     },

@@ -8,6 +8,7 @@ export default {
   "usage.anonymous.text":
     "Usage is that of all callers together. With keys, usage, limits and budgets are kept apart; with prices, calls have a cost.",
   "usage.anonymous.title": "This gateway has no API keys",
+  "usage.budgets.all": "Show all {count}",
   "usage.budgets.bad": "{share} used",
   "usage.budgets.day": "today",
   "usage.budgets.good": "{share} used",

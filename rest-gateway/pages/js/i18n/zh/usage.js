@@ -8,6 +8,7 @@ export default {
   "usage.anonymous.text":
     "此处是所有调用方的合计用量。配置密钥后，用量、限制和预算会分开统计；配置价格后，调用会有费用。",
   "usage.anonymous.title": "此网关未配置 API 密钥",
+  "usage.budgets.all": "显示全部 {count} 项",
   "usage.budgets.bad": "已用 {share}",
   "usage.budgets.day": "今日",
   "usage.budgets.good": "已用 {share}",
