@@ -95,6 +95,7 @@ async function administrator({ page, url, watched, takePictures }) {
   // The table has the numbers of the chart.
   await section(page, "By model").locator("summary").click();
   const row = section(page, "By model").getByRole("row", { name: /^offline-image/ });
+  await row.waitFor();
   assert.deepEqual((await row.getByRole("cell").allTextContents()).slice(0, 3), ["$0.09", "1", "0"]);
 
   // One model only.
@@ -186,10 +187,32 @@ async function withoutKeys({ page, url, takePictures }) {
   await takePictures("usage-zh");
 }
 
+async function manyKeys({ page, url }) {
+  await makeCalls(url);
+  await useKey(page, "ops");
+  await page.route(/group_by=key/, async (route) => {
+    const response = await (await route.fetch()).json();
+    const [row] = response.data;
+    const data = Array.from({ length: 1000 }, (_, index) => ({ ...row, key: `key-${index}` }));
+    await route.fulfill({ json: { ...response, data, has_more: true } });
+  });
+  await page.goto(`${url}usage`);
+  await page.getByText("There are more rows than one response contains").waitFor();
+  assert.equal(await section(page, "By key").locator(".bar-row").count(), 10);
+  await section(page, "By key").getByText("and 990 more:").waitFor();
+  await section(page, "By key").locator("summary").click();
+  const rows = section(page, "By key").locator("tbody tr");
+  await rows.first().waitFor();
+  assert.equal(await rows.count(), 200);
+  await page.getByRole("button", { name: "Show 200 of 800 more" }).click();
+  assert.equal(await rows.count(), 400);
+}
+
 export default [
   { title: "an administrator sees all keys", environment, test: administrator },
   { title: "periods are in the URL", environment, test: periods },
   { title: "a key sees its own usage and limits", environment, test: ownUsage },
+  { title: "a thousand keys", environment, test: manyKeys },
   { title: "a key is asked for", environment, test: keyNeeded },
   { title: "without keys", test: withoutKeys },
 ];

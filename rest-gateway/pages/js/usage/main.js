@@ -14,7 +14,7 @@ import { mountToolbar } from "./toolbar.js";
 
 await startPage("usage");
 
-const status = h("div", { role: "status" });
+const status = h("div", {});
 const content = h("div", { class: "usage-report" });
 const budgetSection = section("usage.budgets.title", "usage.budgets.hint");
 const limitSection = section("usage.limits.title", "usage.limits.hint");
@@ -42,7 +42,7 @@ async function load() {
   const selection = toolbar.selection();
   toolbar.setBusy(true);
   content.setAttribute("aria-busy", "true");
-  if (!shown) replace(status, h("p", { class: "muted", t: "common.loading" }));
+  if (!shown) replace(status, h("p", { class: "muted", role: "status", t: "common.loading" }));
   try {
     const [usage, budgets, models] = await Promise.all([loadUsage(selection), loadBudgets(), loadModels()]);
     if (current !== loads) return;

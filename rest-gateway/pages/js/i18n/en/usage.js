@@ -68,6 +68,7 @@ export default {
   "usage.model": "Model",
   "usage.month": "Month (UTC)",
   "usage.months.title": "By month",
+  "usage.moreRows": "Show {count} of {rest} more",
   "usage.noKey": "(no key)",
   "usage.noTeam": "(no team)",
   "usage.numbers": "As a table",

@@ -65,6 +65,7 @@ export default {
   "usage.model": "模型",
   "usage.month": "月份 (UTC)",
   "usage.months.title": "按月",
+  "usage.moreRows": "再显示 {count} 行（还有 {rest} 行）",
   "usage.noKey": "（无密钥）",
   "usage.noTeam": "（无团队）",
   "usage.numbers": "以表格显示",
