@@ -13,12 +13,12 @@ export function totals(row) {
     total("usage.calls", number(row.calls)),
     total("usage.errors", number(row.errors), row.errors > 0 && t("usage.ofCalls", { share }), row.errors > 0),
     total(
-      "usage.inputTokens",
+      "usage.input",
       number(row.input_tokens),
       row.input_tokens > 0 && t("usage.ofCached", { count: number(row.cached_tokens) }),
     ),
     total(
-      "usage.outputTokens",
+      "usage.output",
       number(row.output_tokens),
       row.output_tokens > 0 && t("usage.ofReasoning", { count: number(row.reasoning_tokens) }),
     ),
