@@ -10,8 +10,8 @@ const WIDE = matchMedia("(min-width: 62.01rem)");
 /// Shows the list. Returns `{ select }`, which marks the entry with an id. `sections` are `[id, key of the title]`.
 export function mountNavigation(root, api, sections) {
   const entries = [];
-  const entry = (id, words, ...content) => {
-    const link = h("a", { class: "nav-link", href: `#${id}` }, content);
+  const entry = (id, words, title, ...content) => {
+    const link = h("a", { class: "nav-link", href: `#${id}`, title }, content);
     const item = h("li", {}, link);
     entries.push({ id, link, item, words });
     return item;
@@ -26,7 +26,7 @@ export function mountNavigation(root, api, sections) {
     );
   };
   const groups = [
-    group("docs.start", [entry("start", () => t("docs.start.title"), h("span", { t: "docs.start.title" }))]),
+    group("docs.start", [entry("start", () => t("docs.start.title"), null, h("span", { t: "docs.start.title" }))]),
     ...api.tags.map((tag) =>
       group(
         `docs.tag.${tag}`,
@@ -36,6 +36,7 @@ export function mountNavigation(root, api, sections) {
             entry(
               operation.id,
               memoize(() => wordsOf(api, operation)),
+              operation.path,
               methodBadge(operation.method),
               h("span", { lang: "en" }, operation.summary),
             ),
@@ -44,7 +45,7 @@ export function mountNavigation(root, api, sections) {
     ),
     group(
       "docs.grpc",
-      sections.map(([id, title]) => entry(id, () => `grpc ${t(title)}`, h("span", { t: title }))),
+      sections.map(([id, title]) => entry(id, () => `grpc ${t(title)}`, null, h("span", { t: title }))),
     ),
   ];
 
