@@ -69,6 +69,7 @@ try {
           page: watched.page,
           url: gateway.url,
           gateway,
+          root: values.root,
           watched,
           takePictures: (picture) => takePictures(watched.page, picture),
         });

@@ -102,3 +102,15 @@ export function relativeTime(unixSeconds) {
   ].find(([, length]) => Math.abs(seconds) >= length) ?? ["second", 1];
   return format(Intl.RelativeTimeFormat, { numeric: "auto" }).format(Math.round(seconds / length), unit);
 }
+
+/// Returns a month of the API, such as `2026-11`.
+export function month(isoMonth) {
+  const options = { year: "numeric", month: "short", timeZone: "UTC" };
+  return format(Intl.DateTimeFormat, options).format(new Date(`${isoMonth}-01T00:00:00Z`));
+}
+
+/// Returns the day and month of a date of the API: `Nov 28`.
+export function dayOfMonth(isoDate) {
+  const options = { month: "short", day: "numeric", timeZone: "UTC" };
+  return format(Intl.DateTimeFormat, options).format(new Date(`${isoDate}T00:00:00Z`));
+}

@@ -20,10 +20,18 @@ const PAGES = [
 export async function startPage(page, { texts = [] } = {}) {
   await loadTexts(page, ...texts);
   const main = document.getElementById("main");
-  main.before(h("a", { class: "skip-link", href: "#main", t: "shell.skip" }), header(page));
+  main.before(h("a", { class: "skip-link", href: "#main", t: "shell.skip", onclick: skip }), header(page));
   main.after(footer());
   translateTree(document);
   document.documentElement.dataset.page = page;
+}
+
+/// Moves the focus to the content. The fragment of the URL stays as it is: pages keep their state there.
+function skip(event) {
+  event.preventDefault();
+  const main = document.getElementById("main");
+  main.focus();
+  main.scrollIntoView();
 }
 
 function header(current) {

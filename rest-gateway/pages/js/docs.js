@@ -1,4 +1,0 @@
-// The page "docs".
-import { startPage } from "./shell.js";
-
-await startPage("docs");

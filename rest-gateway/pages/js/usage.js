@@ -1,4 +1,0 @@
-// The page "usage".
-import { startPage } from "./shell.js";
-
-await startPage("usage");
