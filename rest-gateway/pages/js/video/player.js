@@ -32,6 +32,7 @@ export function videoPlayer(video) {
 function frameStrip(video, player) {
   const link = mediaUrl(video.spritesheet_url);
   const seconds = Number(video.seconds);
+  const [width, height] = video.size.split("x").map(Number);
   const buttons = Array.from({ length: GRID * GRID }, (_, index) => {
     const time = (seconds * index) / (GRID * GRID);
     const button = h("button", {
@@ -43,6 +44,7 @@ function frameStrip(video, player) {
         player.currentTime = time;
       },
     });
+    if (width && height) button.style.aspectRatio = `${width} / ${height}`;
     button.style.backgroundImage = `url("${link}")`;
     const step = 100 / (GRID - 1);
     button.style.backgroundPosition = `${(index % GRID) * step}% ${Math.floor(index / GRID) * step}%`;
