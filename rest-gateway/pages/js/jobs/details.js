@@ -21,17 +21,16 @@ import { Timeline } from "./timeline.js";
 export function videoDetails(id, { onchange, oncreated, ondeleted }) {
   const abort = new AbortController();
   const { signal } = abort;
-  const heading = h("h2", { class: "details-title", tabindex: "-1", t: "jobs.details.title" });
+  const heading = h("h2", { class: "details-title mono", tabindex: "-1" }, id);
   const content = h("div", {}, h("p", { class: "muted", role: "status", t: "common.loading" }));
   const element = h(
     "section",
     { class: "details panel-video" },
-    h("p", {}, h("a", { href: "#", t: "jobs.back" })),
-    heading,
+    h("p", {}, h("a", { class: "back", href: "#", t: "jobs.back" })),
     h(
-      "p",
-      { class: "row details-id" },
-      h("span", { class: "mono" }, id),
+      "div",
+      { class: "row details-head" },
+      heading,
       copyButton(() => id, { label: "jobs.copyId" }),
     ),
     content,

@@ -34,11 +34,7 @@ export function listFilters({ onchange, onowner, onopen }) {
       class: "filters",
       role: "search",
       tAttrs: { "aria-label": "jobs.filter" },
-      onsubmit(event) {
-        event.preventDefault();
-        const id = text.value.trim();
-        if (/^video_\w+$/.test(id)) onopen(id);
-      },
+      onsubmit: (event) => event.preventDefault(),
     },
     labelled("jobs.filter.text", text, "filter-text"),
     labelled("jobs.filter.status", status),
@@ -47,6 +43,10 @@ export function listFilters({ onchange, onowner, onopen }) {
   );
   for (const control of [status, model]) control.addEventListener("change", onchange);
   text.addEventListener("input", onchange);
+  text.addEventListener("keydown", (event) => {
+    const id = text.value.trim();
+    if (event.key === "Enter" && /^video_\w+$/.test(id)) onopen(id);
+  });
   owner.addEventListener("change", () => onowner(owner.value.trim() || null));
   const wanted = () => text.value.trim().toLowerCase();
   return {

@@ -79,10 +79,7 @@ export function videoList({ onopen }) {
   };
 
   const follow = (video) => {
-    if (isFinal(video)) {
-      live.unfollow(video.id);
-      return;
-    }
+    if (isFinal(video)) return;
     live.follow(video.id, {
       onchange(next) {
         store.update(next);
@@ -184,7 +181,10 @@ export function videoList({ onopen }) {
   };
 
   document.addEventListener("keychange", load);
-  document.addEventListener("languagechange", show);
+  document.addEventListener("languagechange", () => {
+    for (const row of rows.values()) row.forget();
+    show();
+  });
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
   load();
   return {

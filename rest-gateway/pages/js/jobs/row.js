@@ -7,7 +7,8 @@ import { icon } from "../ui/icons.js";
 import { progressBar } from "../ui/status.js";
 import { progressText, statusBadge } from "../video/status.js";
 
-/// Returns `{ element, update(video) }`.
+/// Returns `{ element, update(video), forget() }`. An update with the object that is shown renews the relative time only, unless
+/// `forget` was called before.
 export function videoRow(video) {
   const picture = h("span", { class: "job-picture" });
   const link = h("a", { class: "job-prompt", href: `#${video.id}` });
@@ -26,9 +27,16 @@ export function videoRow(video) {
     time,
   );
   let thumbnail = null;
+  let shown = null;
   return {
     element,
+    forget() {
+      shown = null;
+    },
     update(video) {
+      replaceText(time, relativeTime(video.created_at));
+      if (video === shown) return;
+      shown = video;
       if (!picture.hasChildNodes() || video.thumbnail_url !== thumbnail) {
         thumbnail = video.thumbnail_url;
         replace(picture, thumbnail ? h("img", { src: mediaUrl(thumbnail), alt: "", loading: "lazy" }) : icon("video"));
@@ -51,7 +59,6 @@ export function videoRow(video) {
       const iso = new Date(video.created_at * 1000).toISOString();
       time.dateTime = iso;
       time.title = dateTime(video.created_at);
-      replace(time, relativeTime(video.created_at));
     },
   };
 }
@@ -59,4 +66,8 @@ export function videoRow(video) {
 function cost({ cost, estimated_cost: estimated, status }) {
   if (cost !== undefined) return ` · ${money(cost)}`;
   return estimated !== undefined && status !== "failed" ? ` · ≈ ${money(estimated)}` : "";
+}
+
+function replaceText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }

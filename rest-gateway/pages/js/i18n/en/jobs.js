@@ -27,7 +27,6 @@ export default {
   "jobs.copyId": "Copy the id",
   "jobs.notFound": "This video does not exist",
   "jobs.notFound.text": "It was deleted, or belongs to another API key.",
-  "jobs.details.title": "Video",
   "jobs.section.parameters": "Parameters",
   "jobs.section.cost": "Cost",
   "jobs.section.timeline": "Timeline",
@@ -51,7 +50,7 @@ export default {
   "jobs.time.failed": "Failed",
   "jobs.time.cancelled": "Cancelled",
   "jobs.timeline.gap":
-    "The API has the times of creation and end. Attempts and the provider's id are in the log and in traces.",
+    "The API has the times of creation and end. The log has the submissions and the id at the provider.",
   "jobs.deliveries.later": "Webhooks are sent when the video has ended.",
   "jobs.deliveries.empty": "No webhook was sent for this video.",
   "jobs.deliveries.more": "Load more",
