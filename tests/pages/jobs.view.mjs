@@ -59,7 +59,7 @@ async function listAndDetails({ page, url, takePictures }) {
   await page.locator(".details .player").waitFor();
   assert.ok(page.url().endsWith(`#${clip.id}`));
   await page.getByText("Charged").waitFor();
-  await page.getByText("$0.05").first().waitFor();
+  await page.locator(".details").getByText("$0.05").first().waitFor();
   await page.getByText("Delivered").waitFor();
   await page.getByText("1 attempt", { exact: true }).waitFor();
   await takePictures("jobs-details");
@@ -73,17 +73,21 @@ async function listAndDetails({ page, url, takePictures }) {
   await page.locator("dialog .button-primary").click();
   await page.waitForFunction((old) => !location.hash.includes(old), clip.id);
   await page.locator(".details .badge-good").waitFor();
-  await page.getByText("Remix of").waitFor();
+  await page.locator(".details").getByText("Remix of").waitFor();
 
-  // Back to the list, whose new video has the focus, then cancel one in progress and delete it.
-  await page.getByRole("link", { name: "All videos" }).click();
-  assert.equal(await page.evaluate(() => document.activeElement.closest("#jobs") !== null), true);
+  // Back to the list, with the focus on the video unless a filter hides it.
+  const back = page.getByRole("link", { name: "All videos" });
+  await back.click();
+  await page.waitForFunction(() => document.activeElement.id === "main");
   await page.getByLabel("Search").fill("");
   assert.equal(await shown(), 4);
-  await row(stuck.id).locator("a").focus();
+  await row(stuck.id).locator("a").click();
+  await back.click();
+  await page.waitForFunction((id) => document.activeElement.hash === `#${id}`, stuck.id);
   await page.keyboard.press("Enter");
+
+  // A video in progress is cancelled and deleted.
   await page.locator(".details progress").waitFor();
-  await page.getByText("Reserved").waitFor({ state: "detached" });
   await takePictures("jobs-running");
   await page.locator("[data-action=cancel]").click();
   await page.locator("dialog .button-danger").click();

@@ -29,7 +29,8 @@ function show() {
   if (!isOpen) {
     if (!closed) return;
     scrollTo(0, scrolled);
-    document.querySelector(`[data-job="${CSS.escape(closed)}"] a`)?.focus({ preventScroll: true });
+    const link = document.querySelector(`[data-job="${CSS.escape(closed)}"] a`);
+    (link ?? document.getElementById("main")).focus({ preventScroll: true });
     return;
   }
   details = videoDetails(id, {

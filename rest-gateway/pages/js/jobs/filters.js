@@ -5,7 +5,7 @@ import { statusOf } from "../video/status.js";
 
 const STATUSES = ["queued", "in_progress", "completed", "failed", "cancelled"];
 
-/// Returns `{ element, matches(video), isActive(), setModels(names), showOwner(), clear() }`. `onchange()` is called for a change of
+/// Returns `{ element, matches(video), isActive(), setModels(names), showOwner(), hideOwner(), clear() }`. `onchange()` is called for a change of
 /// the filters, `onowner(owner)` for another owner, or null for all. `onopen(id)` is called for the id of a video.
 export function listFilters({ onchange, onowner, onopen }) {
   const status = select([
@@ -77,6 +77,11 @@ export function listFilters({ onchange, onowner, onopen }) {
     },
     showOwner() {
       ownerField.hidden = false;
+    },
+    /// For another key, which may not be an administrator's.
+    hideOwner() {
+      ownerField.hidden = true;
+      owner.value = "";
     },
     clear() {
       status.value = "";

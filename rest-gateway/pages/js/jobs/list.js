@@ -180,7 +180,11 @@ export function videoList({ onopen }) {
     show();
   };
 
-  document.addEventListener("keychange", load);
+  document.addEventListener("keychange", () => {
+    filters.hideOwner();
+    store.owner = null;
+    load();
+  });
   document.addEventListener("languagechange", () => {
     for (const row of rows.values()) row.forget();
     show();
