@@ -140,6 +140,13 @@ async function errorsAtFields({ page, url, watched }) {
   await error.getByText("size").waitFor();
   await page.fill("[data-field=size] .input", "128x96");
   await error.waitFor({ state: "hidden" });
+  await page.getByRole("tab", { name: "Frames" }).click();
+  const last = page.locator("[data-field=frame_images]").last();
+  const noPicture = { name: "broken.png", mimeType: "image/png", buffer: Buffer.from("no picture") };
+  await last.locator("input[type=file]").setInputFiles(noPicture);
+  await last.locator(".field-error").getByText("image").waitFor();
+  assert.equal(await page.locator(".field-error:not([hidden])").count(), 1);
+  await page.getByRole("button", { name: "Remove broken.png" }).click();
   await page.locator(".more summary").click();
   await page.fill("[data-field=callback_url] input", "http://127.0.0.1/hook");
   await page.getByRole("button", { name: "Create the video" }).click();

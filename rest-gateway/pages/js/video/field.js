@@ -48,10 +48,12 @@ export function select(options, selected = "") {
   return control;
 }
 
-/// Shows an error of the gateway at the field that its `param` names, and returns whether there is such a field.
+/// Shows an error of the gateway at the field that its `param` names, and returns whether there is such a field in the page.
 export function showFieldError(fields, error) {
   const name = error.param?.split(/[.[]/)[0];
-  const named = fields.find((field) => name && (field.name === name || field.aliases?.includes(name)));
+  const named = fields.find(
+    (field) => name && (field.name === name || field.aliases?.includes(name)) && field.element.isConnected,
+  );
   named?.setError(error.message, error.param);
   return Boolean(named);
 }

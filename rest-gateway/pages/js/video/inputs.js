@@ -74,18 +74,20 @@ function frameFields(types, onchange) {
     };
     return result;
   });
-  const shared = {
+  const element = h(
+    "div",
+    { class: "frames" },
+    fields.map((field) => field.element),
+  );
+  const both = {
     name: "frame_images",
     aliases: ["input_reference"],
+    element,
     setError: (...error) => fields.forEach((field) => field.setError(...error)),
   };
   return {
-    element: h(
-      "div",
-      { class: "frames" },
-      fields.map(({ element }) => element),
-    ),
-    fields: [shared],
+    element,
+    fields: [both],
     read() {
       const frames = sent().map((type) => ({
         type: "image_url",
@@ -136,7 +138,7 @@ function referenceField(kinds, limits, onchange) {
   show();
   return {
     element: result.element,
-    fields: [result],
+    fields: [{ ...result, aliases: ["input_reference"] }],
     read() {
       const references = entries.map(({ kind, url }) => ({ type: KINDS[kind].member, [KINDS[kind].member]: { url } }));
       return references.length > 0 ? { input_references: references } : {};
