@@ -1,4 +1,4 @@
-// The page of all videos with a thousand of them.
+// The page of all videos with hundreds of them.
 import assert from "node:assert/strict";
 
 async function createVideo(url, members) {
@@ -10,9 +10,9 @@ async function createVideo(url, members) {
 }
 
 /// More videos than a page has, of which more are in progress than streams are opened.
-async function thousand({ page, url }) {
+async function many({ page, url }) {
   const refused = { model: "offline-video-fault-refused", size: "64x64" };
-  for (let round = 0; round < 99; round += 1)
+  for (let round = 0; round < 39; round += 1)
     await Promise.all(
       Array.from({ length: 10 }, (_, n) => createVideo(url, { ...refused, prompt: `Clip ${round * 10 + n}` })),
     );
@@ -31,19 +31,20 @@ async function thousand({ page, url }) {
   // A video that is created meanwhile appears by itself.
   const late = await createVideo(url, { prompt: "Late" });
   await page.locator(`[data-job="${late.id}"] .badge-good`).waitFor();
+  // One page more; with a filter, pages until there are enough matches.
+  const more = page.getByRole("button", { name: "Load more" });
+  await more.click();
+  await page.getByText("201 of 201 loaded videos; there are more").waitFor();
   await page.getByLabel("Search").fill("Clip 3");
-  await page.getByRole("button", { name: "Load more" }).click();
-  await page.waitForFunction(() => /of [2-9]\d\d loaded/.test(document.querySelector("#jobs").textContent));
+  await page.getByText("90 of 201 loaded videos; there are more").waitFor();
+  await more.click();
+  await page.getByText("101 of 401 videos").waitFor();
+  assert.equal(await more.isVisible(), false);
   await page.getByLabel("Search").fill("");
-  while (await page.getByRole("button", { name: "Load more" }).isVisible()) {
-    const count = await page.locator(".job").count();
-    await page.getByRole("button", { name: "Load more" }).click();
-    await page.waitForFunction((count) => document.querySelectorAll(".job").length > count, count);
-  }
-  assert.equal(await page.locator(".job").count(), 1001);
+  assert.equal(await page.locator(".job").count(), 401);
   assert.equal(most, 3);
   for (const { id } of stuck) await fetch(`${url}v1/videos/${id}/cancel`, { method: "POST" });
   await page.waitForFunction(() => document.querySelectorAll(".job progress").length === 0);
 }
 
-export default [{ title: "a thousand videos", test: thousand }];
+export default [{ title: "paging, filters and a bounded number of streams", test: many }];
