@@ -6,8 +6,9 @@ import { badge, errorNotice } from "../ui/status.js";
 import { toast } from "../ui/toast.js";
 
 const KINDS = { pending: "busy", succeeded: "good", failed: "bad" };
-/// The time between two reads while a delivery is pending, in milliseconds.
-const DELAY = 4000;
+/// The shortest and the longest time between two reads while a delivery is pending, in milliseconds.
+const MIN_DELAY = 3000;
+const MAX_DELAY = 60_000;
 
 /// Returns `{ element, load() }`. Nothing is loaded after the signal.
 export function deliveriesView(id, signal) {
@@ -55,7 +56,8 @@ export function deliveriesView(id, signal) {
       deliveries = [...page.data, ...(page.has_more ? older : [])];
       more.hidden = !page.has_more || older.length > 0;
       show();
-      if (deliveries.some(({ status }) => status === "pending")) timer = setTimeout(load, DELAY);
+      const pending = deliveries.filter(({ status }) => status === "pending");
+      if (pending.length > 0) timer = setTimeout(load, delayUntilNext(pending));
     } catch (error) {
       if (signal.aborted) return;
       const retry = h("button", { class: "button button-small", type: "button", t: "common.retry", onclick: load });
@@ -90,6 +92,12 @@ export function deliveriesView(id, signal) {
   signal.addEventListener("abort", () => clearTimeout(timer));
   document.addEventListener("languagechange", show, { signal });
   return { element, load };
+}
+
+/// Returns the time until the next attempt, within the limits.
+function delayUntilNext(pending) {
+  const next = Math.min(...pending.map(({ next_attempt_at: at }) => at ?? 0)) * 1000 - Date.now();
+  return Math.min(Math.max(next, MIN_DELAY), MAX_DELAY);
 }
 
 function item(delivery, unfolded, redeliver) {
