@@ -35,6 +35,9 @@ export class WatchedPage {
     page.on("requestfailed", (request) => {
       // Players end requests when they have enough of a file.
       if (request.resourceType() === "media" && request.failure()?.errorText === "net::ERR_ABORTED") return;
+      // The page leaves the events of a video that it no longer shows.
+      if (/\/v1\/videos\/[^/]+\/events$/.test(request.url()) && request.failure()?.errorText === "net::ERR_ABORTED")
+        return;
       this.#record(`request failed: ${request.method()} ${request.url()} ${request.failure()?.errorText}`);
     });
     page.on("response", (response) => {
