@@ -21,7 +21,8 @@ export class ApiError extends Error {
 /// Calls the API and returns the `Response` of a successful call.
 ///
 /// `options`: `method` (default GET, or POST with a body), `json` (a value to send as JSON), `body`, `headers`, `signal`, and
-/// `askKey` (default true): whether a 401 opens the dialog for the API key and repeats the call.
+/// `askKey` (default true): whether a 401 opens the dialog for the API key and repeats the call. `onresponse(response)` gets the
+/// successful response as soon as its headers are there, for their values and for measuring.
 ///
 /// Throws an `ApiError`, or the `AbortError` of the signal.
 export async function request(path, options = {}) {
@@ -33,7 +34,10 @@ export async function request(path, options = {}) {
     if (json !== undefined) headers.set("content-type", "application/json");
     if (key) headers.set("authorization", `Bearer ${key}`);
     const response = await send(url(path), { method, headers, body, signal, cache: "no-store" });
-    if (response.ok) return response;
+    if (response.ok) {
+      options.onresponse?.(response);
+      return response;
+    }
     if (response.status === 401 && askKey && (await askForKey({ rejected: key }))) continue;
     throw await errorOf(response);
   }
