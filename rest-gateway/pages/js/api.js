@@ -72,8 +72,9 @@ export async function* stream(path, options = {}) {
         // The end of the response follows. A reader that left now would interrupt it.
         if (event.data === "[DONE]") continue;
         const data = JSON.parse(event.data);
-        // Videos have a member `error` of their own.
-        if (event.event === "error" || (data.error && data.object === undefined)) throw errorFrom(data.error, response);
+        // Videos, and events of single images, have a member `error` of their own.
+        const isOwn = data.object !== undefined || data.type !== undefined;
+        if (event.event === "error" || (data.error && !isOwn)) throw errorFrom(data.error, response);
         yield { ...event, data };
       }
     }

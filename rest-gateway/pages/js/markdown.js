@@ -42,7 +42,8 @@ function blocks(lines) {
       at += 1;
       continue;
     }
-    const block = fence(lines, at) ?? single(lines, at) ?? table(lines, at) ?? container(lines, at) ?? paragraph(lines, at);
+    const block =
+      fence(lines, at) ?? single(lines, at) ?? table(lines, at) ?? container(lines, at) ?? paragraph(lines, at);
     block.lines = lines.slice(at, block.end);
     at = block.end;
     result.push(block);
@@ -78,7 +79,10 @@ function table(lines, at) {
 }
 
 function cells(line) {
-  const inner = line.trim().replace(/^\|/, "").replace(/(?<!\\)\|$/, "");
+  const inner = line
+    .trim()
+    .replace(/^\|/, "")
+    .replace(/(?<!\\)\|$/, "");
   return inner.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
 }
 
@@ -175,7 +179,17 @@ function renderTable({ head, alignments, rows }) {
       "table",
       { class: "table" },
       h("thead", {}, h("tr", {}, head.map(cell("th")))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, head.map((_, column) => cell("td")(row[column] ?? "", column))))),
+      h(
+        "tbody",
+        {},
+        rows.map((row) =>
+          h(
+            "tr",
+            {},
+            head.map((_, column) => cell("td")(row[column] ?? "", column)),
+          ),
+        ),
+      ),
     ),
   );
 }

@@ -74,7 +74,13 @@ export function mountChat(root) {
     const parameters = settings.parameters();
     if (call || !parameters) return;
     conversation.dropReply();
-    const turn = conversation.add({ role: "assistant", text: "", reasoning: "", toolCalls: [], model: parameters.model });
+    const turn = conversation.add({
+      role: "assistant",
+      text: "",
+      reasoning: "",
+      toolCalls: [],
+      model: parameters.model,
+    });
     call = new AbortController();
     input.setRunning(true);
     show();

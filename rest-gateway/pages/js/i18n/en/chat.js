@@ -45,7 +45,8 @@ export default {
   "chat.stream": "Stream the reply",
   "chat.schema.title": "JSON output",
   "chat.schema": "JSON Schema",
-  "chat.schema.hint": "The reply is a JSON document that satisfies this schema. A complete response_format is sent as it is.",
+  "chat.schema.hint":
+    "The reply is a JSON document that satisfies this schema. A complete response_format is sent as it is.",
   "chat.schema.object": "A schema is a JSON object.",
   "chat.tools.title": "Tools",
   "chat.tools": "Tool definitions",

@@ -104,12 +104,7 @@ export function chatSettings() {
       { class: "stack workbench-fields" },
       model.element,
       field("chat.system", system),
-      h(
-        "div",
-        { class: "field-pair" },
-        field("chat.temperature", temperature),
-        field("chat.maxTokens", maxTokens),
-      ),
+      h("div", { class: "field-pair" }, field("chat.temperature", temperature), field("chat.maxTokens", maxTokens)),
       h("label", { class: "checkbox" }, isStreamed, h("span", { t: "chat.stream" })),
       disclosure("chat.tools.title", tools, stored.tools),
       disclosure("chat.schema.title", schema, stored.schema),

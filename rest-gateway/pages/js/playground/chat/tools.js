@@ -17,8 +17,7 @@ export function toolCalls(turn, { turns, isLast, isRunning, run }) {
       class: "stack",
       onsubmit: (event) => {
         event.preventDefault();
-        for (const [at, { id, name }] of calls.entries())
-          turns.push({ role: "tool", id, name, text: areas[at].value });
+        for (const [at, { id, name }] of calls.entries()) turns.push({ role: "tool", id, name, text: areas[at].value });
         run();
       },
     },

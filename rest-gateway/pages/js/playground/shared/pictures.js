@@ -12,7 +12,12 @@ const MAX_BYTES = 20 * 1024 * 1024;
 /// `action(picture, index)` returns a further control of a thumbnail.
 export function pictureInput({ max, label, onchange = () => {}, action = () => null }) {
   let pictures = [];
-  const list = h("ul", { class: "thumbnails", role: "list", hidden: true, tAttrs: { "aria-label": "playground.pictures" } });
+  const list = h("ul", {
+    class: "thumbnails",
+    role: "list",
+    hidden: true,
+    tAttrs: { "aria-label": "playground.pictures" },
+  });
   const id = uniqueId("file");
   const file = h("input", {
     id,
@@ -66,16 +71,20 @@ export function pictureInput({ max, label, onchange = () => {}, action = () => n
         h(
           "li",
           { class: "thumbnail" },
-          h("img", { src: picture.url, tAttrs: { alt: ["playground.pictures.alt", { index: index + 1 }] } }),
           h(
-            "button",
-            {
-              class: "button button-icon button-small thumbnail-remove",
-              type: "button",
-              tAttrs: { "aria-label": ["playground.pictures.remove", { index: index + 1 }] },
-              onclick: () => remove(picture),
-            },
-            icon("close"),
+            "div",
+            { class: "thumbnail-picture" },
+            h("img", { src: picture.url, tAttrs: { alt: ["playground.pictures.alt", { index: index + 1 }] } }),
+            h(
+              "button",
+              {
+                class: "button button-icon button-small thumbnail-remove",
+                type: "button",
+                tAttrs: { "aria-label": ["playground.pictures.remove", { index: index + 1 }] },
+                onclick: () => remove(picture),
+              },
+              icon("close"),
+            ),
           ),
           action(picture, index),
         ),
@@ -107,7 +116,14 @@ export function pictureInput({ max, label, onchange = () => {}, action = () => n
     });
   }
 
-  return { element: h("div", { class: "picture-input" }, list, file), button, pictures: () => pictures, add, clear, accept };
+  return {
+    element: h("div", { class: "picture-input" }, list, file),
+    button,
+    pictures: () => pictures,
+    add,
+    clear,
+    accept,
+  };
 }
 
 /// Returns a blob as a `data:` URL.
