@@ -27,7 +27,7 @@ export default {
   "chat.finish.filter": "服务商隐去了部分回复。",
   "chat.meta": "本次调用",
   "chat.meta.tokens": "{prompt} + {completion} 个 token",
-  "chat.meta.first": "首个 token {duration}",
+  "chat.meta.first": "首个 token 用时 {duration}",
   "chat.meta.total": "共 {duration}",
   "chat.meta.cost": "费用 {cost}",
   "chat.tool.call": "工具调用",
