@@ -1,6 +1,6 @@
 // What is known of a call: tokens, times, cost, and the id of the request.
 import { h } from "../../dom.js";
-import { duration, money, number } from "../../format.js";
+import { latency, money, number } from "../../format.js";
 import { copyButton } from "../../ui/copy.js";
 
 /// Returns the line below a reply.
@@ -11,8 +11,8 @@ export function metaLine({ usage, firstAfter, took, cost, requestId }) {
     "ul",
     { class: "meta numeric", role: "list", tAttrs: { "aria-label": "chat.meta" } },
     tokens && h("li", { t: ["chat.meta.tokens", tokens] }),
-    firstAfter !== undefined && h("li", { t: ["chat.meta.first", { duration: duration(firstAfter) }] }),
-    took !== undefined && h("li", { t: ["chat.meta.total", { duration: duration(took) }] }),
+    firstAfter !== undefined && h("li", { t: ["chat.meta.first", { duration: latency(firstAfter) }] }),
+    took !== undefined && h("li", { t: ["chat.meta.total", { duration: latency(took) }] }),
     cost && h("li", { t: ["chat.meta.cost", { cost: money(cost) }] }),
     id &&
       h(

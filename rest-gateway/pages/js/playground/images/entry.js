@@ -1,6 +1,6 @@
 // One request in the gallery: its prompt, what is known of the call, and its images.
 import { h, replace } from "../../dom.js";
-import { duration, money, number } from "../../format.js";
+import { latency, money, number } from "../../format.js";
 import { copyButton } from "../../ui/copy.js";
 import { failureNotice } from "../shared/failure.js";
 import { imageTile } from "./tile.js";
@@ -48,7 +48,7 @@ export function entryView({ members, pictures }, { onuse }) {
       meta,
       model && h("li", { class: "mono" }, model),
       size && size !== "auto" && h("li", {}, size.replace("x", " × ")),
-      took && h("li", { t: ["images.meta.took", { duration: duration(took) }] }),
+      took && h("li", { t: ["images.meta.took", { duration: latency(took) }] }),
       tokens && h("li", { t: ["images.meta.tokens", { tokens: number(tokens) }] }),
       cost && h("li", { t: ["images.meta.cost", { cost: money(cost) }] }),
       requestId &&
