@@ -32,6 +32,14 @@ export function mountImages(root) {
     h("span", { t: "images.clear" }),
   );
   const status = h("p", { class: "visually-hidden", role: "status" });
+  const results = h(
+    "section",
+    { class: "card card-image gallery-card", tAttrs: { "aria-label": "images.results" } },
+    h("div", { class: "workbench-head" }, h("h2", { t: "images.results" }), clear),
+    status,
+    empty,
+    gallery.element,
+  );
   let call = null;
 
   /// Generates or edits images with the parameters of the form.
@@ -43,6 +51,8 @@ export function mountImages(root) {
     clear.disabled = true;
     status.textContent = t("images.status.running");
     const entry = gallery.add(parameters);
+    // On a narrow screen the images are below the form.
+    if (results.getBoundingClientRect().top > innerHeight * 0.75) results.scrollIntoView({ block: "start" });
     try {
       await callImages({ parameters, signal, entry });
       entry.end();
@@ -58,20 +68,5 @@ export function mountImages(root) {
     form.setRunning(false);
   }
 
-  replace(
-    root,
-    h(
-      "div",
-      { class: "workbench panel-image" },
-      form.element,
-      h(
-        "section",
-        { class: "card card-image gallery-card", tAttrs: { "aria-label": "images.results" } },
-        h("div", { class: "workbench-head" }, h("h2", { t: "images.results" }), clear),
-        status,
-        empty,
-        gallery.element,
-      ),
-    ),
-  );
+  replace(root, h("div", { class: "workbench panel-image" }, form.element, results));
 }
