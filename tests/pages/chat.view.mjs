@@ -7,6 +7,8 @@ const PIXEL = Buffer.from(
   "base64",
 );
 
+const KEY = "a-secret-of-the-tests-2";
+
 /// The engine without its delay between tokens.
 const FAST = { TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND: "0" };
 
@@ -184,6 +186,23 @@ async function failures({ page, url, watched, takePictures }) {
   assert.equal(await page.locator(".turn").count(), 2);
 }
 
+async function keyNeeded({ page, url, watched }) {
+  watched.allow(/HTTP 401: GET .*v1\/models/, /status of 401/);
+  await page.goto(`${url}playground`);
+  await page.getByText("This gateway requires an API key.").waitFor();
+  await page.locator(".workbench").getByRole("button", { name: "Set the API key" }).click();
+  await page.keyboard.type(KEY);
+  await page.keyboard.press("Enter");
+  await page.getByText("Built-in mock").waitFor();
+  await send(page, "Hello", 2);
+  const stored = await page.evaluate(() => ({ ...sessionStorage }));
+  const places = Object.entries(stored).filter(([, value]) => value.includes(KEY));
+  assert.deepEqual(
+    places.map(([name]) => name),
+    ["triptych.key"],
+  );
+}
+
 const MARKDOWN = `# Title
 
 A **bold** and *slanted* \`code\` with <img src=x onerror="document.title='bad'"> and snake_case_name.
@@ -247,6 +266,7 @@ export default [
   { title: "pictures", environment: FAST, test: pictures },
   { title: "a reply is stopped", environment: { TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND: "8" }, test: stopped },
   { title: "errors say what to do", environment: FAST, test: failures },
+  { title: "with an API key", environment: FAST, keys: `tester:${KEY}`, test: keyNeeded },
   { title: "Markdown is rendered without HTML", environment: FAST, test: markdown },
   {
     title: "in Chinese",

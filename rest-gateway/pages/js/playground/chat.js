@@ -40,6 +40,7 @@ export function mountChat(root) {
     status,
     input.element,
   );
+  input.accept(card);
   const follow = keepScrolledDown(card);
   let call = null;
 
@@ -83,7 +84,10 @@ export function mountChat(root) {
     });
     call = new AbortController();
     input.setRunning(true);
+    // The buttons of the turns are built again.
+    const hadFocus = list.contains(document.activeElement);
     show();
+    if (hadFocus) input.focus();
     save();
     follow.toEnd();
     const onchange = () => list.lastElementChild.view.update(follow.around);

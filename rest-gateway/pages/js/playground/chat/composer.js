@@ -6,7 +6,7 @@ import { blobOfDataUrl, dataUrl, pictureInput } from "../shared/pictures.js";
 /// The most pictures of a message. The API takes more, but the conversation is sent with every call.
 const MAX_PICTURES = 8;
 
-/// Returns `{ element, edit(turn, index), stopEditing(), setRunning(isRunning), focus() }`. `onsend({ text, pictures, edited })`
+/// Returns `{ element, accept(target), edit(turn, index), stopEditing(), setRunning(isRunning), focus() }`. `onsend({ text, pictures, edited })`
 /// gets the pictures as `data:` URLs, and in `edited` the index of the message that is replaced, or null. It returns whether the
 /// message is sent.
 export function composer({ onsend, onstop }) {
@@ -16,10 +16,9 @@ export function composer({ onsend, onstop }) {
     class: "textarea composer-text",
     rows: "2",
     tAttrs: { placeholder: "chat.message.placeholder" },
-    oninput: show,
     onkeydown: keydown,
   });
-  const pictures = pictureInput({ max: MAX_PICTURES, label: "chat.attach", onchange: show });
+  const pictures = pictureInput({ max: MAX_PICTURES, label: "chat.attach" });
   const submit = h("button", { class: "button button-primary" });
   const editing = h(
     "p",
@@ -49,16 +48,11 @@ export function composer({ onsend, onstop }) {
       submit,
     ),
   );
-  pictures.accept(form);
   let edited = null;
   let isRunning = false;
 
   function isEmpty() {
     return area.value.trim() === "" && pictures.pictures().length === 0;
-  }
-
-  function show() {
-    submit.disabled = !isRunning && isEmpty();
   }
 
   async function submitted(event) {
@@ -67,24 +61,28 @@ export function composer({ onsend, onstop }) {
       onstop();
       return;
     }
-    if (isEmpty()) return;
+    if (isEmpty()) {
+      area.focus();
+      return;
+    }
     const text = area.value.trim();
     const urls = await Promise.all(pictures.pictures().map(({ blob }) => dataUrl(blob)));
     if (onsend({ text, pictures: urls, edited })) stopEditing();
   }
 
-  /// Enter sends; with the shift key, or while an input method composes a word, it belongs to the text.
+  /// Enter sends; with the shift key, or while an input method composes a word, it belongs to the text. So it does on touch screens,
+  /// whose keyboards have no shift key for it.
   function keydown(event) {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || isRunning) return;
+    const isText = event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches;
+    if (event.key !== "Enter" || isText || isRunning) return;
     event.preventDefault();
-    form.requestSubmit(submit.disabled ? undefined : submit);
+    form.requestSubmit();
   }
 
   function setRunning(running) {
     isRunning = running;
     replace(submit, icon(running ? "stop" : "play"), h("span", { t: running ? "chat.stop" : "chat.send" }));
     submit.classList.toggle("button-primary", !running);
-    show();
   }
 
   function edit(turn, index) {
@@ -93,7 +91,6 @@ export function composer({ onsend, onstop }) {
     editing.hidden = false;
     area.value = turn.text;
     pictures.add(turn.pictures.map(blobOfDataUrl));
-    show();
     area.focus();
   }
 
@@ -105,5 +102,5 @@ export function composer({ onsend, onstop }) {
   }
 
   setRunning(false);
-  return { element: form, edit, stopEditing, setRunning, focus: () => area.focus() };
+  return { element: form, accept: pictures.accept, edit, stopEditing, setRunning, focus: () => area.focus() };
 }

@@ -3,6 +3,7 @@ import { h } from "../../dom.js";
 import { field, jsonField } from "../shared/field.js";
 import { modelField } from "../shared/models.js";
 import { load, save } from "../shared/session.js";
+import { openWhenWide } from "../shared/wide.js";
 
 const SCHEMA_EXAMPLE = `{
   "type": "object",
@@ -97,7 +98,7 @@ export function chatSettings() {
 
   const element = h(
     "details",
-    { class: "card workbench-side", open: matchMedia("(min-width: 62.01rem)").matches, onchange: store },
+    { class: "card workbench-side", onchange: store },
     h("summary", { class: "workbench-summary" }, h("h2", { t: "chat.settings" })),
     h(
       "div",
@@ -110,6 +111,7 @@ export function chatSettings() {
       disclosure("chat.schema.title", schema, stored.schema),
     ),
   );
+  openWhenWide(element);
   return { element, parameters };
 }
 

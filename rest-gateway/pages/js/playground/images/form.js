@@ -4,6 +4,7 @@ import { icon } from "../../ui/icons.js";
 import { choiceField, field, selectOf } from "../shared/field.js";
 import { modelField } from "../shared/models.js";
 import { load, save } from "../shared/session.js";
+import { openWhenWide } from "../shared/wide.js";
 import { imageInput } from "./input.js";
 import { promptHistory } from "./prompts.js";
 
@@ -12,7 +13,7 @@ const QUALITIES = ["auto", "low", "medium", "high"];
 const FORMATS = ["png", "jpeg", "webp"];
 const PREVIEWS = ["0", "1", "2", "3"];
 
-/// Returns `{ element, useAsInput(blob), setRunning(isRunning) }`. `onsubmit({ members, previews, pictures, mask })` gets the members
+/// Returns `{ element, accept(target), useAsInput(blob), setRunning(isRunning) }`. `onsubmit({ members, previews, pictures, mask })` gets the members
 /// of the request, the number of previews, the input pictures and the mask as blobs.
 export function imageForm({ onsubmit, onstop }) {
   const stored = load("image-settings", {});
@@ -149,7 +150,7 @@ export function imageForm({ onsubmit, onstop }) {
     h("div", { class: "row workbench-submit" }, submit),
     h(
       "details",
-      { class: "disclosure", open: matchMedia("(min-width: 62.01rem)").matches },
+      { class: "disclosure workbench-parameters" },
       h("summary", { t: "images.parameters" }),
       h(
         "div",
@@ -162,11 +163,14 @@ export function imageForm({ onsubmit, onstop }) {
       ),
     ),
   );
+  const parameters = openWhenWide(element.querySelector(".workbench-parameters"));
+  // A control that is invalid gets the focus, for which it must be visible.
+  parameters.addEventListener("invalid", () => (parameters.open = true), true);
   input.onchange = showSubmit;
-  input.accept(element);
   showSubmit();
   return {
     element,
+    accept: input.accept,
     useAsInput: (blob) => input.use(blob),
     setRunning(running) {
       isRunning = running;
