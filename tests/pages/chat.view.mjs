@@ -152,6 +152,7 @@ async function pictures({ page, url }) {
   assert.equal(await page.locator(".turn-user img").count(), 2);
   assert.equal(await page.locator(".composer .thumbnail").count(), 0);
   await page.reload();
+  await page.locator(".turn-user img").first().waitFor();
   assert.equal(await page.locator(".turn-user img").count(), 2);
 }
 
@@ -240,7 +241,7 @@ async function markdown({ page, url, takePictures }) {
   await reply.waitFor();
   await takePictures("chat-markdown");
   const tags = await reply.evaluate((element) => [...element.children].map((child) => child.tagName + child.className));
-  assert.deepEqual(tags, ["H3", "P", "P", "OL", "BLOCKQUOTE", "DIVtable-wrap", "DIVcode"]);
+  assert.deepEqual(tags, ["H4", "P", "P", "OL", "BLOCKQUOTE", "DIVtable-wrap", "DIVcode"]);
   assert.equal(await reply.locator("img, script, b").count(), 0);
   assert.equal(await page.locator(".turn-user b").count(), 0);
   assert.notEqual(await page.title(), "bad");

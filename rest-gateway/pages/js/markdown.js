@@ -14,7 +14,7 @@ const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])( +|$)/;
 const SEPARATOR = /^ {0,3}\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
 
 /// Returns an element whose text can grow: `{ element, show(text) }`. Only the blocks that have changed are rendered again, so
-/// that a selection in the others survives. Headings begin at `h3`, because a page has its own above.
+/// that a selection in the others survives. Headings begin at `h4`, below those of the page and of the message.
 export function markdownView() {
   const element = h("div", { class: "markdown" });
   let shown = [];
@@ -141,7 +141,7 @@ function render(block, depth) {
       return element;
     }
     case "heading":
-      return h(`h${Math.min(block.level + 2, 6)}`, {}, inline(block.text));
+      return h(`h${Math.min(block.level + 3, 6)}`, {}, inline(block.text));
     case "rule":
       return h("hr");
     case "table":
