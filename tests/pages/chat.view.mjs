@@ -256,6 +256,35 @@ async function markdown({ page, url, takePictures }) {
   assert.equal(await reply.locator("ol > li").count(), 2);
   assert.equal(await reply.locator("ol > li > ul > li").count(), 1);
   assert.deepEqual(await reply.locator("td").allTextContents(), ["1", "x | y"]);
+  // Texts that are slow to parse for patterns that backtrack.
+  const slowest = await page.evaluate(async () => {
+    const { markdownView } = await import(
+      document.querySelector("script[type=module]").src.replace(/playground.*/, "markdown.js")
+    );
+    const spaces = " ".repeat(15_000);
+    const texts = [
+      `# a${spaces}b`,
+      `a|b\n-${spaces}x`,
+      `\`\`\`${spaces}\``,
+      `${spaces}x\ny`,
+      "**a".repeat(6000),
+      "[a](".repeat(4000),
+    ];
+    texts.push(
+      "`".repeat(15_000),
+      ">".repeat(5000),
+      `- a${"\n".repeat(5000)}  b`,
+      "<http://".repeat(2000),
+      "~~a ".repeat(4000),
+    );
+    const times = texts.map((text) => {
+      const start = performance.now();
+      markdownView().show(text);
+      return performance.now() - start;
+    });
+    return Math.max(...times);
+  });
+  assert.ok(slowest < 5000, `a text takes ${slowest} ms`);
   await reply.locator(".code-copy").click();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'if (1 < 2) { "<b>" }');
 }

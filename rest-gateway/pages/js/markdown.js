@@ -6,12 +6,13 @@ import { codeBlock } from "./ui/copy.js";
 /// Quotes and lists that are nested deeper are shown as plain paragraphs, so that no text exhausts the stack.
 const MAX_DEPTH = 8;
 
-const FENCE = /^ {0,3}(`{3,}|~{3,})\s*([^`]*)$/;
-const HEADING = /^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$/;
+// No pattern has two neighbouring parts that match the same characters: a hostile text would make it slow.
+const FENCE = /^ {0,3}(`{3,}(?!`)|~{3,}(?!~))([^`]*)$/;
+const HEADING = /^ {0,3}(#{1,6})(?:[ \t](.*))?$/;
 const RULE = /^ {0,3}([-*_])(?:\s*\1){2,}\s*$/;
 const QUOTE = /^ {0,3}> ?/;
 const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])( +|$)/;
-const SEPARATOR = /^ {0,3}\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$/;
+const SEPARATOR_CELL = /^:?-+:?$/;
 
 /// Returns an element whose text can grow: `{ element, show(text) }`. Only the blocks that have changed are rendered again, so
 /// that a selection in the others survives. Headings begin at `h4`, below those of the page and of the message.
@@ -64,15 +65,25 @@ function fence(lines, at) {
 
 function single(lines, at) {
   const heading = HEADING.exec(lines[at]);
-  if (heading) return { type: "heading", level: heading[1].length, text: heading[2], end: at + 1 };
+  if (heading) return { type: "heading", level: heading[1].length, text: withoutMarks(heading[2] ?? ""), end: at + 1 };
   return RULE.test(lines[at]) ? { type: "rule", end: at + 1 } : null;
 }
 
+/// A heading may end with the marks that it begins with.
+function withoutMarks(text) {
+  const trimmed = text.trim();
+  let end = trimmed.length;
+  while (trimmed[end - 1] === "#") end -= 1;
+  return end === 0 || trimmed[end - 1] === " " ? trimmed.slice(0, end).trim() : trimmed;
+}
+
 function table(lines, at) {
-  if (!lines[at].includes("|") || at + 1 >= lines.length || !SEPARATOR.test(lines[at + 1])) return null;
+  if (!lines[at].includes("|") || !lines[at + 1]?.includes("-")) return null;
+  const separators = cells(lines[at + 1]);
+  if (!separators.every((cell) => SEPARATOR_CELL.test(cell))) return null;
   const head = cells(lines[at]);
-  const alignments = cells(lines[at + 1]).map((cell) => /^-+:$/.test(cell));
-  if (alignments.length !== head.length) return null;
+  if (separators.length !== head.length) return null;
+  const alignments = separators.map((cell) => cell.endsWith(":"));
   let end = at + 2;
   while (end < lines.length && lines[end].includes("|")) end += 1;
   return { type: "table", head, alignments, rows: lines.slice(at + 2, end).map(cells), end };
@@ -108,9 +119,11 @@ function container(lines, at) {
       indent = item[0].length;
       items.push([line.slice(indent)]);
     } else if (line.trim() === "") {
-      const next = lines.slice(end + 1).find((later) => later.trim() !== "");
-      if (next === undefined || !(/^ {2,}/.test(next) || ITEM.test(next))) break;
+      let next = end + 1;
+      while (next < lines.length && lines[next].trim() === "") next += 1;
+      if (next === lines.length || !(/^ {2,}/.test(lines[next]) || ITEM.test(lines[next]))) break;
       items.at(-1).push("");
+      end = next - 1;
     } else if (/^(?: {2,}|\t)/.test(line)) {
       items.at(-1).push(line.replace(new RegExp(`^(?: {1,${indent}}|\\t)`), ""));
     } else if (startsBlock(line) || lines[end - 1].trim() === "") {

@@ -24,7 +24,7 @@ const CONSTRUCTS = [
     /(?<![\p{L}\p{N}_])_(?![\s_])([^_]*[^\s_])_(?![\p{L}\p{N}_])/u,
     ([, text], depth) => h("em", {}, nodes(text, depth + 1)),
   ],
-  ["break", /(?: {2,}|\\)\n/, () => h("br")],
+  ["break", /(?:(?<! ) {2,}|\\)\n/, () => h("br")],
 ];
 
 /// Returns the nodes of a text without blocks.
