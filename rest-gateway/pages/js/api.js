@@ -64,18 +64,22 @@ export async function* stream(path, options = {}) {
   const response = await request(path, { ...options, headers: { accept: "text/event-stream", ...options.headers } });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   const parser = new EventParser();
+  let failure = null;
   try {
     for (;;) {
-      const { value, done } = await read(reader);
+      const { value, done } = await read(reader).catch((error) => {
+        throw failure ?? error;
+      });
+      if (done && failure) throw failure;
       if (done) return;
       for (const event of parser.push(value)) {
-        // The end of the response follows. A reader that left now would interrupt it.
-        if (event.data === "[DONE]") continue;
+        // The end of the response follows. A reader that left now, or after an error, would interrupt it.
+        if (event.data === "[DONE]" || failure) continue;
         const data = JSON.parse(event.data);
         // Videos, and events of single images, have a member `error` of their own.
         const isOwn = data.object !== undefined || data.type !== undefined;
-        if (event.event === "error" || (data.error && !isOwn)) throw errorFrom(data.error, response);
-        yield { ...event, data };
+        if (event.event === "error" || (data.error && !isOwn)) failure = errorFrom(data.error, response);
+        else yield { ...event, data };
       }
     }
   } finally {
