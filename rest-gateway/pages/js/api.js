@@ -21,7 +21,8 @@ export class ApiError extends Error {
 /// Calls the API and returns the `Response` of a successful call.
 ///
 /// `options`: `method` (default GET, or POST with a body), `json` (a value to send as JSON), `body`, `headers`, `signal`, and
-/// `askKey` (default true): whether a 401 opens the dialog for the API key and repeats the call.
+/// `askKey` (default true): whether a 401 opens the dialog for the API key and repeats the call. `onresponse(response)` gets the
+/// successful response as soon as its headers are there, for their values and for measuring.
 ///
 /// Throws an `ApiError`, or the `AbortError` of the signal.
 export async function request(path, options = {}) {
@@ -33,7 +34,10 @@ export async function request(path, options = {}) {
     if (json !== undefined) headers.set("content-type", "application/json");
     if (key) headers.set("authorization", `Bearer ${key}`);
     const response = await send(url(path), { method, headers, body, signal, cache: "no-store" });
-    if (response.ok) return response;
+    if (response.ok) {
+      options.onresponse?.(response);
+      return response;
+    }
     if (response.status === 401 && askKey && (await askForKey({ rejected: key }))) continue;
     throw await errorOf(response);
   }
@@ -60,17 +64,22 @@ export async function* stream(path, options = {}) {
   const response = await request(path, { ...options, headers: { accept: "text/event-stream", ...options.headers } });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   const parser = new EventParser();
+  let failure = null;
   try {
     for (;;) {
-      const { value, done } = await read(reader);
+      const { value, done } = await read(reader).catch((error) => {
+        throw failure ?? error;
+      });
+      if (done && failure) throw failure;
       if (done) return;
       for (const event of parser.push(value)) {
-        // The end of the response follows. A reader that left now would interrupt it.
-        if (event.data === "[DONE]") continue;
+        // The end of the response follows. A reader that left now, or after an error, would interrupt it.
+        if (event.data === "[DONE]" || failure) continue;
         const data = JSON.parse(event.data);
-        // Videos have a member `error` of their own.
-        if (event.event === "error" || (data.error && data.object === undefined)) throw errorFrom(data.error, response);
-        yield { ...event, data };
+        // Videos, and events of single images, have a member `error` of their own.
+        const isOwn = data.object !== undefined || data.type !== undefined;
+        if (event.event === "error" || (data.error && !isOwn)) failure = errorFrom(data.error, response);
+        else yield { ...event, data };
       }
     }
   } finally {

@@ -64,6 +64,17 @@ export function duration(seconds) {
     .join(" ");
 }
 
+/// Returns the time of a call in seconds: `35 ms` below one second, else as `duration`.
+export function latency(seconds) {
+  if (seconds >= 0.9995) return duration(seconds);
+  return format(Intl.NumberFormat, {
+    style: "unit",
+    unit: "millisecond",
+    unitDisplay: "short",
+    maximumFractionDigits: 0,
+  }).format(seconds * 1000);
+}
+
 /// Returns an amount of US dollars, which the API writes as a text with up to six decimals.
 export function money(usd) {
   const amount = Number(usd);

@@ -5,7 +5,7 @@ import { mountChat } from "./chat.js";
 import { mountImages } from "./images.js";
 import { mountVideos } from "./videos.js";
 
-await startPage("playground");
+await startPage("playground", { texts: ["chat", "images"] });
 
 const MOUNTS = { chat: mountChat, images: mountImages, videos: mountVideos };
 
