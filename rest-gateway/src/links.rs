@@ -68,12 +68,11 @@ impl Links {
             .or_else(|| first(headers, header::HOST));
         // `Host` is client input: only a valid authority without user info may enter a link.
         let host = host.filter(|host| host.parse::<Authority>().is_ok_and(|host| !host.as_str().contains('@')));
-        let scheme = match forwarded(X_FORWARDED_PROTO) {
-            Some("https") => "https",
-            Some(_) => "http",
-            None if extensions.get::<Encrypted>().is_some() => "https",
-            None => "http",
+        let is_https = match forwarded(X_FORWARDED_PROTO) {
+            Some(scheme) => scheme == "https",
+            None => extensions.get::<Encrypted>().is_some(),
         };
+        let scheme = if is_https { "https" } else { "http" };
         let prefix = forwarded(X_FORWARDED_PREFIX).map(|prefix| prefix.trim_end_matches('/')).filter(is_path);
         Self { base: format!("{scheme}://{}{}", host.unwrap_or("localhost"), prefix.unwrap_or_default()), signer }
     }

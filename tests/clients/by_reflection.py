@@ -10,6 +10,9 @@ class Services:
 
     def __init__(self, address, credentials=None):
         options = [("grpc.max_receive_message_length", 64 << 20)]
+        if address.startswith("unix:"):
+            # Otherwise grpcio sends the path as the authority, percent-encoded, which HTTP/2 servers in Rust reject.
+            options.append(("grpc.default_authority", "localhost"))
         if credentials:
             self.channel = grpc.secure_channel(address, credentials, options=options)
         else:

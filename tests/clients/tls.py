@@ -5,13 +5,13 @@
 Makes certificates with the command `openssl`, and starts Triptych on free ports. Needs curl.
 """
 
+import http.client
 import json
 import os
 import ssl
 import subprocess
 import sys
 import tempfile
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from by_reflection import Services
 from fake_provider import start_in
 
 HELLO = [{"role": "user", "content": "Hello"}]
-CHAT = {"messages": [{"role": 1, "text": "Hello"}]}
+CHAT = {"messages": [{"role": "user", "text": "Hello"}]}
 CA_EXTENSIONS = "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\nsubjectKeyIdentifier=hash\n"
 EXTENSIONS = (
     "basicConstraints=CA:FALSE\nkeyUsage=critical,digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n"
@@ -68,7 +68,7 @@ def check_rest(rest, directory):
     try:
         urllib.request.urlopen(rest.replace("https:", "http:") + "/models", timeout=10)
         raise SystemExit("a request in plain text was answered")
-    except (OSError, urllib.error.URLError):
+    except (OSError, http.client.HTTPException):
         print("  ok   a request in plain text is not answered")
     curl = ["curl", "-sS", "--fail", "--cacert", str(directory / "ca.pem"), "-w", "\n%{http_version}"]
     reply, _, version = subprocess.check_output([*curl, f"{rest}/models"], text=True).rpartition("\n")
@@ -96,8 +96,6 @@ def check_grpc(address, directory):
             raise SystemExit("a client without a valid certificate was served")
         except grpc.RpcError as error:
             assert error.code() == grpc.StatusCode.UNAVAILABLE, error
-        except Exception as error:  # The reflection client wraps the error of the channel.
-            assert "UNAVAILABLE" in repr(error) or isinstance(error, KeyError), repr(error)
     print("  ok   grpcio: no certificate, and one of another authority, are refused")
 
 

@@ -66,7 +66,8 @@ impl<'a> Reload<'a> {
             if let Some(watch) = &mut watch {
                 watch.accept().await;
             }
-            let result = self.reload(core, gateway).await;
+            // Boxed, as the configuration is: both are large.
+            let result = Box::pin(self.reload(core, gateway)).await;
             metrics::counter!(TOTAL, "result" => if result.is_ok() { "applied" } else { "failed" }).increment(1);
             report(result.is_ok());
             match &result {
@@ -81,7 +82,7 @@ impl<'a> Reload<'a> {
             }
             // Certificates are renewed independently of the configuration, even of an invalid one.
             let config = result.map(|(config, _)| config);
-            let config = config.as_ref().unwrap_or(self.running);
+            let config = config.as_deref().unwrap_or(self.running);
             self.certificates.configure(config);
             if let Some(watch) = &mut watch {
                 watch.follow(self.files()).await;
@@ -102,9 +103,9 @@ impl<'a> Reload<'a> {
         &self,
         core: Option<&Core>,
         gateway: Option<&Gateway>,
-    ) -> anyhow::Result<(Config, Vec<&'static str>)> {
+    ) -> anyhow::Result<(Box<Config>, Vec<&'static str>)> {
         let file = self.file.clone();
-        let mut config = tokio::task::spawn_blocking(move || Config::load(file.as_deref())).await??;
+        let mut config = tokio::task::spawn_blocking(move || Config::load(file.as_deref()).map(Box::new)).await??;
         let filter = config.log.parse_filter().map_err(anyhow::Error::msg)?;
         let fixed = apply(&mut config, self.running, core, gateway)?;
         self.log_filter.replace(filter)?;

@@ -68,31 +68,28 @@ pub fn read_identity(certificate: &Path, key: &Path) -> Result<Identity, TlsErro
         TlsError::new(TlsFile::Certificate, "its first certificate is not in X.509 format".to_owned())
     })?;
     let private_key = PrivateKeyDer::from_pem_slice(&read(key, TlsFile::Key)?).map_err(|error| {
-        let message = match error {
-            pem::Error::NoItemsFound => {
-                "has no private key in PEM format; decrypt an encrypted one with `openssl pkey -in OLD -out NEW`"
-                    .to_owned()
-            }
-            error => format!("is not valid PEM: {error}"),
+        let message = if matches!(error, pem::Error::NoItemsFound) {
+            "has no private key in PEM format; decrypt an encrypted one with `openssl pkey -in OLD -out NEW`".to_owned()
+        } else {
+            format!("is not valid PEM: {error}")
         };
         TlsError::new(TlsFile::Key, message)
     })?;
     let certified_key = CertifiedKey::from_der(chain, private_key, &ring::default_provider());
-    let certified_key = certified_key.map_err(|error| match error {
-        Error::InconsistentKeys(_) => {
+    let certified_key = certified_key.map_err(|error| {
+        if matches!(error, Error::InconsistentKeys(_)) {
             let message = format!(
                 "does not belong to the certificate in {}; set the key that the certificate was issued for",
                 certificate.display()
             );
-            TlsError::new(TlsFile::Key, message)
+            return TlsError::new(TlsFile::Key, message);
         }
-        Error::InvalidCertificate(error) => {
-            TlsError::new(TlsFile::Certificate, format!("its first certificate cannot be used: {error}"))
+        if let Error::InvalidCertificate(error) = error {
+            let message = format!("its first certificate cannot be used: {error}");
+            return TlsError::new(TlsFile::Certificate, message);
         }
-        error => {
-            let keys = "use RSA with 2048 to 8192 bits, ECDSA with P-256, P-384 or P-521, or Ed25519";
-            TlsError::new(TlsFile::Key, format!("its private key cannot be used: {error}; {keys}"))
-        }
+        let keys = "use RSA with 2048 to 8192 bits, ECDSA with P-256, P-384 or P-521, or Ed25519";
+        TlsError::new(TlsFile::Key, format!("its private key cannot be used: {error}; {keys}"))
     })?;
     Ok(Identity { certified_key: Arc::new(certified_key), validity })
 }

@@ -1,6 +1,7 @@
 //! Certificates for tests, made when a test runs.
 
 #![allow(dead_code, reason = "several test executables include this file, and each needs a part of it")]
+#![allow(clippy::unwrap_used, reason = "a failure fails the test")]
 
 use std::{fs, path::Path};
 

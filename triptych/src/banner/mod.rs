@@ -126,7 +126,7 @@ impl Display for Banner<'_> {
         if let Some(server) = &self.rest {
             match server.address {
                 ListenAddress::Tcp(_) => {
-                    writeln!(f, "  REST   {}{}", server.url("/v1"), server.security.client_certificate())?
+                    writeln!(f, "  REST   {}{}", server.url("/v1"), server.security.client_certificate())?;
                 }
                 ListenAddress::Unix(_) => writeln!(f, "  REST   {}{}", server.address, server.security.note())?,
             }

@@ -14,11 +14,14 @@ pub(super) type Problem = (&'static str, &'static str);
 #[serde(deny_unknown_fields)]
 pub(crate) struct ServerTls {
     /// The certificate with the intermediate ones, in PEM. Empty: no TLS.
-    pub(crate) certificate_file: PathBuf,
+    #[serde(rename = "certificate_file")]
+    pub(crate) certificate: PathBuf,
     /// The private key of the certificate, in PEM.
-    pub(crate) key_file: PathBuf,
+    #[serde(rename = "key_file")]
+    pub(crate) key: PathBuf,
     /// The certificate authorities of clients, in PEM. If set, every client must present a certificate of one of them.
-    pub(crate) client_ca_file: PathBuf,
+    #[serde(rename = "client_ca_file")]
+    pub(crate) client_ca: PathBuf,
 }
 
 /// TLS of the connection to a core at an `https` URL.
@@ -26,18 +29,21 @@ pub(crate) struct ServerTls {
 #[serde(deny_unknown_fields)]
 pub(crate) struct CoreTlsSettings {
     /// The certificate authorities of the core, in PEM. Empty: those of the operating system.
-    pub(crate) ca_file: PathBuf,
+    #[serde(rename = "ca_file")]
+    pub(crate) ca: PathBuf,
     /// The certificate that the gateway presents, in PEM. Empty: none.
-    pub(crate) certificate_file: PathBuf,
+    #[serde(rename = "certificate_file")]
+    pub(crate) certificate: PathBuf,
     /// The private key of that certificate, in PEM.
-    pub(crate) key_file: PathBuf,
+    #[serde(rename = "key_file")]
+    pub(crate) key: PathBuf,
 }
 
 impl ServerTls {
     pub(super) fn validate(&self) -> Result<(), Problem> {
         let is_empty = |path: &Path| path.as_os_str().is_empty();
-        together(&self.certificate_file, &self.key_file)?;
-        if !is_empty(&self.client_ca_file) && is_empty(&self.certificate_file) {
+        together(&self.certificate, &self.key)?;
+        if !is_empty(&self.client_ca) && is_empty(&self.certificate) {
             return Err((
                 "client_ca_file",
                 "needs certificate_file and key_file in the same section, since it needs TLS",
@@ -49,25 +55,22 @@ impl ServerTls {
     /// Returns the files; `None` without TLS.
     pub(crate) fn files(&self) -> Option<TlsFiles> {
         Some(TlsFiles {
-            certificate: some(&self.certificate_file)?,
-            key: self.key_file.clone(),
-            client_ca: some(&self.client_ca_file),
+            certificate: some(&self.certificate)?,
+            key: self.key.clone(),
+            client_ca: some(&self.client_ca),
         })
     }
 }
 
 impl CoreTlsSettings {
     pub(super) fn validate(&self) -> Result<(), Problem> {
-        together(&self.certificate_file, &self.key_file)
+        together(&self.certificate, &self.key)
     }
 
     /// Returns the files.
     pub(crate) fn files(&self) -> CoreTlsFiles {
-        let certificate = some(&self.certificate_file);
-        CoreTlsFiles {
-            ca: some(&self.ca_file),
-            identity: certificate.map(|certificate| (certificate, self.key_file.clone())),
-        }
+        let certificate = some(&self.certificate);
+        CoreTlsFiles { ca: some(&self.ca), identity: certificate.map(|certificate| (certificate, self.key.clone())) }
     }
 }
 

@@ -1,7 +1,5 @@
 //! Certificates that are replaced while the process runs.
 
-#![expect(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
-
 use std::{fs, io::Read as _};
 
 use crate::{
@@ -67,6 +65,8 @@ fn changed_certificate_file_is_applied_without_a_signal_even_beside_an_invalid_c
     let mut settings = SETTINGS[..2].to_vec();
     settings.push(("TRIPTYCH_RELOAD_ON_CHANGE", "true"));
     let server = TriptychProcess::start(dir.path(), &settings);
+    // The files are watched once requests are served.
+    assert!(exchange(server.rest.unwrap(), &old, "GET", "/metrics", "").contains("triptych_config_reload_success 1"));
     fs::write(dir.path().join("triptych.toml"), "invalid = true").unwrap();
     server.wait_for_log("nothing has changed");
     issue(&new, dir.path(), "server");
