@@ -2,7 +2,7 @@
 
     backup.py PATH_OF_TRIPTYCH [JOBS]
 
-Clients create images and JOBS (40) videos at an upstream that accepts about three of them a second, so that many are queued when the
+Clients create images and JOBS (25) videos at an upstream that accepts about three of them a second, so that many are queued when the
 backup is made. The process then submits them all, accepts further ones, and is killed. With the restored data directory:
 
 - every video and image that was completed before the backup has the same bytes;
@@ -94,7 +94,7 @@ def restart_from(program: str, directory: Path, settings: dict[str, str]) -> Ser
     return Server(program, str(directory), settings)
 
 
-def main(program: str, jobs: int = 40) -> None:
+def main(program: str, jobs: int = 25) -> None:
     program, root = os.path.abspath(program), Path(tempfile.mkdtemp(prefix="backup-"))
     upstream = SlowUpstream(small_clip(program), {}, render_seconds=(0.2, 0.6))
     settings = {"VIDEO_SERVICE_TYPE": "openai", "VIDEO_BASE_URL": upstream.url, "VIDEO_MODELS": "scripted"}

@@ -260,6 +260,8 @@ def restart_core(core: Process, port: int, rounds: int) -> None:
         core.restart()
         down += time.monotonic() - start
         time.sleep(1)
+    # The retries of the SDK end a second after the restart.
+    load.end()
     finish(f"core, {down:.1f} s from SIGTERM until it serves again, {dict(attempts)}", load, rounds)
 
 

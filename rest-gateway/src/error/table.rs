@@ -1,7 +1,7 @@
 //! Converts the core's errors, a gRPC `Status` with an [`ErrorReason`], to HTTP responses: a table has status and
 //! retries of every reason. The core converts its failures to a `Status`.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, error::Error as _, time::Duration};
 
 use http::StatusCode;
 use tonic::{Code, Status};
@@ -109,6 +109,8 @@ fn closest_reason(status: &Status) -> ErrorReason {
         Code::ResourceExhausted => ErrorReason::Overloaded,
         Code::Unimplemented => ErrorReason::NotSupported,
         Code::Cancelled if status.message() == UNSENT => ErrorReason::UpstreamUnavailable,
+        // The connection broke, or the core refused the call with GOAWAY: only a status that the transport makes has a source.
+        Code::Internal | Code::Unknown if status.source().is_some() => ErrorReason::UpstreamUnavailable,
         // tonic reports a deadline that passed on the client's side as Cancelled.
         Code::DeadlineExceeded | Code::Cancelled => ErrorReason::UpstreamTimeout,
         Code::Unavailable => ErrorReason::UpstreamUnavailable,

@@ -49,6 +49,22 @@ async fn invalid_field_is_named_in_the_spelling_of_the_client() {
 }
 
 #[tokio::test]
+async fn broken_connection_to_the_core_is_a_502_with_retry_after_and_without_its_cause() {
+    let broken = Status::from_error(Box::new(std::io::Error::other("broken pipe to 10.0.0.1")));
+    assert_eq!(broken.code(), Code::Unknown);
+    for status in [broken, Status::cancelled("operation was canceled"), Status::unavailable("tcp connect error")] {
+        let (status, headers, body) = respond(status).await;
+        assert!(
+            status == 502 && body.contains("upstream_unavailable") && !body.contains("10.0.0.1"),
+            "{status} {body}"
+        );
+        assert!(headers.contains(&("retry-after".to_owned(), "1".to_owned())), "{headers:?}");
+    }
+    assert_eq!(respond(Status::cancelled("Timeout expired")).await.0, 504);
+    assert_eq!(respond(Status::internal("made by a core of another version")).await.0, 500);
+}
+
+#[tokio::test]
 async fn retry_delay_is_in_both_headers_and_at_most_a_minute() {
     for (delay, seconds, millis) in [(1_200, "2", "1200"), (50, "1", "1000"), (600_000, "60", "60000")] {
         let full = status("OVERLOADED", |all| {
