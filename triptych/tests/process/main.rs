@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod health;
 mod jobs;
 #[cfg(target_os = "linux")]
 mod memory;
