@@ -7,6 +7,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from package.executable import ZIG
+
 from .report import DEPLOY, ROOT, Report, find
 
 FILE = DEPLOY / "container/Containerfile"
@@ -24,7 +26,9 @@ def context() -> set[str]:
     """Returns the tracked files that .dockerignore leaves in the build context. Its patterns here are paths, after one `*`."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     included = [line.removeprefix("!/") for line in lines if line.startswith("!/")]
-    files = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True)
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
     return {file for file in files.stdout.splitlines() if any(file == path or file.startswith(f"{path}/") for path in included)}
 
 
@@ -49,9 +53,13 @@ def check(report: Report) -> None:
                 report.expect(source in stages, f"Containerfile: COPY --from={source}: no stage of this name")
     last = {line[0]: line[1:] for line in lines}
     user = last.get("USER", ["root"])[0].partition(":")[0]
-    report.expect(user.isdigit() and user != "0", f"Containerfile: USER {user}: expected a number other than 0, which Kubernetes can verify")
+    report.expect(
+        user.isdigit() and user != "0", f"Containerfile: USER {user}: expected a number other than 0"
+    )
     report.expect({"8000", "50051"} <= set(last.get("EXPOSE", [])), "Containerfile: EXPOSE lacks 8000 or 50051")
     report.expect("HEALTHCHECK" in last and "CMD-SHELL" not in last["HEALTHCHECK"], "Containerfile: HEALTHCHECK in JSON form is missing")
+    for package in ZIG:
+        report.expect(package in FILE.read_text(), f"Containerfile: expected {package}, the version of deploy/package/executable.py")
     report.run(find("hadolint"), FILE)
     manifests_are_complete(report, files)
     build(report)

@@ -3,7 +3,6 @@
 import itertools
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import kubernetes_validate
 import yaml
@@ -67,7 +66,9 @@ def pod_rules(report: Report, name: str, pod: dict) -> None:
     """The rules of the Pod Security Standard `restricted`, and those of Triptych."""
     report.expect(pod.get("enableServiceLinks") is False, f"{name}: enableServiceLinks must be false: the variables begin with TRIPTYCH_")
     security = pod["securityContext"]
-    report.expect(security.get("runAsNonRoot") is True and security.get("seccompProfile") == {"type": "RuntimeDefault"}, f"{name}: securityContext")
+    report.expect(
+        security.get("runAsNonRoot") is True and security.get("seccompProfile") == {"type": "RuntimeDefault"}, f"{name}: securityContext"
+    )
     for container in pod["containers"]:
         security = container["securityContext"]
         expected = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}

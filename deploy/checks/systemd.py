@@ -37,6 +37,8 @@ def check(report: Report) -> None:
     for unit in sorted(PLACE.glob("*.service")):
         output = report.run(tool, "security", "--offline=true", "--no-pager", unit)
         level = re.search(r"exposure level for \S+: ([\d.]+)", output)
-        report.expect(level and float(level[1]) <= MAX_EXPOSURE, f"{unit.name}: exposure {level and level[1]}: expected {MAX_EXPOSURE} at most")
+        report.expect(
+            level and float(level[1]) <= MAX_EXPOSURE, f"{unit.name}: exposure: expected at most {MAX_EXPOSURE}:\n{output}"
+        )
         if level:
             print(f"{unit.name}: exposure {level[1]} of 10")
