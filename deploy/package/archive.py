@@ -13,7 +13,10 @@ def write(path: Path, prefix: str, files: dict[str, File], epoch: int, level: in
     buffer = io.BytesIO()
     directories = {str(parent) for name in files for parent in Path(prefix, name).parents} - {"."}
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for name, file in sorted([*((name, None) for name in directories), *((f"{prefix}/{name}", file) for name, file in files.items())]):
+        for name, file in sorted(
+            [*((name, None) for name in directories), *((f"{prefix}/{name}", file) for name, file in files.items())],
+            key=lambda entry: entry[0],
+        ):
             entry = tarfile.TarInfo(name)
             entry.mtime, entry.uname, entry.gname = epoch, "root", "root"
             if file is None:

@@ -31,8 +31,8 @@ def collect(root: Path, executable: Path, generated: dict[str, str]) -> dict[str
     for path in sorted((root / "deploy/systemd").iterdir()):
         files[f"systemd/{path.name}"] = File(path.read_bytes())
     # What the README links to, and what docs/install.md uses.
-    for place in ("docs", "deploy/compose", "deploy/grafana", "deploy/kubernetes", "deploy/prometheus", "triptych/config.default.toml"):
-        for path in [root / place] if (root / place).is_file() else sorted((root / place).rglob("*")):
+    for place in ("docs", "deploy/compose", "deploy/grafana", "deploy/kubernetes", "deploy/prometheus"):
+        for path in sorted((root / place).rglob("*")):
             if path.is_file():
                 files[str(path.relative_to(root))] = File(path.read_bytes())
     return files

@@ -23,7 +23,7 @@ PLACES = {
     "triptych.cdx.json": "usr/share/doc/triptych/triptych.cdx.json",
     "README.md": "usr/share/doc/triptych/README.md",
 }
-EXAMPLES = ("docs/", "deploy/", "triptych/")
+EXAMPLES = ("docs/", "deploy/")
 ENVIRONMENT = """\
 # Environment variables of the service, one NAME=value a line: secrets, such as CHAT_API_KEY or TRIPTYCH_KEYS. Every setting of
 # triptych.toml has a variable as well, which has precedence.
