@@ -103,6 +103,7 @@ passed "chat over gRPC"
 mkdir -p "$root/etc"
 echo "127.0.0.1 upstream.test" >"$root/etc/hosts"
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=upstream.test -addext subjectAltName=DNS:upstream.test \
+    -addext basicConstraints=critical,CA:FALSE \
     -keyout "$work/key.pem" -out "$root/etc/ca.pem" 2>/dev/null
 cat >"$work/upstream.py" <<'PYTHON'
 import http.server, ssl, sys
