@@ -44,6 +44,12 @@ pub(crate) enum Role {
     /// Administer a running server over its gRPC API: API keys, the check of the ledger
     #[command(subcommand)]
     Admin(Admin),
+    /// Ask a running process whether it is ready, for health checks of containers
+    Health(Health),
+    /// Write a shell completion script to standard output
+    Completions(Completions),
+    /// Write the manual page to standard output
+    Man,
 }
 
 /// The arguments of `backup`.
@@ -73,6 +79,26 @@ pub(crate) struct Restore {
     /// Otherwise they may have been submitted after the backup, and would be billed a second time
     #[arg(long)]
     pub(crate) resume_queued: bool,
+}
+
+/// The arguments of `health`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Health {
+    /// The URL of a process with the REST API [default: that of rest.listen]; without a path: /readyz
+    #[arg(long, value_name = "URL", conflicts_with = "core")]
+    pub(crate) url: Option<String>,
+    /// Instead of the REST API, ask the core at this URL by the gRPC health protocol, for example http://127.0.0.1:50051
+    #[allow(rustdoc::bare_urls, reason = "--help prints this text")]
+    #[arg(long, value_name = "URL")]
+    pub(crate) core: Option<String>,
+}
+
+/// The arguments of `completions`.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
 }
 
 /// What to do with prices.
@@ -137,6 +163,7 @@ Examples:
   triptych check --probe                       whether the configured upstreams and providers answer
   TRIPTYCH_ADMIN_KEY=... triptych admin keys create alice --budget-per-month 100
                                                create an API key while the server runs
+  triptych health                              whether the process with this configuration is ready
 
 Environment variables (also read from ./.env):
   CHAT_BASE_URL, CHAT_API_KEY, CHAT_MODEL      an OpenAI-compatible chat upstream

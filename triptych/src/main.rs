@@ -9,6 +9,8 @@ mod check;
 mod cli;
 mod config;
 mod file_watch;
+mod health;
+mod help_files;
 mod init;
 mod log_filter;
 mod open_files;
@@ -52,6 +54,9 @@ fn main() -> ExitCode {
         Some(Role::Restore(arguments)) => Some(backup::restore(cli.config.as_deref(), arguments)),
         Some(Role::Prices(Prices::Import(import))) => Some(prices::import(&import.file, import.only.as_deref())),
         Some(Role::Admin(admin)) => Some(admin::run(admin, cli.config.as_deref())),
+        Some(Role::Health(arguments)) => Some(health::run(arguments, cli.config.as_deref())),
+        Some(Role::Completions(arguments)) => Some(help_files::write_completions(arguments.shell)),
+        Some(Role::Man) => Some(help_files::write_manual()),
         Some(Role::Serve | Role::Core | Role::Gateway(_)) | None => None,
     };
     if let Some(result) = completed {
@@ -123,9 +128,15 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
             Role::Serve => Box::pin(roles::serve(process)).await,
             Role::Core => Box::pin(roles::core(process)).await,
             Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
-            Role::Check(_) | Role::Init(_) | Role::Backup(_) | Role::Restore(_) | Role::Prices(_) | Role::Admin(_) => {
-                Ok(())
-            }
+            Role::Check(_)
+            | Role::Init(_)
+            | Role::Backup(_)
+            | Role::Restore(_)
+            | Role::Prices(_)
+            | Role::Admin(_)
+            | Role::Health(_)
+            | Role::Completions(_)
+            | Role::Man => Ok(()),
         };
         traces::flush(exporter).await;
         result

@@ -121,7 +121,7 @@ fn closest_reason(status: &Status) -> ErrorReason {
 /// Returns the last error of the chain that led to a status, such as that of the TLS connection.
 fn root_cause(status: &Status) -> Option<String> {
     let first = std::error::Error::source(status)?;
-    Some(std::iter::successors(Some(first), |error| error.source()).last()?.to_string())
+    Some(std::iter::successors(Some(first), |&error| error.source()).last()?.to_string())
 }
 
 impl From<Status> for GatewayError {

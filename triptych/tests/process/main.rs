@@ -5,6 +5,7 @@ mod admin;
 mod certificates;
 #[cfg(target_os = "linux")]
 mod full_disk;
+mod health;
 mod jobs;
 #[cfg(target_os = "linux")]
 mod memory;

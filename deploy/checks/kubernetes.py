@@ -1,0 +1,113 @@
+"""Checks deploy/kubernetes: renders each way to run Triptych, and compares the result with the schemas of Kubernetes and with rules."""
+
+import itertools
+import shutil
+from collections.abc import Iterator
+
+import kubernetes_validate
+import yaml
+
+from .report import BUILD, DEPLOY, Report
+
+PLACE = DEPLOY / "kubernetes"
+# The oldest version with the action `sleep` of preStop, and the newest one whose schemas the package has.
+VERSIONS = ("1.30", "1.37")
+# rest.drain and grpc.drain, in seconds, by default.
+DRAIN = 30
+COMPONENTS = {"all-in-one": [["service-monitor"]], "gateway-core": [["service-monitor", "network-policy"]]}
+
+
+def check(report: Report) -> None:
+    if shutil.which("kubectl") is None:
+        report.skip("kubernetes", "kubectl is not installed")
+        return
+    for overlay, components in COMPONENTS.items():
+        for added in [[], *components]:
+            objects = render(report, overlay, added)
+            for resource in objects:
+                schema(report, resource)
+            for name, pod in pods(objects):
+                pod_rules(report, f"{overlay}: {name}", pod)
+            services(report, overlay, objects)
+
+
+def render(report: Report, overlay: str, components: list[str]) -> list[dict]:
+    """Returns the objects of an overlay with these components."""
+    place = BUILD / "kubernetes"
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(PLACE, place)
+    file = place / overlay / "kustomization.yaml"
+    settings = yaml.safe_load(file.read_text())
+    settings["components"] = [f"../components/{name}" for name in components]
+    file.write_text(yaml.safe_dump(settings))
+    text = report.run("kubectl", "kustomize", place / overlay)
+    return [resource for resource in yaml.safe_load_all(text) if resource]
+
+
+def schema(report: Report, resource: dict) -> None:
+    name = f"{resource['kind']} {resource['metadata']['name']}"
+    if "k8s.io" not in resource["apiVersion"] and "." in resource["apiVersion"]:
+        # A type of an operator.
+        return
+    for version in VERSIONS:
+        try:
+            kubernetes_validate.validate(resource, version, strict=True)
+        except kubernetes_validate.ValidationError as error:
+            report.problems.append(f"{name}: {error.message} at {'.'.join(map(str, error.path))} (Kubernetes {version})")
+
+
+def pods(objects: list[dict]) -> Iterator[tuple[str, dict]]:
+    for resource in objects:
+        if "template" in resource.get("spec", {}):
+            yield resource["metadata"]["name"], resource["spec"]["template"]["spec"]
+
+
+def pod_rules(report: Report, name: str, pod: dict) -> None:
+    """The rules of the Pod Security Standard `restricted`, and those of Triptych."""
+    report.expect(pod.get("enableServiceLinks") is False, f"{name}: enableServiceLinks must be false: the variables begin with TRIPTYCH_")
+    security = pod["securityContext"]
+    report.expect(
+        security.get("runAsNonRoot") is True and security.get("seccompProfile") == {"type": "RuntimeDefault"}, f"{name}: securityContext"
+    )
+    for container in pod["containers"]:
+        security = container["securityContext"]
+        expected = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
+        report.expect(security == expected, f"{name}: securityContext of the container: expected {expected}")
+        report.expect({"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys(), f"{name}: a probe is missing")
+        report.expect({"requests", "limits"} <= container["resources"].keys(), f"{name}: resources are missing")
+        report.expect(":" in container["image"], f"{name}: the image has no tag")
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            settings = container[probe]
+            port = settings.get("httpGet", settings.get("grpc", {})).get("port")
+            report.expect(port in ports or port in ports.values(), f"{name}: {probe}: no port {port}")
+        stop = container.get("lifecycle", {}).get("preStop", {})
+        # The image has no shell and no other program.
+        report.expect("exec" not in stop, f"{name}: preStop with exec")
+        least = stop.get("sleep", {}).get("seconds", 0) + DRAIN
+        report.expect(pod["terminationGracePeriodSeconds"] > least, f"{name}: terminationGracePeriodSeconds must be more than {least}")
+    mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
+    report.expect({volume["name"] for volume in pod["volumes"]} <= mounted, f"{name}: a volume is not mounted")
+
+
+def services(report: Report, overlay: str, objects: list[dict]) -> None:
+    """Each service selects the pods of exactly one workload, and its ports are theirs. Arguments name existing services."""
+    workloads = [resource for resource in objects if "template" in resource.get("spec", {})]
+    found = {resource["metadata"]["name"]: resource["spec"] for resource in objects if resource["kind"] == "Service"}
+    for name, service in found.items():
+        selected = [
+            resource for resource in workloads if service["selector"].items() <= resource["spec"]["template"]["metadata"]["labels"].items()
+        ]
+        report.expect(len(selected) == 1, f"{overlay}: service {name} selects {len(selected)} workloads")
+        containers = [container for resource in selected for container in resource["spec"]["template"]["spec"]["containers"]]
+        ports = {port["name"] for container in containers for port in container["ports"]}
+        for port in service["ports"]:
+            report.expect(port["targetPort"] in ports, f"{overlay}: service {name}: no port {port['targetPort']}")
+    for resource in workloads:
+        labels, selector = resource["spec"]["template"]["metadata"]["labels"], resource["spec"]["selector"]["matchLabels"]
+        report.expect(selector.items() <= labels.items(), f"{overlay}: {resource['metadata']['name']}: selector and labels differ")
+        arguments = itertools.chain.from_iterable(c.get("args", []) for c in resource["spec"]["template"]["spec"]["containers"])
+        for url in [argument for argument in arguments if argument.startswith("http://")]:
+            host, port = url.removeprefix("http://").split(":")
+            known = [entry["port"] for entry in found.get(host, {"ports": []})["ports"]]
+            report.expect(int(port) in known, f"{overlay}: {url}: no such service and port")

@@ -1,0 +1,1 @@
+"""The parts of deploy/release: building, packing, licences of dependencies, and the bill of materials."""

@@ -1,0 +1,54 @@
+"""The files of a release, by their path in the archive. The Debian package installs the same ones elsewhere."""
+
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+# What the settings file of a package changes: an absolute directory, where the service may write.
+DATA_DIR = 'data_dir = "/var/lib/triptych/data"'
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the release."""
+
+    data: bytes
+    mode: int = 0o644
+
+
+def collect(root: Path, executable: Path, generated: dict[str, str]) -> dict[str, File]:
+    """Returns the files. The executable itself writes its completions, its manual page and its settings file."""
+    files = {"triptych": File(executable.read_bytes(), 0o755)}
+    for name in ("README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"):
+        files[name] = File((root / name).read_bytes())
+    for name, text in generated.items():
+        files[name] = File(text.encode())
+    for shell, name in (("bash", "triptych.bash"), ("zsh", "_triptych"), ("fish", "triptych.fish")):
+        files[f"completions/{name}"] = File(run(executable, "completions", shell))
+    files["man/triptych.1"] = File(run(executable, "man"))
+    files["triptych.toml"] = File(settings(executable))
+    for path in sorted((root / "deploy/systemd").iterdir()):
+        files[f"systemd/{path.name}"] = File(path.read_bytes())
+    # What the README links to, and what docs/install.md uses.
+    for place in ("docs", "deploy/compose", "deploy/grafana", "deploy/kubernetes", "deploy/prometheus"):
+        for path in sorted((root / place).rglob("*")):
+            if path.is_file():
+                files[str(path.relative_to(root))] = File(path.read_bytes())
+    return files
+
+
+def run(executable: Path, *arguments: str) -> bytes:
+    # Without variables of this environment, which may be settings.
+    return subprocess.run([executable, *arguments], env={}, check=True, stdout=subprocess.PIPE).stdout
+
+
+def settings(executable: Path) -> bytes:
+    """Returns a settings file in which all settings but the data directory are comments."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "triptych.toml")
+        run(executable, "init", str(path))
+        lines = path.read_text().splitlines()
+    (place,) = [index for index, line in enumerate(lines) if line.startswith("#data_dir = ")]
+    lines[place] = DATA_DIR
+    return "\n".join([*lines, ""]).encode()
