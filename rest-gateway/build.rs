@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     table.push_str("/// All files, in the order of their names.\npub(super) static FILES: &[File] = &[\n");
     for (index, file) in files.iter().enumerate() {
-        let bytes = if file.name.ends_with(".html") {
+        let bytes = if Path::new(&file.name).extension().is_some_and(|extension| extension == "html") {
             resolve(&String::from_utf8(file.bytes.clone())?, &digest, &version).into_bytes()
         } else {
             file.bytes.clone()
@@ -48,12 +48,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Without a time and a name, so that equal sources give equal executables.
         let mut gzip = GzBuilder::new().write(Vec::new(), Compression::best());
         gzip.write_all(&bytes)?;
-        let compressed = out.join(format!("{index}.gz"));
-        fs::write(&compressed, gzip.finish()?)?;
+        fs::write(out.join(format!("{index}.gz")), gzip.finish()?)?;
         let File { name, media_type, .. } = file;
         writeln!(
             table,
-            "File {{ name: {name:?}, media_type: {media_type:?}, length: {}, gzip: include_bytes!({compressed:?}) }},",
+            "File {{ name: {name:?}, media_type: {media_type:?}, length: {}, gzip: include_bytes!(\"{index}.gz\") }},",
             bytes.len()
         )?;
     }
