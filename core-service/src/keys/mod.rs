@@ -55,6 +55,7 @@ pub struct Keys {
 
 /// A key, wherever it is defined.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "records live as long as one call, and most are stored keys")]
 pub enum KeyRecord {
     /// In the configuration.
     Configured(KeyDefinition),

@@ -78,8 +78,8 @@ async fn concurrent_changes_are_all_applied() {
             Ok(())
         })
     });
-    let changed = futures_util::future::join_all(changes).await;
-    assert!(changed.iter().all(Result::is_ok), "{changed:?}");
+    let results = futures_util::future::join_all(changes).await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
     let record = registry.get("alice").unwrap();
     assert_eq!(record.definition().limits.models.len(), 8);
 }

@@ -62,7 +62,7 @@ fn key(name: &str) -> StoredKey {
 /// A key with a value in every field.
 fn full_key() -> StoredKey {
     let key = key("full");
-    let later = key.created.at + Duration::from_secs(60);
+    let later = key.created.at + Duration::from_mins(1);
     StoredKey {
         definition: KeyDefinition {
             team: "research".to_owned(),

@@ -6,12 +6,12 @@ use triptych_proto::v1::{self as pb, admin_service_server::AdminService};
 
 use super::CoreStub;
 
-fn time(seconds: i64) -> Option<Timestamp> {
-    Some(Timestamp { seconds, nanos: 0 })
+fn time(seconds: i64) -> Timestamp {
+    Timestamp { seconds, nanos: 0 }
 }
 
-fn key() -> Option<pb::ApiKey> {
-    Some(pb::ApiKey {
+fn key() -> pb::ApiKey {
+    pb::ApiKey {
         name: "alice".to_owned(),
         origin: pb::api_key::Origin::Stored.into(),
         team: "research".to_owned(),
@@ -23,13 +23,13 @@ fn key() -> Option<pb::ApiKey> {
             ..pb::KeyLimits::default()
         }),
         secret_hint: "abcd".to_owned(),
-        create_time: time(1_700_000_000),
+        create_time: Some(time(1_700_000_000)),
         created_by: "root".to_owned(),
-        update_time: time(1_700_000_001),
+        update_time: Some(time(1_700_000_001)),
         updated_by: "root".to_owned(),
-        previous_secret_expire_time: time(1_700_000_002),
+        previous_secret_expire_time: Some(time(1_700_000_002)),
         ..pb::ApiKey::default()
-    })
+    }
 }
 
 fn hold() -> pb::Hold {
@@ -39,7 +39,7 @@ fn hold() -> pb::Hold {
         state: pb::hold::State::OutcomeUnknown.into(),
         key: "alice".to_owned(),
         amount_micros: 3_200_000,
-        create_time: time(1_700_000_003),
+        create_time: Some(time(1_700_000_003)),
         ..pb::Hold::default()
     }
 }
@@ -60,17 +60,17 @@ impl AdminService for CoreStub {
         request: Request<pb::CreateKeyRequest>,
     ) -> Result<Response<pb::CreateKeyResponse>, Status> {
         self.receive_admin(request)?;
-        Ok(self.reply(pb::CreateKeyResponse { key: key(), secret: "sk-trp-1".to_owned() }))
+        Ok(self.reply(pb::CreateKeyResponse { key: Some(key()), secret: "sk-trp-1".to_owned() }))
     }
 
     async fn get_key(&self, request: Request<pb::GetKeyRequest>) -> Result<Response<pb::GetKeyResponse>, Status> {
         self.receive_admin(request)?;
-        Ok(self.reply(pb::GetKeyResponse { key: key() }))
+        Ok(self.reply(pb::GetKeyResponse { key: Some(key()) }))
     }
 
     async fn list_keys(&self, request: Request<pb::ListKeysRequest>) -> Result<Response<pb::ListKeysResponse>, Status> {
         self.receive_admin(request)?;
-        let keys = key().into_iter().collect();
+        let keys = vec![key()];
         Ok(self.reply(pb::ListKeysResponse { keys, next_page_token: "alice".to_owned() }))
     }
 
@@ -79,7 +79,7 @@ impl AdminService for CoreStub {
         request: Request<pb::UpdateKeyRequest>,
     ) -> Result<Response<pb::UpdateKeyResponse>, Status> {
         self.receive_admin(request)?;
-        Ok(self.reply(pb::UpdateKeyResponse { key: key() }))
+        Ok(self.reply(pb::UpdateKeyResponse { key: Some(key()) }))
     }
 
     async fn rotate_key(
@@ -87,7 +87,7 @@ impl AdminService for CoreStub {
         request: Request<pb::RotateKeyRequest>,
     ) -> Result<Response<pb::RotateKeyResponse>, Status> {
         self.receive_admin(request)?;
-        Ok(self.reply(pb::RotateKeyResponse { key: key(), secret: "sk-trp-2".to_owned() }))
+        Ok(self.reply(pb::RotateKeyResponse { key: Some(key()), secret: "sk-trp-2".to_owned() }))
     }
 
     async fn revoke_key(
@@ -95,7 +95,7 @@ impl AdminService for CoreStub {
         request: Request<pb::RevokeKeyRequest>,
     ) -> Result<Response<pb::RevokeKeyResponse>, Status> {
         self.receive_admin(request)?;
-        Ok(self.reply(pb::RevokeKeyResponse { key: key() }))
+        Ok(self.reply(pb::RevokeKeyResponse { key: Some(key()) }))
     }
 
     async fn verify_ledger(
