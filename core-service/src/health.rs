@@ -90,7 +90,9 @@ impl Health {
         health.report(Stores { jobs: true, media: true }).await;
         let probing = health.clone();
         tasks.spawn(async move {
-            probing.stop.run_until_cancelled(probing.probe_forever(&database, &media_store)).await;
+            // Boxed because it holds the probes of both stores.
+            let probes = Box::pin(probing.probe_forever(&database, &media_store));
+            probing.stop.run_until_cancelled(probes).await;
         });
         health
     }

@@ -11,8 +11,10 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BackupError, DATABASE, Manifest, MediaFiles, Method,
-    files::{self, Taken},
+    error::BackupError,
+    files::{self, Method, Taken},
+    layout::{DATABASE, manifest_path},
+    manifest::{Manifest, MediaFiles},
     media_index,
 };
 use crate::{
@@ -82,6 +84,7 @@ async fn fill(
     let media = media_files(data_dir, target, keys, method, stop, progress, &mut live).await?;
     let manifest = Manifest::new(created_at, database, jobs, media);
     manifest.write(target)?;
+    files::flush(&manifest_path(target))?;
     files::flush(target)?;
     Ok(manifest)
 }
@@ -115,8 +118,11 @@ async fn count_jobs(database: &mut SqliteConnection) -> Result<u64, sqlx::Error>
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, BackupError> + Send + 'static,
 ) -> Result<T, BackupError> {
-    // A panic is the only failure of the task itself.
-    spawn_blocking(work).await.map_err(|error| BackupError::Jobs(error.to_string()))?
+    match spawn_blocking(work).await {
+        Ok(result) => result,
+        // The task is never aborted.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 /// Returns the name of an unfinished backup.

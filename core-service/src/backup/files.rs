@@ -9,7 +9,11 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
-use super::{BackupError, DatabaseFile, MEDIA, MediaFiles};
+use super::{
+    error::BackupError,
+    layout::MEDIA,
+    manifest::{DatabaseFile, MediaFiles},
+};
 use crate::{digest::Hex, media::MediaKey};
 
 /// How media files are taken over.

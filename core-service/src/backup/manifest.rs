@@ -4,7 +4,7 @@ use std::{fs, io::ErrorKind, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{BackupError, manifest_path};
+use super::{error::BackupError, layout::manifest_path};
 
 /// The form of a backup. A later form is refused.
 const FORMAT: u32 = 1;
@@ -67,9 +67,12 @@ impl Manifest {
             format: u32,
         }
         let path = manifest_path(backup);
-        let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => BackupError::NoManifest(backup.to_owned()),
-            _ => BackupError::at(&path)(error),
+        let text = fs::read_to_string(&path).map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                BackupError::NoManifest(backup.to_owned())
+            } else {
+                BackupError::at(&path)(error)
+            }
         })?;
         let invalid = |why: String| BackupError::Manifest { path: path.clone(), why };
         let Format { format } = serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?;
@@ -81,11 +84,10 @@ impl Manifest {
         serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))
     }
 
-    /// Writes the manifest into a backup, and flushes it to the disk.
+    /// Writes the manifest into a backup, without flushing it.
     pub(super) fn write(&self, backup: &Path) -> Result<(), BackupError> {
         let path = manifest_path(backup);
         let text = serde_json::to_string_pretty(self).map_err(|error| BackupError::at(&path)(error.into()))?;
-        fs::write(&path, format!("{text}\n")).map_err(BackupError::at(&path))?;
-        super::files::flush(&path)
+        fs::write(&path, format!("{text}\n")).map_err(BackupError::at(&path))
     }
 }

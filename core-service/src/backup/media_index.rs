@@ -4,7 +4,10 @@ use std::{fs, path::Path};
 
 use sqlx::SqliteConnection;
 
-use super::{BackupError, MEDIA};
+use super::{
+    error::BackupError,
+    layout::{DATABASE, MEDIA},
+};
 use crate::media::MediaKey;
 
 /// Returns the keys of the stored files, without those whose first upload is in progress or whose removal has begun.
@@ -15,7 +18,7 @@ pub(super) async fn stored_keys(
     database: &mut SqliteConnection,
     data_dir: &Path,
 ) -> Result<Vec<MediaKey>, BackupError> {
-    let failed = |source| BackupError::Copy { path: data_dir.join(super::DATABASE), source };
+    let failed = |source| BackupError::Copy { path: data_dir.join(DATABASE), source };
     if !has_index(database).await.map_err(failed)? {
         return list(&data_dir.join(MEDIA));
     }

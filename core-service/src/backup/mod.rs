@@ -1,5 +1,5 @@
-//! Copies of a data directory: [`create`] makes one, also while a process uses the directory, and [`restore`] makes a data directory
-//! of it.
+//! Copies of a data directory: [`create()`] makes one, also while a process uses the directory, and
+//! [`restore()`] makes a data directory of it.
 //!
 //! | file of a backup | contents |
 //! | --- | --- |
@@ -13,13 +13,13 @@
 mod create;
 mod error;
 mod files;
+mod layout;
 mod manifest;
 mod media_index;
 mod restore;
 mod unsent;
 
-use std::path::{Path, PathBuf};
-
+pub(crate) use self::layout::manifest_path;
 pub use self::{
     create::create,
     error::BackupError,
@@ -28,16 +28,6 @@ pub use self::{
     restore::{Restored, restore},
     unsent::{QueuedJobs, Unsent},
 };
-
-/// The name of the database in a data directory and in a backup.
-const DATABASE: &str = "jobs.sqlite";
-/// The name of the directory of media files in a data directory and in a backup.
-const MEDIA: &str = "media";
-
-/// Returns the manifest of a backup. A data directory has this file only while a backup is restored into it.
-pub(crate) fn manifest_path(directory: &Path) -> PathBuf {
-    directory.join("backup.json")
-}
 
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,13 @@ use std::{fs, io::ErrorKind, path::Path, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BackupError, DATABASE, MEDIA, Manifest, Method, QueuedJobs, Unsent,
     create::blocking,
-    files::{self, Taken},
-    manifest_path, media_index, unsent,
+    error::BackupError,
+    files::{self, Method, Taken},
+    layout::{DATABASE, MEDIA, manifest_path},
+    manifest::Manifest,
+    media_index,
+    unsent::{self, QueuedJobs, Unsent},
 };
 use crate::database::{Database, DirectoryLock, LockError, find_defect, open_read_only};
 

@@ -3,7 +3,10 @@ use std::{path::PathBuf, sync::Arc, time::SystemTime};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::*;
+use super::{
+    layout::{DATABASE, MEDIA},
+    *,
+};
 use crate::{
     Core, OpenError,
     config::Settings,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::BackupError;
+use super::error::BackupError;
 use crate::{
     database::Database,
     video::{
