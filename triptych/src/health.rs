@@ -127,7 +127,8 @@ fn check_core(url: &str) -> anyhow::Result<()> {
         // The empty name means the whole server.
         let call = core.health.check(tonic::Request::new(HealthCheckRequest { service: String::new() }));
         let response = tokio::time::timeout(TIMEOUT, call).await.with_context(|| format!("{url} has not responded"))?;
-        anyhow::Ok(response.with_context(|| url.to_owned())?.into_inner().status())
+        let response = response.map_err(|status| anyhow::anyhow!("{url}: {}: {}", status.code(), status.message()))?;
+        anyhow::Ok(response.into_inner().status())
     })?;
     runtime.shutdown_background();
     ensure!(status == ServingStatus::Serving, "{url}: the core cannot use its stores, or is shutting down");
