@@ -127,7 +127,7 @@ fn run(cli: Cli, stdout: &Output, stderr: &Output) -> anyhow::Result<()> {
             // Boxed because they hold the core, with the settings of all providers.
             Role::Serve => Box::pin(roles::serve(process)).await,
             Role::Core => Box::pin(roles::core(process)).await,
-            Role::Gateway(gateway) => roles::gateway(process, &gateway.core).await,
+            Role::Gateway(gateway) => Box::pin(roles::gateway(process, &gateway.core)).await,
             Role::Check(_)
             | Role::Init(_)
             | Role::Backup(_)
