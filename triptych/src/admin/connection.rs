@@ -63,7 +63,7 @@ fn default_url(listen: &ListenAddress, has_tls: bool) -> anyhow::Result<String> 
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
+        ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
     let scheme = if has_tls { "https" } else { "http" };
     Ok(format!("{scheme}://{}", SocketAddr::new(ip, listen.port())))

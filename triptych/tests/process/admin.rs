@@ -1,5 +1,7 @@
 //! `triptych admin` against a running server, and against its data after it has stopped.
 
+#![allow(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
+
 use std::process::Output;
 
 use tempfile::tempdir;
