@@ -41,12 +41,11 @@ impl Connection {
         let mut authorization: AsciiMetadataValue =
             format!("Bearer {}", key.trim()).parse().map_err(|_| anyhow!("{}: the key is not ASCII", self.key_env))?;
         authorization.set_sensitive(true);
-        let url = match &self.url {
-            Some(url) => url.clone(),
-            None => {
-                let config = config()?;
-                default_url(&config.core.grpc.listen, config.grpc_tls.files().is_some())?
-            }
+        let url = if let Some(url) = &self.url {
+            url.clone()
+        } else {
+            let config = config()?;
+            default_url(&config.core.grpc.listen, config.grpc_tls.files().is_some())?
         };
         let tls = if url.starts_with("https:") { Some(Certificates::default().core(&config()?)?) } else { None };
         let services = CoreServices::connect(&url, ConnectOptions { tls, ..ConnectOptions::default() }).with_context(|| {

@@ -19,7 +19,7 @@ use crate::config::Config;
 pub(crate) fn run(admin: &Admin, config: Option<&Path>) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
-    let load = || Ok(Config::load(config)?);
+    let load = || Config::load(config);
     let result = runtime.block_on(async {
         match admin {
             Admin::Verify(Verify { offline: true, .. }) => verify::offline(&load()?).await,
