@@ -30,6 +30,7 @@ RARE = {
     "triptych_media_removed_bytes_total",
     "triptych_job_poll_lag_seconds_bucket",
     "triptych_server_refusals_total",
+    "triptych_tls_certificate_expiry_timestamp_seconds",
     "triptych_webhook_attempts_total",
 }
 USAGE = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}

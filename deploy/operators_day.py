@@ -111,7 +111,7 @@ class Machine:
         self.configuration.parent.mkdir()
         self.state = place / "state"
         self.state.mkdir()
-        self.metrics = free_port()
+        self.admin = free_port()
         self.process: subprocess.Popen | None = None
 
     def run(self, *arguments: str, status: int = 0) -> str:
@@ -138,8 +138,8 @@ data_dir = "data"
 listen = "127.0.0.1:0"
 [grpc]
 listen = "127.0.0.1:0"
-[telemetry]
-metrics_address = "127.0.0.1:{self.metrics}"
+[admin]
+listen = "127.0.0.1:{self.admin}"
 [chat]
 base_url = "{upstream}/v1"
 api_key = "upstream-key"
@@ -189,7 +189,9 @@ admin = true
     def fetch(self, path: str, key: str, body: object = None, method: str | None = None) -> tuple[int, bytes]:
         data = None if body is None else json.dumps(body).encode()
         headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-        request = urllib.request.Request(self.url + path, data, headers, method=method)
+        # The admin port has the paths of administrators, and the public port has not.
+        url = f"http://127.0.0.1:{self.admin}" if path.startswith("/admin/") else self.url
+        request = urllib.request.Request(url + path, data, headers, method=method)
         try:
             with OPENER.open(request, timeout=60) as response:
                 return response.status, response.read()
@@ -207,7 +209,7 @@ admin = true
         return video["id"]
 
     def scrape(self) -> str:
-        with OPENER.open(f"http://127.0.0.1:{self.metrics}/metrics", timeout=10) as response:
+        with OPENER.open(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as response:
             return response.read().decode()
 
 
@@ -271,7 +273,7 @@ def watch(machine: Machine, deploy: Path) -> None:
     (place / "alerts.yml").write_text(rules)
     (place / "prometheus.yml").write_text(
         "global: {scrape_interval: 1s, evaluation_interval: 1s}\nrule_files: [alerts.yml]\n"
-        f"scrape_configs: [{{job_name: triptych, static_configs: [{{targets: ['127.0.0.1:{machine.metrics}']}}]}}]\n"
+        f"scrape_configs: [{{job_name: triptych, static_configs: [{{targets: ['127.0.0.1:{machine.admin}']}}]}}]\n"
     )
     port = free_port()
     options = [f"--web.listen-address=127.0.0.1:{port}", f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]
