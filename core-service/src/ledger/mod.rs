@@ -26,7 +26,7 @@ use std::{
 
 use tokio::{
     task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval_at, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use triptych_proto::v1::Modality;
@@ -203,7 +203,7 @@ enum Returned {
 }
 
 async fn settle_at_intervals(ledger: Ledger, stop: CancellationToken) {
-    let mut ticks = interval(SETTLE_INTERVAL);
+    let mut ticks = interval_at(Instant::now() + SETTLE_INTERVAL, SETTLE_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Err(error) = ledger.settle(Returned::Idle).await {
