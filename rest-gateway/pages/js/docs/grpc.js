@@ -57,6 +57,16 @@ const SERVICES = [
       ["DeleteWebhookEndpoint, TestWebhookEndpoint, RedeliverWebhook", "unary", "testWebhook"],
     ],
   ],
+  [
+    "AdminService",
+    [
+      ["CreateKey, RotateKey", "unary", "createKey"],
+      ["GetKey, ListKeys", "read", "getKey"],
+      ["UpdateKey, RevokeKey", "idempotent", "updateKey"],
+      ["VerifyLedger, ListHolds", "read", "verifyLedger"],
+      ["ResolveHold", "unary", "resolveHold"],
+    ],
+  ],
 ];
 
 const METADATA = [

@@ -21,6 +21,11 @@ export default {
     "The deadline of CreateVideo bounds the creation of the job, not the job, which has jobs.deadline.",
   "docs.grpc.deadlines.5":
     "WatchVideo ends when its deadline passes; the job continues. Call it again: the first message is always the current snapshot.",
+  "docs.grpc.effect.resolveHold": "Ends the hold of a video whose outcome is unknown.",
+  "docs.grpc.effect.verifyLedger": "Checks the ledger of budgets; lists money that is reserved.",
+  "docs.grpc.effect.updateKey": "Changes or revokes a key that was created at run time.",
+  "docs.grpc.effect.getKey": "Returns API keys, without their secrets.",
+  "docs.grpc.effect.createKey": "Creates an API key, or replaces its secret. The secret is returned once.",
   "docs.grpc.effect.cancelVideo": "Cancels a job.",
   "docs.grpc.effect.createChat": "Returns the complete response.",
   "docs.grpc.effect.createVideo": "Creates a job, and returns after it is durable.",
@@ -119,6 +124,7 @@ export default {
   "docs.start.text":
     "The API is that of OpenAI for chat, images and videos, so its SDKs work with this base URL. Lists, webhooks, usage and events are described in the contents.",
   "docs.start.title": "Calls of the REST API",
+  "docs.tag.admin": "Administration",
   "docs.tag.chat": "Chat",
   "docs.tag.images": "Images",
   "docs.tag.media": "Media",
