@@ -1,10 +1,13 @@
 """Counts the instructions of a call, from socket to socket, and compares them with instructions.json.
 
-    instructions.py PATH_OF_TRIPTYCH [--update]
+    instructions.py PATH_OF_TRIPTYCH [--update | --accounts]
 
 The process runs under callgrind, with one thread for connections, whose instructions are counted, and a fake upstream. The
 count varies by less than one percent, however busy the machine is. It is taken of a development build, which every test run
 has just made: it says nothing about speed, but shows a call that does more work than before.
+
+With --accounts, it prints instead how much more a call over REST executes with an API key that has limits and budgets, prices, and the
+access log, than without. For that, PATH_OF_TRIPTYCH should be a release build.
 """
 
 import http.client
@@ -29,6 +32,16 @@ CALLS = 20
 # Events with text in a streamed response.
 EVENTS = 100
 PROMPT = "hello there"
+KEY = "the-secret-of-the-client"
+# All limits and both budgets of a key and its team, all high enough for the calls.
+LIMITS = """{ models = ["m*"], requests_per_minute = 100000, tokens_per_minute = 100000000, concurrent_calls = 100, jobs_in_flight = 10,
+    budget_per_day = "1000", budget_per_month = "1000" }"""
+ACCOUNTS = f"""
+prices = [{{ model = "m", per_million_input_tokens = "2.5", per_million_output_tokens = "10" }}]
+teams = [{{ name = "all", limits = {LIMITS} }}]
+keys = [{{ name = "client", secret = "{KEY}", team = "all", limits = {LIMITS} }}]
+log.filter = "info"
+""".replace(",\n   ", ",")
 
 MESSAGE = {"role": "assistant", "content": "It is 12 degrees with some rain about: take the umbrella. " * 4}
 REPLY = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": MESSAGE, "finish_reason": "stop"}]}
@@ -75,7 +88,8 @@ class Rest:
         self.body = json.dumps({"model": "m", "stream": stream, "messages": [{"role": "user", "content": PROMPT}]})
 
     def call(self) -> None:
-        self.client.request("POST", "/v1/chat/completions", self.body, {"content-type": "application/json"})
+        headers = {"content-type": "application/json", "authorization": f"Bearer {KEY}"}
+        self.client.request("POST", "/v1/chat/completions", self.body, headers)
         reply = self.client.getresponse()
         text = reply.read()
         assert reply.status == 200 and (not self.stream or text.endswith(b"data: [DONE]\n\n")), text
@@ -101,12 +115,13 @@ class Grpc:
         self.client.close()
 
 
-def count(program: str, base: str, api: type[Rest] | type[Grpc], stream: bool) -> int:
-    """Returns the instructions of one call."""
+def count(program: str, base: str, api: type[Rest] | type[Grpc], stream: bool, configuration: str = 'log.filter = "error"') -> int:
+    """Returns the instructions of one call to a process with this configuration file."""
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "callgrind"
         settings = {"CHAT_BASE_URL": base, "CHAT_MODEL": "m", "TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
-        settings |= {"TRIPTYCH_THREADS": "1", "TRIPTYCH_LOG_FILTER": "error"}
+        settings |= {"TRIPTYCH_THREADS": "1"}
+        Path(directory, "triptych.toml").write_text(configuration)
         environment = {name: value for name, value in os.environ.items() if "TRIPTYCH" not in name and "PROXY" not in name.upper()}
         command = ["valgrind", "--tool=callgrind", "--instr-atstart=no", "--separate-threads=yes", f"--callgrind-out-file={out}", program]
         server = subprocess.Popen(command, cwd=directory, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -155,6 +170,11 @@ def main() -> int:
     threading.Thread(target=serve, args=(listener,), daemon=True).start()
     base = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
     program = os.path.abspath(sys.argv[1])
+    if "--accounts" in sys.argv:
+        for name, stream in (("non-streaming response", False), (f"stream of {EVENTS} events", True)):
+            without, accounts = count(program, base, Rest, stream), count(program, base, Rest, stream, ACCOUNTS)
+            print(f"  {name}: {without:,} instructions, with accounts {accounts:,}, {accounts / without - 1:+.1%}")
+        return 0
     counted = {
         "non-streaming response": count(program, base, Rest, False),
         f"stream of {EVENTS} events": count(program, base, Rest, True),
