@@ -16,7 +16,7 @@ const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
 export interface ConnectOptions {
   /** Sent as bearer token with each call. */
   apiKey?: string;
-  /** True for a server behind a proxy with a public certificate, or options of Node's TLS. Absent: no TLS. */
+  /** True for a server with a public certificate, or options of Node's TLS. Absent: no TLS. */
   tls?: boolean | SecureClientSessionOptions;
   /** The deadline of calls without `timeoutMs`, in milliseconds. Absent: none. */
   defaultTimeoutMs?: number;
