@@ -1,6 +1,7 @@
 // The usage: calls, tokens and costs of a period, and the budgets and limits of today.
 import { h, replace } from "../dom.js";
 import { getKey } from "../key.js";
+import { mountKeys } from "../keys/main.js";
 import { startPage } from "../shell.js";
 import { errorNotice } from "../ui/status.js";
 import { toast } from "../ui/toast.js";
@@ -12,7 +13,7 @@ import { fromFragment, toFragment } from "./period.js";
 import { report } from "./report.js";
 import { mountToolbar } from "./toolbar.js";
 
-await startPage("usage");
+await startPage("usage", { texts: ["keys"] });
 
 const status = h("div", {});
 const content = h("div", { class: "usage-report" });
@@ -137,3 +138,4 @@ addEventListener("hashchange", () => {
   load();
 });
 await load();
+await mountKeys(document.getElementById("usage-keys"));
