@@ -75,6 +75,8 @@ async function lifeOfAKey({ page, url, watched, takePictures }) {
   await page.keyboard.press("Control+A");
   await page.keyboard.type("research");
   await page.keyboard.press("Enter");
+  await dialog(page).locator(".key-secret").waitFor();
+  await takePictures("key-secret");
   const secret = await takeSecret(page);
   const created = await json(url, "admin/v1/keys/alice");
   assert.deepEqual(
@@ -174,17 +176,17 @@ async function ledger({ page, url, watched, takePictures }) {
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
   await open(page, url);
-  await page.locator(".holds tbody tr").first().waitFor();
+  await page.locator(".hold").first().waitFor();
   await page.getByLabel("State", { exact: true }).selectOption("Calls");
   await page.getByText("There are no open holds.").waitFor();
   await page.getByLabel("State", { exact: true }).selectOption("Outcome unknown");
-  await page.locator(".holds tbody tr").first().waitFor();
-  assert.equal(await page.locator(".holds tbody tr").count(), 2);
+  await page.locator(".hold").first().waitFor();
+  assert.equal(await page.locator(".hold").count(), 2);
   await page.getByRole("button", { name: "Verify the ledger" }).click();
   await page.getByText("The sums of all budgets agree").waitFor();
   await takePictures("ledger");
 
-  const row = (id) => page.locator(`tr[data-hold="${id}"]`);
+  const row = (id) => page.locator(`[data-hold="${id}"]`);
   await row(videos[0]).getByRole("button").click();
   await page.getByLabel("Cost in US dollars").fill("much");
   await inDialog(page, "Resolve").click();
@@ -192,7 +194,7 @@ async function ledger({ page, url, watched, takePictures }) {
   await page.getByLabel("Cost in US dollars").fill("0.70");
   await inDialog(page, "Resolve").click();
   await row(videos[0]).waitFor({ state: "detached" });
-  assert.equal((await json(url, `v1/videos/${videos[0]}`)).usage?.cost ?? "0.70", "0.70");
+  assert.equal((await json(url, `v1/videos/${videos[0]}`, { key: secret })).cost, "0.70");
 
   await row(videos[1]).getByRole("button").click();
   await page.getByLabel("Outcome", { exact: true }).selectOption("Nothing was spent");

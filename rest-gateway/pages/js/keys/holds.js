@@ -10,47 +10,47 @@ import { formDialog } from "./form_dialog.js";
 /// The states of a hold, and the kinds of their badges.
 export const STATES = { outcome_unknown: "warn", in_progress: "busy", stopping: "busy", calls: "" };
 
-/// Returns the holds as a table. `onresolve(hold)` is called for one whose outcome is unknown.
-export function holdTable(holds, onresolve) {
+/// Returns the holds as a list. `onresolve(hold)` is called for one whose outcome is unknown.
+export function holdList(holds, onresolve) {
   if (holds.length === 0) return h("p", { class: "small muted", t: "keys.holds.none" });
-  const head = ["key", "state", "amount", "since"].map((name) =>
-    h("th", { scope: "col", class: name === "amount" ? "numeric" : "", t: `keys.holds.${name}` }),
-  );
   return h(
-    "div",
-    { class: "table-wrap", tabindex: "0", role: "region", tAttrs: { "aria-label": "keys.holds.title" } },
-    h(
-      "table",
-      { class: "table holds" },
-      h("caption", { class: "visually-hidden", t: "keys.holds.title" }),
-      h("thead", {}, h("tr", {}, head, h("td", {}))),
-      h(
-        "tbody",
-        {},
-        holds.map((hold) => holdRow(hold, onresolve)),
-      ),
-    ),
+    "ul",
+    { class: "card key-list", role: "list", tAttrs: { "aria-label": "keys.holds.title" } },
+    holds.map((hold) => holdItem(hold, onresolve)),
   );
 }
 
-function holdRow(hold, onresolve) {
+function holdItem(hold, onresolve) {
   const { id, key, team, state, amount, created_at: created } = hold;
   return h(
-    "tr",
-    { dataset: { hold: id } },
+    "li",
+    { class: "key hold", dataset: { hold: id } },
     h(
-      "th",
-      { scope: "row" },
-      key,
-      team && h("span", { class: "hold-team", t: ["keys.ofTeam", { team }] }),
-      hold.video_id && h("span", { class: "hold-video mono" }, hold.video_id),
+      "div",
+      { class: "key-who" },
+      h("h3", { class: "key-name" }, key),
+      team && h("span", { class: "small muted", t: ["keys.ofTeam", { team }] }),
     ),
-    h("td", {}, badge(`keys.state.${state}`, STATES[state])),
-    h("td", { class: "numeric" }, money(amount)),
-    h("td", { title: created === null ? null : dateTime(created) }, created === null ? "" : relativeTime(created)),
     h(
-      "td",
-      { class: "hold-action" },
+      "div",
+      { class: "key-facts" },
+      h(
+        "p",
+        { class: "key-limits numeric" },
+        badge(`keys.state.${state}`, STATES[state]),
+        h("span", { t: ["keys.holds.amount", { amount: money(amount) }] }),
+      ),
+      h(
+        "p",
+        { class: "key-history" },
+        hold.video_id && h("span", { class: "mono" }, hold.video_id),
+        created !== null &&
+          h("span", { title: dateTime(created), t: ["keys.holds.since", { time: relativeTime(created) }] }),
+      ),
+    ),
+    h(
+      "div",
+      { class: "key-actions" },
       state === "outcome_unknown" &&
         h("button", {
           class: "button button-small",

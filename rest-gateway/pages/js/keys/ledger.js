@@ -4,7 +4,7 @@ import { money } from "../format.js";
 import { errorNotice } from "../ui/status.js";
 import { select } from "../video/field.js";
 import { loadPage, verifyLedger } from "./data.js";
-import { holdTable, resolveHold, STATES } from "./holds.js";
+import { holdList, resolveHold, STATES } from "./holds.js";
 import { pagedList } from "./paged_list.js";
 
 /// Returns `{ element, load(), show(), clear() }`.
@@ -34,7 +34,7 @@ export function ledgerSection() {
   const holds = pagedList({
     load: (after) => loadPage("ledger/holds", { state: state.value }, after),
     view: (entries) =>
-      holdTable(entries, async (hold) => {
+      holdList(entries, async (hold) => {
         if (await resolveHold(hold)) holds.load();
       }),
   });

@@ -38,14 +38,17 @@ function fact(t) {
 export function keyHistory(key) {
   const { secret_hint: hint, expires_at: expires, previous_secret_expires_at: previous, revoked_at: revoked } = key;
   const now = Date.now() / 1000;
-  const time = (name, at) => h("span", { title: dateTime(at), t: [`keys.${name}`, { time: relativeTime(at) }] });
+  const at = (name, seconds) =>
+    h("span", { title: relativeTime(seconds), t: [`keys.${name}`, { time: dateTime(seconds) }] });
+  const ago = (name, seconds) =>
+    h("span", { title: dateTime(seconds), t: [`keys.${name}`, { time: relativeTime(seconds) }] });
   return h(
     "p",
     { class: "key-history" },
     hint && h("span", { class: "mono", tAttrs: { title: "keys.secretHint" } }, `…${hint}`),
-    previous > now && !revoked && time("previousUntil", previous),
-    revoked && time("revokedAt", revoked),
-    !revoked && expires !== null && time(expires > now ? "expires" : "expiredAt", expires),
+    previous > now && !revoked && at("previousUntil", previous),
+    revoked && ago("revokedAt", revoked),
+    !revoked && expires !== null && (expires > now ? at("expires", expires) : ago("expiredAt", expires)),
     !revoked && expires === null && key.origin === "stored" && h("span", { t: "keys.neverExpires" }),
     key.created_at !== null &&
       h("span", {
