@@ -101,6 +101,11 @@ async function lifeOfAKey({ page, url, watched, takePictures }) {
   ]);
   assert.deepEqual(request.postDataJSON(), { limits: { budget_per_month: null, budget_total: "7" } });
   await item(page, "alice").getByText("$7.00 in all").waitFor();
+  assert.equal(
+    await page.evaluate(() => document.activeElement.getAttribute("aria-label")),
+    "Edit the key alice",
+    "the focus stays at the button",
+  );
   assert.equal((await json(url, "admin/v1/keys/alice")).limits.budget_per_month, null);
 
   // After a rotation both secrets are valid.

@@ -38,7 +38,7 @@ export function editKeyDialog(key = null) {
     fields,
     content: [
       name?.element,
-      h("div", { class: "key-pair" }, team.element, expires.element),
+      h("div", { class: "key-pair key-members" }, team.element, expires.element),
       admin.element,
       h("h3", { class: "key-group", t: "keys.form.limits" }),
       models.element,

@@ -8,7 +8,8 @@ import { ledgerSection } from "./ledger.js";
 import { keyList } from "./list.js";
 import { pagedList } from "./paged_list.js";
 
-/// Fills the part of the page for administrators. It stays hidden for other keys, and without a key.
+/// Fills the part of the page for administrators. It stays hidden for other keys, and without a key. Returns a function that loads
+/// the lists again.
 export function mountKeys(root) {
   const revoked = h("input", { type: "checkbox" });
   const after = (action) => async (key) => {
@@ -75,7 +76,7 @@ export function mountKeys(root) {
     revoked.checked = false;
     keys.clear();
     ledger.clear();
-    if (getKey()) return keys.load();
+    if (getKey()) keys.load();
   }
 
   document.addEventListener("keychange", load);
@@ -83,5 +84,10 @@ export function mountKeys(root) {
     keys.show();
     ledger.show();
   });
-  return load();
+  load();
+  return () => {
+    if (!ledger.element.isConnected) return;
+    keys.load();
+    ledger.load();
+  };
 }

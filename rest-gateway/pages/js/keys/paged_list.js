@@ -9,7 +9,7 @@ export function pagedList({ load: loadPage, view, onerror = () => false }) {
   let next = null;
   /// Counts the loads, so that an older response does not replace a newer one.
   let loads = 0;
-  const body = h("div", {});
+  const body = h("div", { tabindex: "-1" });
   const status = h("div", {});
   const more = h("button", {
     class: "button",
@@ -43,8 +43,16 @@ export function pagedList({ load: loadPage, view, onerror = () => false }) {
 
   function show() {
     if (!entries) return;
+    const focused = body.contains(document.activeElement) ? document.activeElement : null;
     replace(body, view(entries));
+    if (focused) focusAgain(focused.getAttribute("aria-label"));
     more.hidden = next === null;
+  }
+
+  /// Moves the focus to the control that has replaced the focused one, or to the list if its entry is gone.
+  function focusAgain(label) {
+    const same = [...body.querySelectorAll("button")].find((button) => button.getAttribute("aria-label") === label);
+    (same ?? body).focus();
   }
 
   return {

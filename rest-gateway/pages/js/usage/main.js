@@ -25,6 +25,7 @@ let shown = null;
 let measure = null;
 /// Counts the loads, so that an older response does not replace a newer one.
 let loads = 0;
+let reloadKeys = () => {};
 
 const toolbar = mountToolbar(document.getElementById("usage-toolbar"), {
   selection: fromFragment(location.hash),
@@ -32,7 +33,10 @@ const toolbar = mountToolbar(document.getElementById("usage-toolbar"), {
     history.replaceState(null, "", toFragment(selection));
     load();
   },
-  onreload: () => load(),
+  onreload() {
+    load();
+    reloadKeys();
+  },
   ondownload: download,
 });
 document.getElementById("usage").append(status, content, budgetSection.root, limitSection.root);
@@ -138,4 +142,4 @@ addEventListener("hashchange", () => {
   load();
 });
 await load();
-await mountKeys(document.getElementById("usage-keys"));
+reloadKeys = mountKeys(document.getElementById("usage-keys"));

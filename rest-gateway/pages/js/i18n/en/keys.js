@@ -96,7 +96,7 @@ export default {
   "keys.holds.anyState": "All holds",
   "keys.holds.state": "State",
   "keys.holds.amount": "{amount} reserved",
-  "keys.holds.since": "since {time}",
+  "keys.holds.since": "created {time}",
   "keys.state.calls": "Calls",
   "keys.state.in_progress": "In progress",
   "keys.state.stopping": "Stopping",

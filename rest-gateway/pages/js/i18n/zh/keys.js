@@ -89,7 +89,7 @@ export default {
   "keys.holds.anyState": "所有预留",
   "keys.holds.state": "状态",
   "keys.holds.amount": "预留 {amount}",
-  "keys.holds.since": "{time}开始",
+  "keys.holds.since": "{time}创建",
   "keys.state.calls": "调用",
   "keys.state.in_progress": "进行中",
   "keys.state.stopping": "正在停止",
