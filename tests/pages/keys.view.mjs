@@ -196,6 +196,7 @@ async function ledger({ page, url, watched, takePictures }) {
   await page.getByLabel("Cost in US dollars").fill("much");
   await inDialog(page, "Resolve").click();
   await dialog(page).getByText("cost: expected an amount").waitFor();
+  await takePictures("ledger-resolve");
   await page.getByLabel("Cost in US dollars").fill("0.70");
   await inDialog(page, "Resolve").click();
   await row(videos[0]).waitFor({ state: "detached" });
