@@ -65,6 +65,9 @@ async function usageOf(url, calls, key) {
 
 const useKey = (page, key) => page.addInitScript((key) => sessionStorage.setItem("triptych.key", key), KEYS[key]);
 
+/// The page asks for the keys, and leaves their section out for other keys than those of administrators.
+const NO_ADMINISTRATOR = /admin\/v1\/keys/;
+
 const section = (page, title) =>
   page.locator(".chart", { has: page.getByRole("heading", { name: title, exact: true }) });
 const total = (page, title) =>
@@ -124,7 +127,8 @@ async function administrator({ page, url, watched, takePictures }) {
   assert.equal(lines.length, 5);
 }
 
-async function periods({ page, url, takePictures }) {
+async function periods({ page, url, watched, takePictures }) {
+  watched.allow(NO_ADMINISTRATOR);
   await useKey(page, "alice");
   await page.goto(`${url}usage#2025-01-01..2025-12-31`);
   await page.getByText("No calls in this period").waitFor();
@@ -149,7 +153,9 @@ async function periods({ page, url, takePictures }) {
   assert.deepEqual(await page.evaluate(() => [location.hash, document.activeElement.id]), [hash, "main"]);
 }
 
-async function ownUsage({ page, url }) {
+async function ownUsage({ page, url, watched }) {
+  watched.allow(NO_ADMINISTRATOR);
+  const refused = page.waitForResponse(/admin\/v1\/keys/);
   await makeCalls(url);
   await useKey(page, "bob");
   await page.goto(`${url}usage`);
@@ -158,6 +164,7 @@ async function ownUsage({ page, url }) {
   assert.equal(await section(page, "By team").count(), 0);
   await page.getByText("There are no budgets.").waitFor();
   assert.deepEqual(await page.locator(".model-list code").allTextContents(), ["offline-chat"]);
+  await refused;
 }
 
 async function keyNeeded({ page, url, watched }) {

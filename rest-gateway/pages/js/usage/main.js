@@ -1,6 +1,7 @@
 // The usage: calls, tokens and costs of a period, and the budgets and limits of today.
 import { h, replace } from "../dom.js";
 import { getKey } from "../key.js";
+import { mountKeys } from "../keys/main.js";
 import { startPage } from "../shell.js";
 import { errorNotice } from "../ui/status.js";
 import { toast } from "../ui/toast.js";
@@ -12,7 +13,7 @@ import { fromFragment, toFragment } from "./period.js";
 import { report } from "./report.js";
 import { mountToolbar } from "./toolbar.js";
 
-await startPage("usage");
+await startPage("usage", { texts: ["keys"] });
 
 const status = h("div", {});
 const content = h("div", { class: "usage-report" });
@@ -24,6 +25,7 @@ let shown = null;
 let measure = null;
 /// Counts the loads, so that an older response does not replace a newer one.
 let loads = 0;
+let reloadKeys = () => {};
 
 const toolbar = mountToolbar(document.getElementById("usage-toolbar"), {
   selection: fromFragment(location.hash),
@@ -31,7 +33,10 @@ const toolbar = mountToolbar(document.getElementById("usage-toolbar"), {
     history.replaceState(null, "", toFragment(selection));
     load();
   },
-  onreload: () => load(),
+  onreload() {
+    load();
+    reloadKeys();
+  },
   ondownload: download,
 });
 document.getElementById("usage").append(status, content, budgetSection.root, limitSection.root);
@@ -137,3 +142,4 @@ addEventListener("hashchange", () => {
   load();
 });
 await load();
+reloadKeys = mountKeys(document.getElementById("usage-keys"));
