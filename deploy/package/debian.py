@@ -39,9 +39,12 @@ if [ "$1" = configure ]; then
     elif ! getent passwd triptych >/dev/null; then
         useradd --system --user-group --no-create-home --home-dir /var/lib/triptych --shell /usr/sbin/nologin triptych
     fi
-    chown root:triptych /etc/triptych/triptych.toml
-    chmod 0640 /etc/triptych/triptych.toml
-    chmod 0600 /etc/triptych/triptych.env
+    # At the first installation only: later, owners and modes are the administrator's, who may also have removed the files.
+    if [ -z "$2" ]; then
+        chown root:triptych /etc/triptych/triptych.toml
+        chmod 0640 /etc/triptych/triptych.toml
+        chmod 0600 /etc/triptych/triptych.env
+    fi
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload
         # After an upgrade. A new installation is not started before it has been configured: systemctl enable --now triptych

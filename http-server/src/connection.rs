@@ -186,7 +186,8 @@ impl<A: Application + Unpin> Connection<A> {
                 tracing::debug!("a TLS handshake took longer than the header timeout");
                 return None;
             }
-            () = drain.draining.cancelled() => return None,
+            // As long as an idle connection, which was opened by then.
+            () = async { drain.draining.cancelled().await; sleep(FINISH_IDLE).await } => return None,
             () = abort.cancelled() => return None,
         };
         match opened {

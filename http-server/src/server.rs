@@ -75,8 +75,12 @@ pub async fn serve<L, A>(
     drain.announced.announce();
     drain.draining.cancel();
     let close_at = Instant::now() + ACCEPT_REST;
-    while let Ok(Ok(accepted)) = timeout_at(close_at, listener.accept()).await {
-        start(accepted);
+    while Instant::now() < close_at {
+        match timeout_at(close_at, listener.accept()).await {
+            Ok(Ok(accepted)) => start(accepted),
+            Ok(Err(error)) if concerns_one_connection(&error) => {}
+            Ok(Err(_)) | Err(_) => break,
+        }
     }
     drop(listener);
     tracker.close();

@@ -57,6 +57,18 @@ impl Members {
         self.member(name, "an object", object)
     }
 
+    /// Checks that there are no other members than these, so that a misspelled one is not ignored.
+    pub(crate) fn require_known(&self, known: &[&str]) -> Result<(), GatewayError> {
+        match self.members.keys().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let path = format!("{}{name}", self.path);
+                let message = format!("{path}: unknown member; expected {}", known.join(", "));
+                Err(GatewayError::invalid(&path, message))
+            }
+        }
+    }
+
     /// Returns whether a member is present, also with the value null.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)

@@ -84,7 +84,7 @@ pub(crate) struct Restore {
 /// The arguments of `health`.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Health {
-    /// The URL of a process with the REST API [default: that of rest.listen]; without a path: /readyz
+    /// The URL of a process with the REST API [default: that of admin.listen, else of rest.listen]; without a path: /readyz
     #[arg(long, value_name = "URL", conflicts_with = "core")]
     pub(crate) url: Option<String>,
     /// Instead of the REST API, ask the core at this URL by the gRPC health protocol, for example http://127.0.0.1:50051

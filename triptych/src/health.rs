@@ -65,7 +65,7 @@ fn readiness_url(text: &str) -> anyhow::Result<Url> {
 fn local_url(listen: SocketAddr) -> anyhow::Result<Url> {
     ensure!(
         listen.port() != 0,
-        "rest.listen = \"{listen}\" selects a free port; name the URL of the process with --url"
+        "the configured address {listen} selects a free port; name the URL of the process with --url"
     );
     let loopback = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -83,8 +83,10 @@ fn connect_and_check(url: &Url) -> anyhow::Result<()> {
     let host = url.host_str().context("has no host")?;
     let port = url.port_or_known_default().context("has no port")?;
     let name = host.trim_matches(['[', ']']);
-    let address = (name, port).to_socket_addrs()?.next().context("the host name has no address")?;
-    let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    // The server may listen on one of them only: `localhost` often has an IPv6 address too.
+    let mut streams = (name, port).to_socket_addrs()?.map(|address| TcpStream::connect_timeout(&address, TIMEOUT));
+    let first = streams.next().context("the host name has no address")?;
+    let stream = streams.fold(first, io::Result::or)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     stream.set_write_timeout(Some(TIMEOUT))?;
     check_response(stream, &url[Position::BeforePath..Position::AfterQuery], &format!("{host}:{port}"))
@@ -105,7 +107,7 @@ fn check_socket(_path: &Path) -> anyhow::Result<()> {
 
 /// Sends a GET request; fails unless the status is 200.
 fn check_response(mut stream: impl io::Read + io::Write, target: &str, host: &str) -> anyhow::Result<()> {
-    write!(stream, "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())?;
     let mut response = Vec::new();
     stream.take(MAX_RESPONSE).read_to_end(&mut response)?;
     let response = String::from_utf8_lossy(&response);
@@ -123,7 +125,9 @@ fn check_core(url: &str) -> anyhow::Result<()> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let status = runtime.block_on(async {
         let core = CoreServices::connect(url, ConnectOptions::default())
-            .with_context(|| format!("--core {url}: must be a URL, for example http://127.0.0.1:50051"))?;
+            .with_context(|| {
+                format!("--core {url}: must be an http URL, for example http://127.0.0.1:50051; for a core with TLS, set admin.listen and use --url")
+            })?;
         // The empty name means the whole server.
         let call = core.health.check(tonic::Request::new(HealthCheckRequest { service: String::new() }));
         let response = tokio::time::timeout(TIMEOUT, call).await.with_context(|| format!("{url} has not responded"))?;

@@ -80,10 +80,12 @@ impl<'a> Reload<'a> {
                 }
                 Err(error) => tracing::error!("the configuration was not reloaded, nothing has changed: {error:#}"),
             }
-            // Certificates are renewed independently of the configuration, even of an invalid one.
+            // Certificates are renewed independently of the configuration: while it is invalid, from the files of the last valid one.
             let config = result.map(|(config, _)| config);
+            if let Ok(config) = &config {
+                self.certificates.configure(config);
+            }
             let config = config.as_deref().unwrap_or(self.running);
-            self.certificates.configure(config);
             if let Some(watch) = &mut watch {
                 watch.follow(self.files()).await;
             }

@@ -1,6 +1,11 @@
 //! Makes a data directory of a backup.
 
-use std::{fs, io::ErrorKind, path::Path, time::Duration};
+use std::{
+    fs,
+    io::{self, ErrorKind},
+    path::Path,
+    time::Duration,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -44,7 +49,7 @@ pub async fn restore(
 ) -> Result<Restored, BackupError> {
     let manifest = Manifest::read(backup)?;
     verify_database(backup, &manifest).await?;
-    fs::create_dir_all(data_dir).map_err(BackupError::at(data_dir))?;
+    create_private(data_dir).map_err(BackupError::at(data_dir))?;
     let lock = DirectoryLock::acquire(data_dir).await.map_err(|error| match error {
         LockError::Held => BackupError::InUse(data_dir.to_owned()),
         LockError::Io(source) => BackupError::at(data_dir)(source),
@@ -60,6 +65,15 @@ pub async fn restore(
     }
     drop(lock);
     Ok(Restored { unsent: prepared?, manifest })
+}
+
+/// Creates the directory if it does not exist, for this user only: the database has secrets.
+fn create_private(data_dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data_dir)
 }
 
 /// Compares the database with the manifest, and checks its structure.

@@ -32,7 +32,7 @@ pub struct InFlightLimit {
     /// The key or team: "key `alice`".
     pub subject: String,
     /// The owners whose videos count.
-    pub owners: Vec<Owner>,
+    pub owners: Arc<[Owner]>,
     /// The most videos, at least 1.
     pub limit: u32,
 }

@@ -1,7 +1,7 @@
 //! The look-up table of secrets, built from the keys of the configuration and of the store.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::SystemTime,
 };
@@ -104,16 +104,9 @@ impl Table {
         let mut callers = Callers {
             limiters: earlier.limiters().map(|limiter| (limiter.subject().to_owned(), limiter.clone())).collect(),
             teams: sources.teams.iter().map(|team| (team.name.as_str(), team)).collect(),
-            members: HashMap::new(),
+            members: members(&secrets),
             built: HashMap::new(),
         };
-        for (_, key, _) in &secrets {
-            let members = callers.members.entry(&key.team).or_default();
-            // The secrets of one key follow each other.
-            if members.last().is_none_or(|last| last.as_str() != key.name) {
-                members.push(Owner::new(&key.name));
-            }
-        }
         let mut entries = HashMap::with_capacity(secrets.len());
         for (digest, key, valid_until) in secrets {
             entries.insert(digest, Entry { caller: callers.caller(key), valid_until });
@@ -137,13 +130,22 @@ impl Table {
     }
 }
 
+/// Returns the owners in each team, each once.
+fn members<'a>(secrets: &[(Sha256Digest, &'a KeyDefinition, Option<SystemTime>)]) -> HashMap<&'a str, Arc<[Owner]>> {
+    let mut names: HashMap<&str, BTreeSet<&str>> = HashMap::new();
+    for (_, key, _) in secrets {
+        names.entry(&key.team).or_default().insert(&key.name);
+    }
+    names.into_iter().map(|(team, names)| (team, names.into_iter().map(Owner::new).collect())).collect()
+}
+
 /// Builds callers that share limiters.
 struct Callers<'a> {
     /// By subject.
     limiters: HashMap<String, Arc<Limiter>>,
     teams: HashMap<&'a str, &'a Team>,
-    /// The owners in each team.
-    members: HashMap<&'a str, Vec<Owner>>,
+    /// The owners in each team, which all of its keys share.
+    members: HashMap<&'a str, Arc<[Owner]>>,
     /// By name. Keys of one name have the same team and limits, and can differ in the rest.
     built: HashMap<&'a str, (&'a KeyDefinition, Caller)>,
 }
@@ -161,7 +163,7 @@ impl<'a> Callers<'a> {
             in_flight: Vec::new(),
             payer: self.payer(key),
         };
-        self.limit(&mut info, format!("key `{}`", key.name), &key.limits, || vec![Owner::new(&key.name)]);
+        self.limit(&mut info, format!("key `{}`", key.name), &key.limits, || Arc::from([Owner::new(&key.name)]));
         if let Some(team) = self.teams.get(key.team.as_str()).copied() {
             let members = self.members.get(key.team.as_str()).cloned().unwrap_or_default();
             self.limit(&mut info, format!("team `{}`", team.name), &team.limits, || members);
@@ -177,7 +179,7 @@ impl<'a> Callers<'a> {
         info: &mut KeyInfo,
         subject: String,
         limits: &AccountLimits,
-        owners: impl FnOnce() -> Vec<Owner>,
+        owners: impl FnOnce() -> Arc<[Owner]>,
     ) {
         let existing = self.limiters.get(&subject).filter(|limiter| limiter.is_for(&subject, limits)).cloned();
         let limiter = existing.or_else(|| Limiter::new(subject.clone(), limits));

@@ -122,8 +122,8 @@ fn jobs_in_flight_of_a_team_are_those_of_its_keys() {
     let keys = Keys::new(&[own, member("two", "fedcba9876543210"), key("three", "0123456789abcdeX")], &[team]).unwrap();
     let caller = keys.find(Some(format!("Bearer {SECRET}").as_bytes())).unwrap();
     let [own, of_team] = caller.in_flight_limits() else { panic!("{caller:?}") };
-    assert_eq!((own.limit, own.owners.as_slice()), (2, [Owner::new("one")].as_slice()));
-    assert_eq!((of_team.limit, of_team.owners.as_slice()), (5, [Owner::new("one"), Owner::new("two")].as_slice()));
+    assert_eq!((own.limit, &*own.owners), (2, [Owner::new("one")].as_slice()));
+    assert_eq!((of_team.limit, &*of_team.owners), (5, [Owner::new("one"), Owner::new("two")].as_slice()));
 }
 
 /// Returns a stored key with this secret.
@@ -229,7 +229,7 @@ fn changes_of_stored_keys_apply_at_once_and_keep_the_state_of_unchanged_limits()
     keys.apply(&other);
     let caller = || keys.find(Some(b"Bearer secret-of-two")).unwrap();
     let [InFlightLimit { owners, .. }] = caller().in_flight_limits().to_vec().try_into().unwrap();
-    assert_eq!(owners, [Owner::new("two"), Owner::new("one")], "the stored key is a member of the team");
+    assert_eq!(*owners, [Owner::new("one"), Owner::new("two")], "the stored key is a member of the team");
     assert!(caller().admit("m", || 0).is_ok());
 
     // A new budget is no new rate.

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{parameters::VideoParameters, state::JobState};
+use super::{operation::Operation, parameters::VideoParameters, state::JobState};
 use crate::{
     config::Price,
     prices::{self, Attributes, ModelPrices, Quantities},
@@ -88,7 +88,9 @@ impl Charge {
                 let used = content
                     .map_or_else(|| requested(parameters), |content| delivered(parameters, content.duration_millis));
                 let cost = self.price.as_ref().map_or(Usd::ZERO, |price| prices::cost(price, &used));
-                let is_plausible = cost.micros() <= self.estimate.micros().saturating_mul(MAX_COST_FACTOR);
+                // The length of a source is not always known at the create, and so neither is the estimate of an edit.
+                let is_plausible = parameters.operation != Operation::Generate
+                    || cost.micros() <= self.estimate.micros().saturating_mul(MAX_COST_FACTOR);
                 if is_plausible { ChargeState::Settled(cost) } else { ChargeState::Held }
             }
             (ChargeState::Held, JobState::Failed { code, .. }) => {
@@ -128,10 +130,12 @@ fn requested(parameters: &VideoParameters) -> Quantities {
 }
 
 /// Returns what was delivered. Providers bill the seconds of the request, and their files are longer or shorter by some frames, so
-/// a file that differs by less than [`MIN_DIFFERENCE_MILLIS`] is charged as requested.
+/// a file that differs by less than [`MIN_DIFFERENCE_MILLIS`] is charged as requested. So is an extension: the file of some providers
+/// begins with its source, which they do not bill again.
 pub(super) fn delivered(parameters: &VideoParameters, duration_millis: u64) -> Quantities {
     let requested = requested(parameters);
-    let differs = duration_millis.abs_diff(requested.video_millis) >= MIN_DIFFERENCE_MILLIS;
+    let differs = parameters.operation != Operation::Extend
+        && duration_millis.abs_diff(requested.video_millis) >= MIN_DIFFERENCE_MILLIS;
     if differs { Quantities { video_millis: duration_millis, ..requested } } else { requested }
 }
 

@@ -5,12 +5,15 @@ import { openDialog } from "./ui/dialog.js";
 
 const NAME = "triptych.key";
 
+/// The key, if the browser blocks the session storage.
+let fallback = "";
+
 /// Returns the API key, or an empty text.
 export function getKey() {
   try {
     return sessionStorage.getItem(NAME) ?? "";
   } catch {
-    return "";
+    return fallback;
   }
 }
 
@@ -19,9 +22,10 @@ export function setKey(key) {
   try {
     if (key) sessionStorage.setItem(NAME, key);
     else sessionStorage.removeItem(NAME);
-  } finally {
-    document.dispatchEvent(new CustomEvent("keychange"));
+  } catch {
+    fallback = key;
   }
+  document.dispatchEvent(new CustomEvent("keychange"));
 }
 
 let open = null;
@@ -66,6 +70,7 @@ function show(isRejected) {
   });
   const submit = h("button", { class: "button button-primary", t: "key.use" });
   let changed = false;
+  let isOpen = true;
   const dialog = openDialog({
     title: "key.title",
     body: (close) =>
@@ -79,6 +84,8 @@ function show(isRejected) {
             if (!key) return;
             submit.disabled = true;
             const isAccepted = await check(key);
+            // Cancelled while the gateway checked it.
+            if (!isOpen) return;
             submit.disabled = false;
             error.hidden = isAccepted;
             input.setAttribute("aria-invalid", String(!isAccepted));
@@ -118,13 +125,22 @@ function show(isRejected) {
       ),
     focus: input,
   });
-  return dialog.then(() => changed);
+  return dialog.then(() => {
+    isOpen = false;
+    return changed;
+  });
 }
 
-/// Returns whether the gateway accepts a key. Only a 401 says that it does not.
+/// Returns whether the gateway accepts a key. Only a 401 says that it does not, and characters that no header can have.
 async function check(key) {
+  let headers;
   try {
-    const response = await fetch(url("v1/models"), { headers: { authorization: `Bearer ${key}` }, cache: "no-store" });
+    headers = new Headers({ authorization: `Bearer ${key}` });
+  } catch {
+    return false;
+  }
+  try {
+    const response = await fetch(url("v1/models"), { headers, cache: "no-store" });
     return response.status !== 401;
   } catch {
     return true;

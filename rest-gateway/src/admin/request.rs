@@ -24,6 +24,7 @@ const LIMITS: [(&str, &str); 8] = [
 
 /// Reads the body of a create request.
 pub(super) fn create(members: &Members) -> Result<pb::CreateKeyRequest, GatewayError> {
+    members.require_known(&["name", "team", "admin", "on_disconnect", "expires_at", "limits"])?;
     Ok(pb::CreateKeyRequest {
         name: members.text("name")?.unwrap_or_default(),
         team: members.text("team")?.unwrap_or_default(),
@@ -36,6 +37,7 @@ pub(super) fn create(members: &Members) -> Result<pb::CreateKeyRequest, GatewayE
 
 /// Reads the body of an update of the key `name`. Members that are present change, also within `limits`; null removes a value.
 pub(super) fn update(name: String, members: &Members) -> Result<pb::UpdateKeyRequest, GatewayError> {
+    members.require_known(&["team", "admin", "on_disconnect", "expires_at", "limits"])?;
     let new_limits = members.object("limits")?;
     let mut paths: Vec<_> = MEMBERS.iter().filter(|(member, _)| members.has(member)).map(|(_, path)| *path).collect();
     match &new_limits {
@@ -61,12 +63,17 @@ pub(super) fn update(name: String, members: &Members) -> Result<pb::UpdateKeyReq
 
 /// Reads the body of a rotation of the secret of the key `name`.
 pub(super) fn rotate(name: String, members: &Members) -> Result<pb::RotateKeyRequest, GatewayError> {
+    members.require_known(&["overlap_seconds"])?;
     let overlap = members.integer("overlap_seconds")?.map(|seconds| Duration { seconds, nanos: 0 });
     Ok(pb::RotateKeyRequest { name, overlap })
 }
 
 /// Reads the body of a resolution of the hold `id`: `cost` in US dollars, `cost_micros`, or `release`.
 pub(super) fn resolve(id: String, members: &Members) -> Result<pb::ResolveHoldRequest, GatewayError> {
+    members.require_known(&["cost", "cost_micros", "release"])?;
+    if members.has("cost") && members.has("cost_micros") {
+        return Err(GatewayError::invalid("cost_micros", "cost_micros: excludes cost".to_owned()));
+    }
     let cost = usd(members, "cost")?.or(members.integer("cost_micros")?).map(Resolution::CostMicros);
     let release = members.boolean("release")?.map(Resolution::Release);
     if cost.is_some() && release.is_some() {
@@ -111,6 +118,7 @@ fn expire_time(members: &Members) -> Result<Option<Timestamp>, GatewayError> {
 }
 
 fn limits(members: &Members) -> Result<pb::KeyLimits, GatewayError> {
+    members.require_known(&LIMITS.map(|(member, _)| member))?;
     let count = |name: &str| members.unsigned(name).map(Option::unwrap_or_default);
     Ok(pb::KeyLimits {
         models: members.texts("models")?,

@@ -80,7 +80,7 @@ impl Banner<'_> {
     pub(crate) fn pages_off(&self) -> Option<&'static str> {
         match self.config.rest.pages {
             Pages::Auto if self.rest.is_some() && !self.config.gateway.runtime.pages => Some(
-                "other machines can reach the address, and this process has no API keys; rest.pages = \"on\" serves them",
+                "other machines can reach the address, and the configuration has no API keys; rest.pages = \"on\" serves them",
             ),
             Pages::Auto | Pages::On | Pages::Off => None,
         }

@@ -47,6 +47,8 @@ impl KeyStore for MemoryKeyStore {
     }
 
     async fn replace(&self, key: StoredKey) -> Result<bool, Error> {
+        // As a database does, so that concurrent changes of a test overtake each other.
+        tokio::task::yield_now().await;
         match self.by_name().get_mut(&key.definition.name) {
             Some(stored) if stored.revision + 1 == key.revision => *stored = key.clone(),
             Some(_) | None => return Ok(false),

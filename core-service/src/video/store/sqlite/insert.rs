@@ -7,6 +7,7 @@ use super::{changes::record, money, row};
 use crate::{
     database::Write,
     idempotency::Idempotency,
+    keys::Owner,
     video::{
         job::Job,
         store::{ChangeKind, Inserted, JobEvent, JobLimits, KeyMatch, StoreError, changes::ChangeFeed, match_key},
@@ -93,15 +94,14 @@ async fn check_limits(
         return Ok(Err(full));
     }
     for limit in &limits.in_flight {
-        let mut in_flight = 0;
-        for owner in &limit.owners {
-            let query = sqlx::query_scalar(
-                "SELECT COUNT(*) FROM video_jobs \
-                 WHERE owner = $1 AND phase IN ('queued', 'submitting', 'rendering', 'storing')",
-            );
-            in_flight += query.bind(owner.as_str()).fetch_one(&mut *connection).await.map(i64::cast_unsigned)?;
-        }
-        if in_flight >= u64::from(limit.limit) {
+        // One statement, however many keys a team has.
+        let query = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM video_jobs WHERE owner IN (SELECT value FROM json_each($1)) \
+             AND phase IN ('queued', 'submitting', 'rendering', 'storing')",
+        );
+        let owners: serde_json::Value = limit.owners.iter().map(Owner::as_str).collect();
+        let in_flight: i64 = query.bind(owners.to_string()).fetch_one(&mut *connection).await?;
+        if in_flight.cast_unsigned() >= u64::from(limit.limit) {
             return Ok(Err(StoreError::InFlight(limit.clone())));
         }
     }

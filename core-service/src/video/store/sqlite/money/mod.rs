@@ -82,7 +82,7 @@ pub(super) async fn settle(
 
 fn warn_of_implausible_cost(job: &Job, estimate: Usd) {
     tracing::warn!(
-        job = job.id.as_str(),
+        job.id = job.id.as_str(),
         "the cost of the finished video is more than {MAX_COST_FACTOR} times its estimate of ${estimate}: its hold stays open until \
          an administrator resolves it"
     );
