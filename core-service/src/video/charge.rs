@@ -149,3 +149,48 @@ fn attributes(parameters: &VideoParameters) -> Attributes {
         operation: Some(parameters.operation.verb()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        keys::Owner,
+        video::{
+            job::{Job, JobId},
+            provider::UpstreamTask,
+            state::{Event, VideoContent},
+            testing::{clip, request},
+            time::Timestamp,
+        },
+    };
+
+    /// Returns the cost in dollars of a job that requested one second and got nine, for a dollar per second.
+    fn cost(operation: Operation) -> Option<i64> {
+        let now = Timestamp(0);
+        let job = Job::new(JobId::new(), Owner::new("alice"), request(), now, Duration::from_mins(1));
+        let content = VideoContent { width: 320, height: 180, duration_millis: 9_000, has_audio: false };
+        let events = [
+            Event::SubmissionStarted(now),
+            Event::Accepted(UpstreamTask("task".to_owned()), now),
+            Event::Rendered(clip()),
+            Event::Stored(Vec::new(), Some(content)),
+        ];
+        let job = events.into_iter().fold(job, |job, event| job.after(event, now).unwrap());
+        let price = Price { model: "*".to_owned(), per_second: Usd::parse("1"), ..Price::default() };
+        let (team, estimate) = (String::new(), Usd::parse("1").unwrap());
+        let charge = Charge { team, price: Some(price), estimate, state: ChargeState::Held, resolved_by: None };
+        let parameters = VideoParameters { operation, ..job.request.parameters };
+        charge.after(&job.state, &parameters, true).cost().map(|cost| cost.micros() / 1_000_000)
+    }
+
+    #[test]
+    fn extension_costs_its_new_seconds_and_an_edit_those_of_its_file() {
+        // The file of an extension may begin with its source.
+        assert_eq!(cost(Operation::Extend), Some(1));
+        // The length of its source may be unknown at the create.
+        assert_eq!(cost(Operation::Edit), Some(9));
+        assert_eq!(cost(Operation::Generate), None, "implausible");
+    }
+}

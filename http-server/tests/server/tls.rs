@@ -183,7 +183,8 @@ async fn shutdown_does_not_wait_for_a_handshake() {
     let start = Instant::now();
     server.stop.send(Duration::from_mins(1)).unwrap();
     server.task.await.unwrap();
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // As long as an idle connection may take.
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

@@ -24,7 +24,7 @@ const LIMITS: [(&str, &str); 8] = [
 
 /// Reads the body of a create request.
 pub(super) fn create(members: &Members) -> Result<pb::CreateKeyRequest, GatewayError> {
-    members.require_known(&["name", "team", "admin", "on_disconnect", "expires_at", "limits"])?;
+    require_limits_within(members)?;
     Ok(pb::CreateKeyRequest {
         name: members.text("name")?.unwrap_or_default(),
         team: members.text("team")?.unwrap_or_default(),
@@ -37,7 +37,7 @@ pub(super) fn create(members: &Members) -> Result<pb::CreateKeyRequest, GatewayE
 
 /// Reads the body of an update of the key `name`. Members that are present change, also within `limits`; null removes a value.
 pub(super) fn update(name: String, members: &Members) -> Result<pb::UpdateKeyRequest, GatewayError> {
-    members.require_known(&["team", "admin", "on_disconnect", "expires_at", "limits"])?;
+    require_limits_within(members)?;
     let new_limits = members.object("limits")?;
     let mut paths: Vec<_> = MEMBERS.iter().filter(|(member, _)| members.has(member)).map(|(_, path)| *path).collect();
     match &new_limits {
@@ -63,14 +63,12 @@ pub(super) fn update(name: String, members: &Members) -> Result<pb::UpdateKeyReq
 
 /// Reads the body of a rotation of the secret of the key `name`.
 pub(super) fn rotate(name: String, members: &Members) -> Result<pb::RotateKeyRequest, GatewayError> {
-    members.require_known(&["overlap_seconds"])?;
     let overlap = members.integer("overlap_seconds")?.map(|seconds| Duration { seconds, nanos: 0 });
     Ok(pb::RotateKeyRequest { name, overlap })
 }
 
 /// Reads the body of a resolution of the hold `id`: `cost` in US dollars, `cost_micros`, or `release`.
 pub(super) fn resolve(id: String, members: &Members) -> Result<pb::ResolveHoldRequest, GatewayError> {
-    members.require_known(&["cost", "cost_micros", "release"])?;
     if members.has("cost") && members.has("cost_micros") {
         return Err(GatewayError::invalid("cost_micros", "cost_micros: excludes cost".to_owned()));
     }
@@ -115,6 +113,17 @@ pub(super) fn list_holds(query: &QueryParams) -> Result<pb::ListHoldsRequest, Ga
 
 fn expire_time(members: &Members) -> Result<Option<Timestamp>, GatewayError> {
     Ok(members.integer("expires_at")?.map(|seconds| Timestamp { seconds, nanos: 0 }))
+}
+
+/// Refuses limits that are beside `limits` instead of within it: a key without the budget that its administrator has meant to set.
+fn require_limits_within(members: &Members) -> Result<(), GatewayError> {
+    match LIMITS.iter().find(|(member, _)| members.has(member)) {
+        None => Ok(()),
+        Some((member, _)) => Err(GatewayError::invalid(
+            *member,
+            format!("{member}: belongs into limits, for example {{\"limits\": {{\"{member}\": ...}}}}"),
+        )),
+    }
 }
 
 fn limits(members: &Members) -> Result<pb::KeyLimits, GatewayError> {

@@ -136,11 +136,24 @@ async fn invalid_members_and_parameters_are_refused_by_name() {
     ] {
         assert_eq!(send(&core, get(path)).await.error(), (400, Some(param.to_owned()), "invalid_field".to_owned()));
     }
-    for nothing in [json!({}), json!({"limits": {}}), json!({"budget_total": "1"})] {
+    for nothing in [json!({}), json!({"limits": {}}), json!({"colour": "red"})] {
         assert_eq!(posted(&core, KEY, &nothing).await.error(), (400, None, "invalid_request".to_owned()), "{nothing}");
     }
     core.fail_every_call("KEY_EXISTS", tonic::Code::AlreadyExists, None);
     let response = posted(&core, "/admin/v1/keys", &json!({"name": "alice"})).await;
     assert_eq!(response.error(), (409, None, "key_exists".to_owned()));
     assert_eq!(response.header("x-should-retry"), Some("false"));
+}
+
+#[tokio::test]
+async fn misspelled_and_misplaced_limits_are_refused_by_name() {
+    for (path, body, param) in [
+        ("/admin/v1/keys", json!({"name": "a", "limits": {"budget_per_mounth": "5"}}), "limits.budget_per_mounth"),
+        ("/admin/v1/keys", json!({"name": "a", "budget_total": "5"}), "budget_total"),
+        (KEY, json!({"team": "t", "budget_total": "5"}), "budget_total"),
+        ("/admin/v1/ledger/holds/video_1/resolve", json!({"cost": "1", "cost_micros": 5}), "cost_micros"),
+    ] {
+        let (status, found, _) = posted(&CoreStub::default(), path, &body).await.error();
+        assert_eq!((status, found.as_deref()), (400, Some(param)), "{path} {body}");
+    }
 }

@@ -59,6 +59,28 @@ fn unusable_files_keep_the_last_certificate_and_are_reported() {
 }
 
 #[test]
+fn invalid_configuration_keeps_the_certificate_files_of_the_last_valid_one() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let dir = directory(&old);
+    let configuration = dir.path().join("triptych.toml");
+    let files = |name: &str| format!("[rest.tls]\ncertificate_file = \"{name}.pem\"\nkey_file = \"{name}.key\"\n");
+    fs::write(&configuration, files("server")).unwrap();
+    issue(&new, dir.path(), "other");
+    let server = TriptychProcess::start(dir.path(), &[]);
+    fs::write(&configuration, files("other")).unwrap();
+    server.signal("HUP");
+    server.wait_for_log("reloaded the configuration");
+    server.wait_for_log("read rest.tls.certificate_file again");
+    fs::write(&configuration, "invalid = true").unwrap();
+    server.signal("HUP");
+    server.wait_for_log("nothing has changed");
+    // A second reload, after which the first one is complete.
+    server.signal("HUP");
+    server.wait_for_log("nothing has changed");
+    assert!(exchange(server.rest.unwrap(), &new, "GET", "/healthz", "").starts_with("HTTP/1.1 200"));
+}
+
+#[test]
 fn changed_certificate_file_is_applied_without_a_signal_even_beside_an_invalid_configuration() {
     let (old, new) = (Authority::new(), Authority::new());
     let dir = directory(&old);
