@@ -13,7 +13,11 @@ const URL_TEXT = /(?<![\p{L}\p{N}])https?:\/\/[^\s<>"'`\]，。；：！？、�
 const CONSTRUCTS = [
   ["escape", /\\([!-/:-@[-`{-~])/, ([, character]) => character],
   ["code", /(?<!`)(`+)(?!`)([\s\S]*?[^`])\1(?!`)/, ([, , code]) => h("code", { class: "code-inline" }, trimmed(code))],
-  ["link", /!?\[((?:[^[\]\\]|\\.)*)\]\(\s{0,9}<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s{1,9}"[^"]*")?\s{0,9}\)/, linkNode],
+  [
+    "link",
+    /!?\[((?:[^[\]\\]|\\.)*)\]\(\s{0,9}<?([^\s()<>]*(?:\([^\s()]*\)[^\s()<>]*)*)>?(?:\s{1,9}"[^"]*")?\s{0,9}\)/,
+    linkNode,
+  ],
   ["autolink", /<((?:https?:\/\/|mailto:)[^\s<>]+)>/, ([whole, target]) => link(target, [target]) ?? whole],
   ["url", URL_TEXT, bareUrl],
   ["strong", /(\*\*|__)(?=\S)([\s\S]*?\S)\1/, ([, , text], depth) => h("strong", {}, nodes(text, depth + 1))],
