@@ -260,7 +260,7 @@ struct Lifetime {
     finishing_since: Option<Instant>,
     /// When the connection closes, even if requests are in flight.
     close_at: Option<Instant>,
-    /// Whether hyper has yet to be told that the connection takes no further requests.
+    /// Whether the graceful shutdown of hyper's connection, after which it takes no further requests, is still to be called.
     needs_shutdown: bool,
 }
 

@@ -40,7 +40,7 @@ pub struct RuntimeSettings {
     pub link_signer: Option<LinkSigner>,
     /// Origins that browsers may call the API from; `*` allows every origin. Empty: no CORS headers.
     pub cors_allow_origins: Vec<String>,
-    /// Whether responses to calls with a rate limit have the IETF's header fields too, besides OpenAI's.
+    /// Whether responses to calls with a rate limit have the IETF's header fields in addition to OpenAI's.
     pub ietf_rate_limits: bool,
     /// Whether the pages for browsers are served.
     pub pages: bool,

@@ -17,7 +17,7 @@ use tokio_rustls::server::TlsStream;
 pub enum ConnectionIo {
     /// Without TLS.
     Plain(PlainIo),
-    /// With TLS. Boxed: its state has a kilobyte, besides its buffers.
+    /// With TLS. Boxed because its state takes a kilobyte, not counting its buffers.
     Tls(Box<TlsStream<PlainIo>>),
 }
 
