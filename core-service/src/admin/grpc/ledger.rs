@@ -54,13 +54,7 @@ impl AdminGrpc {
         let filter = HoldFilter { item: Some(id.clone()), limit: 1, ..HoldFilter::default() };
         let hold = self.ledger.holds(&filter).await?.pop().ok_or_else(|| Error::HoldNotFound(id.clone()))?;
         match hold.state {
-            HoldState::OutcomeUnknown if hold.has_job => self.jobs.resolve_hold(&id, cost, admin).await?,
-            HoldState::OutcomeUnknown => {
-                if !self.ledger.resolve_hold(&id, cost, admin).await? {
-                    return Err(Error::HoldNotFound(id));
-                }
-                tracing::info!(hold = id, admin, "resolved a hold without a video job");
-            }
+            HoldState::OutcomeUnknown => self.jobs.resolve_hold(&id, cost, admin).await?,
             HoldState::Calls => {
                 return Err(Error::invalid("id", "belongs to calls that are settled every few seconds"));
             }

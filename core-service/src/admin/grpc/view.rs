@@ -82,7 +82,7 @@ pub(super) fn discrepancy(discrepancy: Discrepancy) -> pb::LedgerDiscrepancy {
 
 /// Returns the message of a hold.
 pub(super) fn hold(hold: OpenHold) -> pb::Hold {
-    let OpenHold { item, state, has_job: _, key, team, amount, created_at } = hold;
+    let OpenHold { item, state, key, team, amount, created_at } = hold;
     let (state, is_video) = match state {
         HoldState::Calls => (State::Calls, false),
         HoldState::InProgress => (State::InProgress, true),

@@ -1,10 +1,9 @@
 //! The holds of video jobs. They are opened and ended within the transactions of the job store.
 
-use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::{budgets::budgets_left, entry::Entry};
-use crate::{database::Write, error::BudgetExceeded, ledger::Payer, usd::Usd};
+use crate::{error::BudgetExceeded, ledger::Payer, usd::Usd};
 
 /// Reserves money for an item, if the budgets of the payer have enough left.
 ///
@@ -53,21 +52,4 @@ pub async fn end_hold(
     let author = author.unwrap_or_default();
     Entry { item, kind, key: &key, team: &team, amount, price_version, author }.write(connection, now).await?;
     Ok(true)
-}
-
-/// Ends a hold whose outcome was unknown.
-pub(super) struct ResolveHold {
-    pub(super) item: String,
-    pub(super) cost: Option<Usd>,
-    pub(super) author: String,
-    pub(super) now: i64,
-}
-
-#[async_trait]
-impl Write for ResolveHold {
-    type Output = bool;
-
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
-        end_hold(connection, &self.item, self.cost, "", Some(&self.author), self.now).await
-    }
 }

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use self::{
     allowances::{GrowAllowance, SettleAllowance, SpendAllowances},
     entry::now,
-    holds::ResolveHold,
 };
 pub use self::{
     holds::{end_hold, open_hold},
@@ -70,16 +69,6 @@ impl LedgerStore {
     /// Counts the allowances of all processes as spent, and returns their sum. There must be no other process.
     pub(super) async fn spend_allowances(&self) -> Result<Usd, Error> {
         self.write(SpendAllowances { now: now() }).await
-    }
-
-    /// Ends the open hold of an item without a job: `cost` was spent; `None`: nothing. Returns whether there was one. Holds of jobs
-    /// are ended with `Jobs::resolve_hold`, so that the job has the cost as well.
-    ///
-    /// # Errors
-    /// [`Error::Storage`].
-    pub async fn resolve_hold(&self, item: &str, cost: Option<Usd>, author: &str) -> Result<bool, Error> {
-        let (item, author) = (item.to_owned(), author.to_owned());
-        self.write(ResolveHold { item, cost, author, now: now() }).await
     }
 
     async fn write<W: Write>(&self, write: W) -> Result<W::Output, Error> {

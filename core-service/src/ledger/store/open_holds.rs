@@ -12,8 +12,6 @@ pub struct OpenHold {
     pub item: String,
     /// Why it is open.
     pub state: HoldState,
-    /// Whether a job of this id exists, possibly deleted.
-    pub has_job: bool,
     /// The key that pays; empty for calls without one.
     pub key: String,
     /// Its team; may be empty.
@@ -64,7 +62,7 @@ impl HoldState {
 }
 
 /// Holds with their states. A cancelled job has the member `submission` until it is known whether its submission started a render.
-const SELECT: &str = "SELECT * FROM (SELECT h.item, h.key_name, h.team, h.amount, h.created_at, j.id IS NOT NULL AS has_job, \
+const SELECT: &str = "SELECT * FROM (SELECT h.item, h.key_name, h.team, h.amount, h.created_at, \
      CASE WHEN h.item LIKE 'allowance:%' THEN 'calls' \
      WHEN j.id IS NULL THEN 'outcome_unknown' \
      WHEN j.phase NOT IN ('succeeded', 'failed', 'cancelled') THEN 'in_progress' \
@@ -106,7 +104,6 @@ fn hold(row: &SqliteRow) -> Result<OpenHold, sqlx::Error> {
     Ok(OpenHold {
         item: row.try_get("item")?,
         state,
-        has_job: row.try_get("has_job")?,
         key: row.try_get("key_name")?,
         team: row.try_get("team")?,
         amount: Usd::from_micros(row.try_get("amount")?),
