@@ -8,7 +8,7 @@ import { backoffMs } from "./retry.js";
 export interface WatchOptions {
   /** The maximum time until the final state, in milliseconds. Absent: unlimited. */
   timeoutMs?: number;
-  /** The maximum time without any snapshot after a stream broke, in milliseconds. Absent: 60,000. */
+  /** The maximum time without any snapshot after a stream broke or ended, in milliseconds. Absent: 60,000. */
   reconnectTimeoutMs?: number;
   /** Ends the call with the code `Canceled`. The video continues. */
   signal?: AbortSignal;
@@ -66,13 +66,16 @@ export async function* watchVideo(
     brokenSince ??= now;
     failures++;
     let delay = backoffMs(failures);
+    const expired = now >= deadline || now - brokenSince >= (options.reconnectTimeoutMs ?? 60_000);
+    if (failure === undefined && expired) {
+      throw new ConnectError("the streams of the video have ended without a snapshot", Code.Unavailable);
+    }
     if (failure !== undefined) {
       const details = errorDetails(failure);
       const resumable =
         isTransient(details) ||
         details.code === Code.DeadlineExceeded ||
         (details.code === Code.ResourceExhausted && details.retryDelayMs !== undefined);
-      const expired = now >= deadline || now - brokenSince >= (options.reconnectTimeoutMs ?? 60_000);
       if (!resumable || expired || options.signal?.aborted) throw failure;
       delay = Math.max(delay, details.retryDelayMs ?? 0);
     }

@@ -221,6 +221,12 @@ test("a watch of an unreachable server ends at the reconnect timeout", async () 
   client.close();
 });
 
+test("a watch whose streams end without a snapshot ends at the reconnect timeout", async (t) => {
+  const client = await scripted(t, (stream) => stream.respond({ ...GRPC, "grpc-status": "0" }, { endStream: true }));
+  const details = await failure(client.waitForVideo("video_1", { reconnectTimeoutMs: 500 }));
+  assert.equal(details.code, Code.Unavailable);
+});
+
 test("a deadline ends a slow call", async () => {
   const chat = { ...HELLO, model: "offline-chat-fault-slow" };
   assert.equal((await failure(client.chat.createChat({ chat }, { timeoutMs: 500 }))).code, Code.DeadlineExceeded);

@@ -4,6 +4,8 @@ import importlib
 import json
 import pkgutil
 import unittest
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from google.protobuf.descriptor_pb2 import MethodOptions
@@ -53,6 +55,20 @@ class ClientTest(unittest.TestCase):
         self.assertTrue(picture.data.startswith(PNG))
         self.assertEqual((picture.width, picture.height), (1792, 1792))
         self.assertGreater(len(picture.data), 4 << 20)
+
+    def test_watch_whose_streams_end_without_a_snapshot_ends_at_the_reconnect_timeout(self) -> None:
+        def watch(_request: bytes, _context: grpc.ServicerContext) -> Iterator[bytes]:
+            return iter(())
+
+        handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_stream_rpc_method_handler(watch)
+        service = grpc.method_handlers_generic_handler("triptych.v1.VideoService", {"WatchVideo": handler})
+        server = grpc.server(ThreadPoolExecutor(1))
+        server.add_generic_rpc_handlers((service,))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        self.addCleanup(lambda: server.stop(None).wait())
+        with connect(f"127.0.0.1:{port}") as client, self.assertRaises(TimeoutError):
+            list(client.watch_video("video_1", reconnect_timeout=0.5))
 
     def test_watch_is_resumed_after_a_restart(self) -> None:
         with Server() as server, connect(server.address, api_key=API_KEY) as client:

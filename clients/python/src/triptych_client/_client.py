@@ -39,7 +39,8 @@ class Client(Services):
 
         A broken stream is resumed, also after a restart of the server: the first snapshot of a stream is the current one, so no
         change of state is missed. Raises `grpc.RpcError` after `timeout` seconds, after `reconnect_timeout` seconds in which the
-        server could not be reached, and for errors that another attempt does not help.
+        server could not be reached, and for errors that another attempt does not help; `TimeoutError` after `reconnect_timeout`
+        seconds in which streams ended without a snapshot.
         """
         watch = Watch(timeout, reconnect_timeout)
         while True:

@@ -48,11 +48,14 @@ class Watch:
 
     def delay(self, error: grpc.RpcError | None) -> float:
         """Returns the seconds to wait before the next stream. Raises the error if another stream cannot succeed, or no longer in
-        time. None stands for a stream that ended before the final state."""
+        time. None stands for a stream that ended before the final state; too many of these raise a TimeoutError."""
         now = time.monotonic()
         self._broken_since = self._broken_since or now
         backoff = min(INITIAL_BACKOFF * 2.0**self._attempts, MAX_BACKOFF) * random.uniform(0.5, 1.0)
         self._attempts += 1
+        expired = self.remaining() == 0.0 or now - self._broken_since >= self._reconnect_timeout
+        if error is None and expired:
+            raise TimeoutError("the streams of the video have ended without a snapshot")
         if error is not None:
             details = error_details(error)
             resumable = (
@@ -60,7 +63,6 @@ class Watch:
                 or (details.code in BROKEN_CONNECTION and not details.reason_name)
                 or (details.code == grpc.StatusCode.RESOURCE_EXHAUSTED and details.retry_delay is not None)
             )
-            expired = self.remaining() == 0.0 or now - self._broken_since >= self._reconnect_timeout
             if expired or not resumable:
                 raise error
             backoff = max(backoff, details.retry_delay or 0.0)
