@@ -44,7 +44,7 @@ const ENGINES_FORBID: &[&str] = &["triptych-proto", "core-service", "tonic", "to
 const JOB_STATE_MACHINE: (&str, &str) = ("core-service/src/video/state/mod.rs", "fn apply(");
 
 /// The one place in the core that makes gRPC statuses, and the call that shows that it is this file.
-const STATUS_MAPPING: (&str, &str) = ("core-service/src/status.rs", "with_error_details");
+const STATUS_MAPPING: (&str, &str) = ("core-service/src/status/mod.rs", "with_error_details");
 
 /// Calls that make a gRPC status, as tokens that no other code of the core contains.
 const STATUS_CONSTRUCTORS: [&str; 6] = [
