@@ -22,13 +22,14 @@ use crate::{
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// How long responses that end at the cut-off may take to be sent: a client that does not read could hold them forever.
 const CUT_OFF_GRACE: Duration = Duration::from_secs(1);
-/// How long connections are accepted after the shutdown began: the operating system has established some that were not accepted yet.
-/// Closing the listener would reset them, possibly after their client has sent a request.
-const ACCEPT_REST: Duration = Duration::from_millis(20);
+/// How long connections are accepted after the shutdown began: the operating system has established some that were not accepted yet,
+/// and the handshakes of others are about to complete. Closing the listener would reset them, possibly after their client has sent a
+/// request.
+const ACCEPT_REST: Duration = Duration::from_millis(50);
 /// How long tasks may take to notice that they are aborted. A task that computes does not notice.
 const ABORT_GRACE: Duration = Duration::from_secs(5);
 
-/// Serves connections until `stop` resolves to the end of the drain. Then accepts only the connections that are established already,
+/// Serves connections until `stop` resolves to the end of the drain. Then accepts only the connections whose handshake has begun,
 /// and lets requests in flight continue until the end of the drain, when it closes the remaining connections. Returns within seconds
 /// after that, even if clients stall. If the future is dropped, all connections are aborted, but not awaited.
 ///
@@ -74,6 +75,7 @@ pub async fn serve<L, A>(
     let Shared { tracker, drain, abort, .. } = &*shared;
     drain.announced.announce();
     drain.draining.cancel();
+    listener.stop_establishing();
     let close_at = Instant::now() + ACCEPT_REST;
     while Instant::now() < close_at {
         match timeout_at(close_at, listener.accept()).await {

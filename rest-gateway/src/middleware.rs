@@ -76,7 +76,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         // Its body is not read.
         record.finish(status.as_u16());
     }
-    response.map(|body| observed_body::observe(body, span, record, status))
+    observed_body::observe(response, span, record)
 }
 
 #[cfg(test)]

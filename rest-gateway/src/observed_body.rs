@@ -7,9 +7,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use axum::{BoxError, body::Body};
+use axum::{BoxError, body::Body, response::Response};
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tracing::Span;
 
@@ -23,18 +23,28 @@ struct ObservedBody {
     span: Span,
     record: AccessRecord,
     status: u16,
+    /// How many bytes are to come, if the head of the response says so: hyper drops such a body after its last byte, without
+    /// polling its end.
+    remaining: Option<u64>,
 }
 
-/// Wraps the body of a response with this status, whose end the record logs. A body of a known length has all its bytes already,
-/// and is returned as it is.
-pub(crate) fn observe(body: Body, span: Span, mut record: AccessRecord, status: StatusCode) -> Body {
-    let status = status.as_u16();
+/// Wraps the body of a response, whose end the record logs. A body that knows its length has all its bytes already, and is kept as
+/// it is.
+pub(crate) fn observe(response: Response, span: Span, mut record: AccessRecord) -> Response {
+    let (head, body) = response.into_parts();
+    let status = head.status.as_u16();
     if let Some(length) = body.size_hint().exact() {
         record.sent(length);
         record.finish(status);
-        return body;
+        return Response::from_parts(head, body);
     }
-    Body::new(ObservedBody { inner: Some(body), span, record, status })
+    let remaining = content_length(&head.headers);
+    let body = Body::new(ObservedBody { inner: Some(body), span, record, status, remaining });
+    Response::from_parts(head, body)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// Logs a panic within the current span.
@@ -55,7 +65,12 @@ impl HttpBody for ObservedBody {
             Ok(frame) => {
                 match &frame {
                     Poll::Ready(Some(Ok(frame))) => {
-                        this.record.sent(frame.data_ref().map_or(0, Bytes::len) as u64);
+                        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                        this.record.sent(bytes);
+                        this.remaining = this.remaining.map(|remaining| remaining.saturating_sub(bytes));
+                        if this.remaining == Some(0) {
+                            this.record.finish(this.status);
+                        }
                     }
                     // The response is cut off, which its status does not tell.
                     Poll::Ready(Some(Err(_))) => this.record.finish(StatusCode::INTERNAL_SERVER_ERROR.as_u16()),
@@ -109,7 +124,7 @@ mod tests {
 
     fn observe(body: Body, span: Span) -> Body {
         let record = AccessRecord::new(&http::Request::new(Body::empty()), HeaderValue::from_static("req_1"));
-        super::observe(body, span, record, StatusCode::OK)
+        super::observe(Response::new(body), span, record).into_body()
     }
 
     /// Sets its flag when dropped.

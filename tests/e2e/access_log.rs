@@ -115,6 +115,28 @@ async fn stream_is_logged_at_its_end_and_a_disconnected_client_as_499() {
 }
 
 #[tokio::test]
+async fn download_has_the_status_of_its_head_and_its_bytes() {
+    with_key(async |server| {
+        let body = json!({"prompt": "a boat", "size": "512x512", "response_format": "url"});
+        let request = server.request(Method::POST, "/v1/images/generations").bearer_auth(SECRET);
+        let request = request.header("content-type", "application/json").body(body.to_string());
+        let image: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
+        let link = image["data"][0]["url"].as_str().unwrap().strip_prefix(&server.url("")).unwrap().to_owned();
+        let log = LogCapture::start();
+        for (range, status) in [("bytes=0-", 206), ("bytes=4-7", 206), ("", 200)] {
+            let response = server.request(Method::GET, &link).header("range", range).send().await.unwrap();
+            assert_eq!(response.status(), status, "{range}");
+            let bytes = response.bytes().await.unwrap().len();
+            let text = log.take();
+            let rest: Vec<_> = lines(&text).into_iter().filter(|line| line.contains(r#"api="rest""#)).collect();
+            assert_eq!(rest.len(), 1, "{text}");
+            assert_has(rest[0], &[&format!("status={status}"), &format!("bytes={bytes}")]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn probes_are_not_in_the_log_at_info() {
     with_key(async |server| {
         let log = LogCapture::start();

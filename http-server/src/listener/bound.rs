@@ -87,6 +87,14 @@ impl Listener for BoundListener {
         Ok((Accepted { socket, tls: self.tls.clone() }, peer))
     }
 
+    fn stop_establishing(&mut self) {
+        match &mut self.socket {
+            Socket::Tcp(listener) => listener.stop_establishing(),
+            #[cfg(unix)]
+            Socket::Unix(socket) => socket.remove(),
+        }
+    }
+
     async fn open(accepted: Accepted) -> Result<ConnectionIo, OpenError> {
         let io = match accepted.socket {
             AcceptedSocket::Tcp(stream) => PlainIo::Tcp(TcpListener::open(stream).await?),

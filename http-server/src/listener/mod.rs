@@ -3,6 +3,8 @@
 mod address;
 mod bound;
 mod connection_io;
+#[cfg(target_os = "linux")]
+mod handshake_filter;
 #[cfg(unix)]
 mod socket_file;
 
@@ -33,6 +35,11 @@ pub trait Listener: Send {
     /// # Errors
     /// A failed accept, after which the next one may succeed; or a connection that broke while it was accepted.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Accepted, Option<IpAddr>)>> + Send;
+
+    /// Stops the operating system from establishing further connections, as far as it can. Those that are established, or about to
+    /// be, are still accepted. Without this, a connection that is established between the last accept and the close of the listener
+    /// is reset, possibly after its client has sent a request.
+    fn stop_establishing(&mut self) {}
 
     /// Registers a connection with the runtime of the caller, and performs its TLS handshake. Dropping the future closes the
     /// connection.
@@ -65,6 +72,13 @@ impl Listener for TcpListener {
         let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE).with_interval(TCP_KEEPALIVE / 4);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
         Ok((stream, Some(peer.ip())))
+    }
+
+    #[cfg(target_os = "linux")]
+    fn stop_establishing(&mut self) {
+        if let Err(error) = handshake_filter::drop_new_handshakes(self) {
+            tracing::debug!(%error, "cannot drop the handshakes of new connections before the listener closes");
+        }
     }
 
     async fn open(accepted: Self::Accepted) -> Result<TcpStream, OpenError> {

@@ -54,13 +54,18 @@ impl SocketFile {
     pub(super) fn listener(&mut self) -> &mut UnixListener {
         &mut self.listener
     }
+
+    /// Removes the file, unless it is another process's by now. Connections that are established can still be accepted.
+    pub(super) fn remove(&self) {
+        if fs::metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if fs::metadata(&self.path).is_ok_and(|metadata| identity(&metadata) == self.identity) {
-            let _ = fs::remove_file(&self.path);
-        }
+        self.remove();
     }
 }
 

@@ -1,11 +1,14 @@
-//! Unix sockets.
+//! The listeners: Unix sockets, and the close of both kinds.
 
 use std::{fs, io::ErrorKind, os::unix::fs::PermissionsExt as _, path::Path};
 
-use http_server::{BoundListener, ConnectionThreads, Drain, ListenAddress, ServerSettings, ThreadCount, serve};
+use futures_util::poll;
+use http_server::{
+    BoundListener, ConnectionThreads, Drain, ListenAddress, Listener as _, ServerSettings, ThreadCount, serve,
+};
 use tokio::{
     io::AsyncWriteExt,
-    net::{UnixListener, UnixStream},
+    net::{TcpStream, UnixListener, UnixStream},
 };
 
 use super::test_server::{TestApplication, head, read_to_end};
@@ -65,4 +68,30 @@ async fn file_without_a_listener_is_replaced_and_others_are_kept() {
     fs::write(&path, "a document").unwrap();
     assert_eq!(bind(&path).await.unwrap_err().to_string(), "the path exists and is not a socket");
     assert!(path.exists());
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn closing_listener_resets_no_connection() {
+    let mut listener = BoundListener::bind(&"127.0.0.1:0".parse().unwrap(), None).await.unwrap();
+    let ListenAddress::Tcp(address) = listener.address().unwrap() else { panic!("not TCP") };
+    let _established = TcpStream::connect(address).await.unwrap();
+    listener.stop_establishing();
+    let mut late = std::pin::pin!(TcpStream::connect(address));
+    assert!(poll!(&mut late).is_pending());
+    listener.accept().await.expect("a connection that was established before is accepted");
+    drop(listener);
+    // In time for the client to take another server: it has sent no request yet.
+    assert_eq!(late.await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn closing_unix_socket_takes_those_that_are_connected_and_no_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let mut listener = bind(&path).await.unwrap();
+    let _connected = UnixStream::connect(&path).await.unwrap();
+    listener.stop_establishing();
+    assert_eq!(UnixStream::connect(&path).await.unwrap_err().kind(), ErrorKind::NotFound);
+    listener.accept().await.expect("a connection that was established before is accepted");
 }
