@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use http::{HeaderName, HeaderValue};
 use tonic::metadata::MetadataMap;
 
 /// The state of the rate limits that apply to a call; of a key and its team, the one with less left.
@@ -25,20 +26,29 @@ pub struct RateState {
 }
 
 /// The keys of the metadata, which are header fields over REST: limit, remaining, reset.
-const REQUESTS: [&str; 3] =
-    ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"];
-const TOKENS: [&str; 3] = ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
+static REQUESTS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+];
+static TOKENS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 
 impl RateLimits {
     /// Adds the state to the metadata of a response or status.
     pub(crate) fn write(&self, metadata: &mut MetadataMap) {
-        for (state, [limit, remaining, reset]) in [(self.requests, REQUESTS), (self.tokens, TOKENS)] {
+        // As headers: their names are parsed already.
+        let headers = metadata.as_mut();
+        for (state, [limit, remaining, reset]) in [(self.requests, &REQUESTS), (self.tokens, &TOKENS)] {
             let Some(state) = state else { continue };
-            metadata.insert(limit, state.limit.into());
-            metadata.insert(remaining, state.remaining.into());
-            // Digits and letters are valid metadata.
-            if let Ok(text) = duration(state.reset).parse() {
-                metadata.insert(reset, text);
+            headers.insert(limit, state.limit.into());
+            headers.insert(remaining, state.remaining.into());
+            // Digits and letters are valid in a header.
+            if let Ok(text) = HeaderValue::try_from(duration(state.reset)) {
+                headers.insert(reset, text);
             }
         }
     }

@@ -24,8 +24,9 @@ fn copy(metadata: &MetadataMap, headers: &mut HeaderMap) {
     if metadata.is_empty() {
         return;
     }
-    for name in &FORWARDED_FROM_CORE {
-        if let Some(value) = metadata.as_ref().get(name) {
+    // Mostly, all of them are forwarded.
+    for (name, value) in metadata.as_ref() {
+        if FORWARDED_FROM_CORE.contains(name) {
             headers.insert(name, value.clone());
         }
     }

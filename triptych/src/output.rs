@@ -10,7 +10,8 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// The most lines that wait to be written.
@@ -19,6 +20,11 @@ const MAX_LINES: usize = 8192;
 const FLUSH_PLACES: usize = 8;
 /// The most bytes that wait to be written.
 const MAX_BYTES: usize = 4 << 20;
+
+/// After a write, texts are collected for this time before the next one. The first text after a pause is written at once.
+const COLLECT_TIME: Duration = Duration::from_millis(10);
+/// How many bytes a write has at most, apart from the rest of its last text.
+const MAX_WRITE: usize = 64 << 10;
 
 /// A stream that is written to by a thread of its own. Clones share it.
 #[derive(Debug, Clone)]
@@ -35,10 +41,10 @@ struct Shared {
 }
 
 impl Shared {
-    /// Stops counting a text as waiting.
-    fn release(&self, text: &[u8]) {
-        self.bytes.fetch_sub(text.len(), Ordering::Relaxed);
-        self.lines.fetch_sub(1, Ordering::Relaxed);
+    /// Stops counting texts as waiting.
+    fn release(&self, lines: usize, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.lines.fetch_sub(lines, Ordering::Relaxed);
     }
 }
 
@@ -46,7 +52,7 @@ impl Shared {
 enum Entry {
     Text(Vec<u8>),
     /// Dropped when everything before it has been written.
-    Flush(#[expect(dead_code, reason = "its drop is the message")] SyncSender<()>),
+    Flush(SyncSender<()>),
 }
 
 impl Output {
@@ -58,7 +64,7 @@ impl Output {
         let (queue, entries) = sync_channel(MAX_LINES + FLUSH_PLACES);
         let shared = Arc::new(Shared::default());
         let state = Arc::clone(&shared);
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || write_all(stream, &entries, &state))?;
+        thread::Builder::new().name(name.to_owned()).spawn(move || write_all(stream, &entries, &state))?;
         Ok(Self { queue, shared })
     }
 
@@ -69,7 +75,7 @@ impl Output {
         let lines = shared.lines.fetch_add(1, Ordering::Relaxed) + 1;
         let has_room = bytes <= MAX_BYTES && lines <= MAX_LINES;
         if !has_room || self.queue.try_send(Entry::Text(text.to_vec())).is_err() {
-            shared.release(text);
+            shared.release(1, text.len());
             shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -89,13 +95,35 @@ impl Output {
     }
 }
 
+/// Writes what is enqueued, as few writes as possible: under load, a write and a wake-up of this thread for each line would cost more
+/// than making the line.
 fn write_all(mut stream: impl Write, entries: &Receiver<Entry>, shared: &Shared) {
-    for entry in entries {
-        if let Entry::Text(text) = entry {
-            // A closed stream does not prevent serving.
-            let _ = stream.write_all(&text).and_then(|()| stream.flush());
-            shared.release(&text);
+    let mut batch = Vec::new();
+    let mut last_write: Option<Instant> = None;
+    while let Ok(first) = entries.recv() {
+        if let Some(rest) = last_write.and_then(|last| COLLECT_TIME.checked_sub(last.elapsed())) {
+            thread::sleep(rest);
         }
+        let mut lines = 0;
+        let mut flush = None;
+        for entry in std::iter::once(first).chain(entries.try_iter()) {
+            match entry {
+                Entry::Text(text) => {
+                    batch.extend_from_slice(&text);
+                    lines += 1;
+                }
+                Entry::Flush(written) => flush = Some(written),
+            }
+            if flush.is_some() || batch.len() >= MAX_WRITE {
+                break;
+            }
+        }
+        // A closed stream does not prevent serving.
+        let _ = stream.write_all(&batch).and_then(|()| stream.flush());
+        shared.release(lines, batch.len());
+        batch.clear();
+        drop(flush);
+        last_write = Some(Instant::now());
     }
 }
 
@@ -151,6 +179,40 @@ mod tests {
             output.flush(Duration::from_mins(1));
             let kept = lines - usize::try_from(dropped).unwrap();
             assert_eq!(written.lock().unwrap().len(), kept * line.len());
+        }
+    }
+
+    #[test]
+    fn texts_that_wait_are_written_together_and_in_order() {
+        let (open, gate) = channel();
+        let (written, writes) = <(Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>)>::default();
+        let counter = Arc::clone(&writes);
+        let counted = Gate { open: gate, written: Arc::clone(&written) };
+        let output = Output::start("test", Counted { stream: counted, writes: counter }).unwrap();
+        let texts: Vec<String> = (0..1000).map(|number| format!("{number}\n")).collect();
+        for text in &texts {
+            output.send(text.as_bytes());
+        }
+        drop(open);
+        output.flush(Duration::from_mins(1));
+        assert_eq!(String::from_utf8(written.lock().unwrap().clone()).unwrap(), texts.concat());
+        assert!(writes.load(Ordering::Relaxed) <= 3, "{writes:?}");
+    }
+
+    /// Counts writes.
+    struct Counted {
+        stream: Gate,
+        writes: Arc<AtomicUsize>,
+    }
+
+    impl Write for Counted {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.writes.fetch_add(1, Ordering::Relaxed);
+            self.stream.write(text)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
 

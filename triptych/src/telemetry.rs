@@ -2,11 +2,21 @@
 
 use std::{
     backtrace::{Backtrace, BacktraceStatus},
+    fmt,
     time::Duration,
 };
 
 use tokio::time::{MissedTickBehavior, interval};
-use tracing_subscriber::{fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::field::Field;
+use tracing_subscriber::{
+    field::MakeExt,
+    fmt::{
+        format::{Writer, debug_fn},
+        layer,
+    },
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 use triptych_telemetry::recorder;
 
 use crate::{
@@ -26,18 +36,23 @@ const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<LogFilter> {
     let filter = log.parse_filter().map_err(anyhow::Error::msg)?;
     recorder::install();
-    let (layer, filter) = LogFilter::new(filter);
-    let registry = tracing_subscriber::registry().with(layer);
+    let (filter_layer, filter) = LogFilter::new(filter);
+    let registry = tracing_subscriber::registry().with(filter_layer);
     let output = output.clone();
     let writer = move || output.clone();
     match log.format {
+        LogFormat::Text if std::io::IsTerminal::is_terminal(&std::io::stderr()) => {
+            registry.with(layer().with_writer(writer).with_target(false)).try_init()?;
+        }
+        // No colour codes in files and log collectors.
         LogFormat::Text => {
-            // No colour codes in files and log collectors.
-            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            registry.with(fmt::layer().with_writer(writer).with_ansi(colour).with_target(false)).try_init()?;
+            let fields = debug_fn(write_field).delimited(" ");
+            registry
+                .with(layer().with_writer(writer).with_ansi(false).with_target(false).fmt_fields(fields))
+                .try_init()?;
         }
         LogFormat::Json => {
-            registry.with(fmt::layer().json().flatten_event(true).with_writer(writer)).try_init()?;
+            registry.with(layer().json().flatten_event(true).with_writer(writer)).try_init()?;
         }
     }
     // The default hook writes to standard error itself, which blocks while a pipe is full.
@@ -50,6 +65,14 @@ pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<LogFilter> {
         }
     }));
     Ok(filter)
+}
+
+/// Writes a field as the default format does without colours, at a fraction of its cost.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(writer, "{value:?}"),
+        name => write!(writer, "{}={value:?}", name.strip_prefix("r#").unwrap_or(name)),
+    }
 }
 
 /// Reports dropped log lines, in the log and as `triptych_log_lines_dropped_total`. Runs until it is dropped.

@@ -8,6 +8,7 @@ use crate::entities::Entities;
 use crate::error::Error;
 use crate::fingerprint::fingerprint;
 use crate::language::Language;
+use crate::prompted_schema::PromptedSchema;
 use crate::request::{Format, Request};
 use crate::rng::Rng;
 use crate::schema::{self, OptionalMembers, VisitBudget};
@@ -44,6 +45,10 @@ pub fn complete_unless(request: &Request, cancelled: &dyn Fn() -> bool) -> Resul
     // construction and not by chance. Any large range will do: the tables wrap around.
     let start = seeds.below(1 << 16);
     let tool = tools::select(request, &conversation)?;
+    let prompted = match &request.format {
+        Format::Text | Format::JsonObject => PromptedSchema::find(request),
+        Format::JsonSchema(_) => None,
+    };
 
     let mut completion =
         Completion { choices: Vec::new(), prompt_tokens: tokens::prompt(request), completion_tokens: 0 };
@@ -52,7 +57,11 @@ pub fn complete_unless(request: &Request, cancelled: &dyn Fn() -> bool) -> Resul
         let (choice, used) = if let Some(tool) = tool {
             tools::call(request, tool, &entities, &mut rng, &budget)?
         } else {
-            let content = content(request, &conversation, &entities, (start, index as usize), &mut rng, &budget)?;
+            let prompted = prompted.as_ref().and_then(|prompted| prompted_document(prompted, &mut rng, &budget));
+            let content = match prompted {
+                Some(document) => document,
+                None => content(request, &conversation, &entities, (start, index as usize), &mut rng, &budget)?,
+            };
             apply_limits(&content, request)
         };
         completion.completion_tokens += used;
@@ -78,6 +87,13 @@ fn content(
             document.to_string()
         }
     })
+}
+
+/// Writes the document for a schema in the prompt; `None` if no document satisfies it. A prompt is not the place for an error.
+fn prompted_document(prompted: &PromptedSchema, rng: &mut Rng, budget: &VisitBudget<'_>) -> Option<String> {
+    let entities = Entities::extract(&prompted.question);
+    let document = schema::document(&prompted.schema, "messages", &entities, OptionalMembers::All, rng, budget).ok()?;
+    Some(if prompted.is_fenced { format!("```json\n{document:#}\n```") } else { document.to_string() })
 }
 
 /// The document for [`Format::JsonObject`], which prescribes no members.

@@ -28,6 +28,7 @@ mod fingerprint;
 mod intent;
 mod language;
 mod phrases;
+mod prompted_schema;
 mod prose;
 mod request;
 mod rng;

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic in a helper fails the calling test")]
 
-use offline_chat::{Error, FinishReason, Format, Request, Turn, complete, complete_unless};
+use offline_chat::{Error, FinishReason, Format, Request, Role, Turn, complete, complete_unless};
 use serde_json::{Map, Value, json};
 
 /// User messages: with values to extract, without, and with one value of every kind.
@@ -260,4 +260,33 @@ fn schema_of_too_many_steps_and_a_cancelled_request_are_errors() {
     // Cancelled from the fourth query on.
     let cancelled = || calls.replace(calls.get() + 1) >= 3;
     assert!(complete_unless(&request, &cancelled).unwrap_err().message.contains("cancelled"));
+}
+
+#[test]
+fn schema_in_the_prompt_is_satisfied_as_one_in_the_response_format_is() {
+    let schema = json!({"title": "User", "type": "object", "required": ["name", "age"],
+        "properties": {"name": {"title": "Name", "type": "string"}, "age": {"title": "Age", "type": "integer"}}});
+    // As Instructor writes it in its modes JSON and MD_JSON.
+    let system = format!(
+        "As a genius expert, your task is to understand the content and provide the parsed objects in json that match the following \
+         json_schema:\n\n{schema:#}\n\nMake sure to return an instance of the JSON, not the schema itself"
+    );
+    let question = "Jason is 25 years old";
+    let fenced =
+        format!("{question}\n\nReturn the correct JSON response within a ```json codeblock. not the JSON_SCHEMA");
+    for (format, question) in
+        [(Format::JsonObject, question), (Format::Text, question), (Format::Text, fenced.as_str())]
+    {
+        let turns = vec![Turn { role: Role::System, ..Turn::user(system.clone()) }, Turn::user(question)];
+        let reply = complete(&Request { turns, format, ..Request::default() }).unwrap();
+        let content = reply.choices[0].pieces.concat();
+        let inner = content.strip_prefix("```json\n").and_then(|rest| rest.strip_suffix("\n```"));
+        assert_eq!(inner.is_some(), question.contains("```"), "{content}");
+        let document: Value = serde_json::from_str(inner.unwrap_or(&content)).unwrap();
+        assert_eq!(document, json!({"name": "Jason", "age": 25}), "{content}");
+    }
+    // Prose remains for a schema that no document satisfies.
+    let impossible = r#"JSON schema: {"type": "object", "properties": {"a": false}, "required": ["a"]}"#;
+    let reply = complete(&Request { turns: vec![Turn::user(impossible)], ..Request::default() }).unwrap();
+    assert!(reply.choices[0].pieces.concat().contains("CHAT_BASE_URL"));
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use offline_image::{Format, ImageRequest, Quality, encode, paint};
 
-const PROMPTS: [&str; 30] = [
+const PROMPTS: [&str; 31] = [
     "A beautiful sunset over mountains",
     "A cute cat",
     "Mountain landscape",
@@ -37,6 +37,7 @@ const PROMPTS: [&str; 30] = [
     "abstract composition",
     "minimalist mountains, teal",
     "quarterly planning",
+    "a rover on mars",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

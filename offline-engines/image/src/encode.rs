@@ -2,7 +2,7 @@
 
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
-use image::{ExtendedColorType, RgbImage, RgbaImage};
+use image::{ExtendedColorType, ImageEncoder, RgbImage, RgbaImage};
 
 /// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,11 @@ pub enum EncodeError {
     Image(#[from] image::ImageError),
 }
 
-/// Encodes a picture and returns the bytes of the file.
+/// What the metadata of a file says about its origin.
+const SOFTWARE: &str = "Triptych offline-image (mock engine)";
+
+/// Encodes a picture and returns the bytes of the file. Its metadata names this engine: the text `Software` of PNG, the Exif tag of
+/// this name in the other formats.
 pub fn encode(picture: &RgbaImage, format: Format) -> Result<Vec<u8>, EncodeError> {
     let (width, height) = picture.dimensions();
     let mut file = Vec::with_capacity(picture.len() / 3);
@@ -40,6 +44,7 @@ pub fn encode(picture: &RgbaImage, format: Format) -> Result<Vec<u8>, EncodeErro
             encoder.set_depth(png::BitDepth::Eight);
             encoder.set_compression(png::Compression::Fast);
             encoder.set_color(if opaque { png::ColorType::Rgb } else { png::ColorType::Rgba });
+            encoder.add_text_chunk("Software".to_owned(), SOFTWARE.to_owned())?;
             let mut writer = encoder.write_header()?;
             if opaque {
                 writer.write_image_data(&without_alpha(picture))?;
@@ -49,18 +54,36 @@ pub fn encode(picture: &RgbaImage, format: Format) -> Result<Vec<u8>, EncodeErro
             writer.finish()?;
         }
         Format::Jpeg { quality } => {
-            JpegEncoder::new_with_quality(&mut file, quality.clamp(1, 100)).encode(
-                &without_alpha(picture),
-                width,
-                height,
-                ExtendedColorType::Rgb8,
-            )?;
+            let mut encoder = JpegEncoder::new_with_quality(&mut file, quality.clamp(1, 100));
+            encoder.set_exif_metadata(exif()).map_err(image::ImageError::Unsupported)?;
+            encoder.write_image(&without_alpha(picture), width, height, ExtendedColorType::Rgb8)?;
         }
         Format::WebP => {
-            WebPEncoder::new_lossless(&mut file).encode(picture, width, height, ExtendedColorType::Rgba8)?;
+            let mut encoder = WebPEncoder::new_lossless(&mut file);
+            encoder.set_exif_metadata(exif()).map_err(image::ImageError::Unsupported)?;
+            encoder.write_image(picture, width, height, ExtendedColorType::Rgba8)?;
         }
     }
     Ok(file)
+}
+
+/// Returns Exif metadata with the tag `Software` alone: a TIFF header, and a directory of one entry (Exif 2.32, section 4.5).
+fn exif() -> Vec<u8> {
+    // Little-endian; the directory begins after these 8 bytes.
+    let mut exif = b"II*\0\x08\0\0\0".to_vec();
+    let (entries, software, ascii) = (1_u16, 0x0131_u16, 2_u16);
+    for word in [entries, software, ascii] {
+        exif.extend(word.to_le_bytes());
+    }
+    let length = SOFTWARE.len() as u32 + 1;
+    // The text follows the entry of 12 bytes and the absence of a further directory.
+    let (offset, next_directory) = (8 + 2 + 12 + 4_u32, 0_u32);
+    for number in [length, offset, next_directory] {
+        exif.extend(number.to_le_bytes());
+    }
+    exif.extend(SOFTWARE.as_bytes());
+    exif.push(0);
+    exif
 }
 
 /// Blends the picture with white.

@@ -39,6 +39,7 @@ pub(crate) fn apply(canvas: &mut Canvas<'_>, setting: &Setting) {
         | Scene::Room
         | Scene::Space
         | Scene::Lunar
+        | Scene::Mars
         | Scene::Underwater => 0.16,
     };
     // High-quality pictures are reduced afterwards, which turns grain into visible noise.

@@ -75,16 +75,19 @@ impl Setting {
     }
 }
 
-/// Returns a scene that the prompt names; otherwise one that suits its subjects or weather; otherwise a random one.
+/// Returns a scene that the prompt names; otherwise one that suits its subjects or weather. A prompt without anything that can be
+/// drawn gets the abstract scene.
 fn scene_for(prompt: &ParsedPrompt, rng: &mut Rng) -> Scene {
     let named = &prompt.scenes;
+    let has_subject = !prompt.subjects.is_empty();
     // These scenes can contain others (hills behind a lake, a view through a window), so they take precedence.
-    for scene in [Scene::Room, Scene::Lunar, Scene::Underwater, Scene::Lake] {
+    for scene in [Scene::Room, Scene::Mars, Scene::Lunar, Scene::Underwater, Scene::Lake] {
         if named.contains(&scene) {
             return scene;
         }
     }
-    if let Some(&scene) = named.first() {
+    // A studio without a subject is an empty stage.
+    if let Some(&scene) = named.iter().find(|&&scene| scene != Scene::Studio || has_subject) {
         return scene;
     }
     if prompt.futuristic {
@@ -95,26 +98,22 @@ fn scene_for(prompt: &ParsedPrompt, rng: &mut Rng) -> Scene {
             return default_scene(landmark, true);
         }
     }
-    if let Some((subject, _)) =
-        prompt.subjects.iter().find(|(subject, _)| !matches!(subject, Subject::Sun | Subject::Moon))
-    {
+    let sun_or_moon = [Subject::Sun, Subject::Moon];
+    if let Some((subject, _)) = prompt.subjects.iter().find(|(subject, _)| !sun_or_moon.contains(subject)) {
         return default_scene(*subject, prompt.time.is_some() || !prompt.weather.is_empty());
+    }
+    if prompt.has_unknown_subject {
+        return Scene::Abstract;
     }
     if prompt.has_weather(Weather::Aurora) {
         return Scene::Lake;
     }
+    if prompt.time.is_none() && prompt.weather.is_empty() && !has_subject {
+        return Scene::Abstract;
+    }
     // A scene that is listed twice is twice as likely.
     let outdoors =
         [Scene::Mountains, Scene::Lake, Scene::Sea, Scene::Meadow, Scene::Mountains, Scene::Desert, Scene::Forest];
-    if prompt.time.is_none()
-        && prompt.weather.is_empty()
-        && !prompt.has_subject(Subject::Sun)
-        && !prompt.has_subject(Subject::Moon)
-    {
-        let outdoors_and_abstract =
-            [Scene::Abstract, Scene::Mountains, Scene::Abstract, Scene::Sea, Scene::Lake, Scene::Meadow];
-        return outdoors_and_abstract[rng.below(outdoors_and_abstract.len())];
-    }
     outdoors[rng.below(outdoors.len())]
 }
 
@@ -160,6 +159,26 @@ fn time_for(prompt: &ParsedPrompt, scene: Scene, rng: &mut Rng) -> Time {
         Scene::Desert => [Time::Sunset, Time::Day][rng.below(2)],
         Scene::Abstract => [Time::Dawn, Time::Sunset, Time::Dusk, Time::Day][rng.below(4)],
         Scene::Mountains | Scene::Lake | Scene::Sea | Scene::Forest => [Time::Day, Time::Day, Time::Dawn][rng.below(3)],
-        Scene::Meadow | Scene::Room | Scene::Studio | Scene::Underwater => Time::Day,
+        Scene::Mars | Scene::Meadow | Scene::Room | Scene::Studio | Scene::Underwater => Time::Day,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompt_without_a_known_subject_gets_the_abstract_scene_or_a_named_landscape() {
+        for seed in 0..20 {
+            let scene = |text: &str| Setting::from_prompt(text, seed).scene;
+            for text in
+                ["", "a panda", "一只熊猫", "a red stapler on a table", "quarterly planning", "a hot dog in the rain"]
+            {
+                assert_eq!(scene(text), Scene::Abstract, "{text}");
+            }
+            assert_eq!(scene("a panda in a bamboo forest"), Scene::Forest);
+            assert_eq!(scene("a cup on a table"), Scene::Studio);
+            assert_eq!(scene("an astronaut on mars"), Scene::Mars);
+        }
     }
 }

@@ -253,3 +253,23 @@ fn any_text_yields_a_picture() {
         assert_eq!(draw(prompt, 140).dimensions(), (140, 140));
     }
 }
+
+#[test]
+fn mars_is_red_and_the_moon_is_grey() {
+    for (prompt, is_red) in [("a rover on mars", true), ("火星", true), ("the surface of the moon, lunar", false)] {
+        let [red, green, blue] = mean(&draw(prompt, 96));
+        assert_eq!(red > 1.3 * green && green > blue, is_red, "{prompt}: {red} {green} {blue}");
+    }
+}
+
+#[test]
+fn metadata_of_every_format_names_the_engine() {
+    let picture = draw("a cat", 32);
+    for format in [Format::Png, Format::Jpeg { quality: 80 }, Format::WebP] {
+        let file = encode(&picture, format).expect("encoded");
+        let mark = b"Triptych offline-image (mock engine)";
+        assert!(file.windows(mark.len()).any(|bytes| bytes == mark), "{format:?}");
+        let decoded = image::load_from_memory(&file).expect("decoded");
+        assert_eq!((decoded.width(), decoded.height()), (32, 32), "{format:?}");
+    }
+}

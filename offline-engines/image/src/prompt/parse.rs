@@ -18,6 +18,8 @@ pub(crate) struct ParsedPrompt {
     pub(crate) colours: Vec<Rgb>,
     /// Whether [`Meaning::Futuristic`] occurs.
     pub(crate) futuristic: bool,
+    /// Whether [`Meaning::Unknown`] occurs.
+    pub(crate) has_unknown_subject: bool,
 }
 
 impl ParsedPrompt {
@@ -33,6 +35,7 @@ impl ParsedPrompt {
                 Meaning::Style(style) => prompt.styles.push(style),
                 Meaning::Colour(colour) if !is_subject_colour(&matches, index) => prompt.colours.push(colour),
                 Meaning::Futuristic => prompt.futuristic = true,
+                Meaning::Unknown => prompt.has_unknown_subject = true,
                 Meaning::Scene(_) | Meaning::Colour(_) | Meaning::Ignored => {}
             }
         }
@@ -126,6 +129,7 @@ fn colour_before(matches: &[Match], subject: usize) -> Option<Rgb> {
         | Meaning::Weather(_)
         | Meaning::Style(_)
         | Meaning::Futuristic
+        | Meaning::Unknown
         | Meaning::Ignored => None,
     }
 }
@@ -144,6 +148,18 @@ mod tests {
         assert_eq!(ParsedPrompt::parse("上海").scenes, [Scene::City]);
         assert_eq!(ParsedPrompt::parse("日落").time, Some(Time::Sunset));
         assert!(ParsedPrompt::parse("a scattered catalogue").subjects.is_empty());
+    }
+
+    #[test]
+    fn subject_whose_name_contains_a_known_one_is_unknown() {
+        for text in
+            ["一只熊猫", "猫头鹰", "a hot dog", "hot dogs with mustard", "热狗", "海豹在沙滩上", "an old fish tank"]
+        {
+            let prompt = ParsedPrompt::parse(text);
+            assert!(prompt.has_unknown_subject && prompt.subjects.is_empty(), "{text}: {prompt:?}");
+        }
+        assert!(ParsedPrompt::parse("熊猫和猫").has_subject(Subject::Cat));
+        assert!(ParsedPrompt::parse("a dog that eats a hot dog").has_subject(Subject::Dog));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) enum Scene {
     Studio,
     Space,
     Lunar,
+    Mars,
     Underwater,
     Abstract,
 }
@@ -91,6 +92,8 @@ pub(crate) enum Meaning {
     Colour(Rgb),
     /// Adds tall, glowing towers to a city.
     Futuristic,
+    /// A subject that cannot be drawn. Prevents shorter words within this one from matching.
+    Unknown,
     /// No effect. Prevents shorter words within this one from matching.
     Ignored,
 }

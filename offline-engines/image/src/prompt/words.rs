@@ -40,8 +40,9 @@ pub(super) const TABLE: &[(&str, Meaning)] = &[
     ("静物, 桌子, 桌上, 影棚", Meaning::Scene(S::Studio)),
     ("space, outer space, galaxy, nebula, universe, cosmos, planet, cosmic, solar system", Meaning::Scene(S::Space)),
     ("太空, 宇宙, 银河, 星系, 星云, 星球, 行星", Meaning::Scene(S::Space)),
-    ("on the moon, moon surface, lunar, lunar surface, mars, moonscape, alien planet", Meaning::Scene(S::Lunar)),
-    ("月球, 月球上, 月面, 火星, 月球表面", Meaning::Scene(S::Lunar)),
+    ("on the moon, moon surface, lunar, lunar surface, moonscape, alien planet", Meaning::Scene(S::Lunar)),
+    ("月球, 月球上, 月面, 月球表面", Meaning::Scene(S::Lunar)),
+    ("mars, martian, red planet, 火星, 火星上, 火星表面", Meaning::Scene(S::Mars)),
     ("underwater, coral, reef, aquarium, deep sea", Meaning::Scene(S::Underwater)),
     ("水下, 海底, 珊瑚, 水族馆", Meaning::Scene(S::Underwater)),
     ("abstract, geometric, pattern, shape, gradient, bauhaus, wallpaper, circle", Meaning::Scene(S::Abstract)),
@@ -124,7 +125,46 @@ pub(super) const TABLE: &[(&str, Meaning)] = &[
     ("black, 黑, 黑色", colour(0x002a_2a30)),
     ("white, 白, 白色, 雪白", colour(0x00f2_efe8)),
     ("grey, gray, silver, 灰, 灰色, 银色, 银", colour(0x0092_979e)),
+    // Subjects whose name contains that of another one: neither 熊猫 (a panda) nor 猫头鹰 (an owl) is a 猫 (cat).
+    (
+        "熊猫, 大熊猫, 小熊猫, 猫头鹰, 猫鼬, 狸猫, 果子狸猫, 猫薄荷, 猫粮, 狗熊, 热狗, 海狗, 狗粮, 狗尾草, 兔子舞, 蝙蝠, 蜗牛",
+        Meaning::Unknown,
+    ),
+    (
+        "河马, 海马, 斑马, 海豹, 海狮, 海象, 海星, 海胆, 海龟, 海螺, 海带, 海绵, 海盗, 山羊, 山药, 山楂, 雪豹, 雪茄, 雪糕, 冰箱, 冰淇淋",
+        Meaning::Unknown,
+    ),
+    (
+        "鳄鱼, 章鱼, 鱿鱼, 墨鱼, 甲鱼, 美人鱼, 鱼缸, 鱼竿, 鱼雷, 鸟巢, 鹰嘴豆, 企鹅, 鹤嘴锄, 树懒, 树袋熊, 松鼠, 竹鼠",
+        Meaning::Unknown,
+    ),
+    (
+        "火车, 列车, 马车, 风车, 水车, 缆车, 摩托车, 三轮车, 婴儿车, 购物车, 坦克车, 车站, 车票, 车厘子, 飞机",
+        Meaning::Unknown,
+    ),
+    (
+        "金字塔, 铁塔, 埃菲尔铁塔, 水塔, 船锚, 花生, 花椰菜, 花椒, 棉花糖, 爆米花, 烟花, 雪花, 火花, 豆花, 茶几, 月饼, 杯子蛋糕",
+        Meaning::Unknown,
+    ),
+    (
+        "hot dog, prairie dog, dog tag, cat food, cat fish, sea lion, sea horse, sea turtle, sea urchin, guinea pig, polar bear",
+        Meaning::Unknown,
+    ),
+    (
+        "tree frog, tree house, bird cage, bird house, house fly, house plant, fish tank, fish hook, car wash, car key, coffee table, tea pot",
+        Meaning::Unknown,
+    ),
+    (
+        "ice cream, snow leopard, snow globe, spring roll, moon cake, cup cake, rose gold, sun glasses, sun hat",
+        Meaning::Unknown,
+    ),
+    ("tea tree, fire truck, flying fish, star fish, mars bar, space bar, chocolate bar, wood stove", Meaning::Unknown),
     // Words that contain a known word and mean something else: 三月 (March) is not about 月 (the moon).
-    ("三月, 五月, 七月, 八月, 月份, 金融, 黄山, 北京时间, 红烧, 海报, 山东, 花费, 茶馆", Meaning::Ignored),
+    ("三月, 五月, 七月, 八月, 岁月, 月份, 金融, 黄山, 北京时间, 红烧, 海报, 山东, 花费, 茶馆", Meaning::Ignored),
+    (
+        "云计算, 云服务, 雨果, 江山, 风云, 竹简, 犬儒, 海外, 海拔, 星期, 林肯, 河南, 河北, 湖南, 湖北, 云南, 浙江",
+        Meaning::Ignored,
+    ),
     ("oil lamp, sea of people, white balance, black and white, model photo, cat eye", Meaning::Ignored),
+    ("park bench, crane operator, car park, wave function, sun god, face mask, street food", Meaning::Ignored),
 ];

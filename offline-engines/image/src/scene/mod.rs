@@ -12,6 +12,7 @@ mod conifers;
 mod desert;
 mod forest;
 mod indoors;
+mod lunar;
 mod meadow;
 mod mountains;
 mod outline;
@@ -41,7 +42,8 @@ pub(crate) fn paint(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         Scene::Room => indoors::room(canvas, setting),
         Scene::Studio => indoors::studio(canvas, setting),
         Scene::Space => space::deep(canvas, setting),
-        Scene::Lunar => space::lunar(canvas, setting),
+        Scene::Lunar => lunar::moon(canvas, setting),
+        Scene::Mars => lunar::mars(canvas, setting),
         Scene::Underwater => underwater::paint(canvas, setting),
         Scene::Abstract => abstracts::paint(canvas, setting),
     }

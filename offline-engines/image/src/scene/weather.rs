@@ -10,7 +10,7 @@ use crate::setting::Setting;
 
 /// Draws the prompt's weather over scene and subjects.
 pub(crate) fn paint_weather(canvas: &mut Canvas<'_>, setting: &Setting) {
-    if matches!(setting.scene, Scene::Underwater | Scene::Space | Scene::Lunar | Scene::Abstract) {
+    if matches!(setting.scene, Scene::Underwater | Scene::Space | Scene::Lunar | Scene::Mars | Scene::Abstract) {
         return;
     }
     if setting.prompt.has_weather(Weather::Fog) {
