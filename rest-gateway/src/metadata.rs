@@ -24,6 +24,7 @@ fn copy(metadata: &MetadataMap, headers: &mut HeaderMap) {
     if metadata.is_empty() {
         return;
     }
+    headers.reserve(metadata.len());
     // Mostly, all of them are forwarded.
     for (name, value) in metadata.as_ref() {
         if FORWARDED_FROM_CORE.contains(name) {

@@ -69,10 +69,12 @@ pub(crate) fn start(log: &Log, output: &Output) -> anyhow::Result<LogFilter> {
 
 /// Writes a field as the default format does without colours, at a fraction of its cost.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
-    match field.name() {
-        "message" => write!(writer, "{value:?}"),
-        name => write!(writer, "{}={value:?}", name.strip_prefix("r#").unwrap_or(name)),
+    let name = field.name();
+    if name != "message" {
+        writer.write_str(name.strip_prefix("r#").unwrap_or(name))?;
+        writer.write_char('=')?;
     }
+    write!(writer, "{value:?}")
 }
 
 /// Reports dropped log lines, in the log and as `triptych_log_lines_dropped_total`. Runs until it is dropped.

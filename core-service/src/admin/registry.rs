@@ -14,6 +14,9 @@ use crate::{
 /// The most stored keys that are not revoked. Each change builds the table of all keys again, which takes milliseconds for as many.
 const MAX_KEYS: usize = 10_000;
 
+/// How often a change is tried that another change overtakes.
+const MAX_ATTEMPTS: usize = 16;
+
 /// The keys of the configuration and of a store. Clones share them.
 #[derive(Debug, Clone)]
 pub struct KeyRegistry {
@@ -98,7 +101,7 @@ impl KeyRegistry {
         author: &str,
         mut edit: impl FnMut(&mut StoredKey) -> Result<(), Error>,
     ) -> Result<StoredKey, Error> {
-        loop {
+        for _ in 0..MAX_ATTEMPTS {
             let KeyRecord::Stored(mut key) = self.get(name)? else {
                 let message = "belongs to a key of the configuration; change it in the setting `keys` there";
                 return Err(Error::invalid("name", message));
@@ -113,6 +116,11 @@ impl KeyRegistry {
                 return Ok(key);
             }
         }
+        let message = format!(
+            "the key `{name}` was changed by others {MAX_ATTEMPTS} times meanwhile, or its row in the database is not that of this process; \
+             retry, and restart the process if that does not help"
+        );
+        Err(Error::Storage(message))
     }
 
     /// Revokes a stored key, and returns it. One that was revoked is returned unchanged.
@@ -148,4 +156,24 @@ fn change(author: &str) -> KeyChange {
 pub(super) fn now() -> SystemTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UNIX_EPOCH + Duration::from_millis(u64::try_from(since.as_millis()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::store::memory::MemoryKeyStore;
+
+    #[tokio::test]
+    async fn change_of_a_key_that_another_process_has_changed_fails_instead_of_retrying_forever() {
+        let keys = Keys::default();
+        let store = Arc::new(MemoryKeyStore::new(keys.clone()));
+        let here = KeyRegistry::open(store.clone(), keys).await.unwrap();
+        let definition = KeyDefinition { name: "alice".to_owned(), ..KeyDefinition::default() };
+        here.create(definition, None, "root").await.unwrap();
+        // The store applies its changes to the keys of the first process only.
+        let other = KeyRegistry::open(store, Keys::default()).await.unwrap();
+        here.change("alice", "root", |_| Ok(())).await.unwrap();
+        let failed = other.change("alice", "root", |_| Ok(())).await;
+        assert!(matches!(failed, Err(Error::Storage(_))), "{failed:?}");
+    }
 }

@@ -9,7 +9,7 @@ mod rate;
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tonic::{Response, metadata::MetadataMap};
+use tonic::{Extensions, Response, metadata::MetadataMap};
 
 use self::rate::{Rate, Refused};
 use crate::{
@@ -21,6 +21,9 @@ use crate::{
 
 /// The delay before a retry after too many calls were in flight: it is unknown when one of them ends.
 const CALLS_DELAY: Duration = Duration::from_secs(1);
+
+/// How many entries the metadata of a response has: the state of the rate limits, the attempts and the cost.
+const RESPONSE_METADATA: usize = 8;
 
 /// The limits of a key or team with their state. All calls of the key or team share it.
 #[derive(Debug)]
@@ -196,9 +199,9 @@ impl Admission {
 
     /// Returns a response with the state of the rate limits.
     pub(crate) fn response<T>(&self, message: T) -> Response<T> {
-        let mut response = Response::new(message);
-        self.write(response.metadata_mut());
-        response
+        let mut metadata = MetadataMap::with_capacity(RESPONSE_METADATA);
+        self.write(&mut metadata);
+        Response::from_parts(metadata, message, Extensions::default())
     }
 
     /// Counts the tokens of the response beyond the estimate, as far as the limits have any left. An estimate that was too high is
