@@ -116,11 +116,17 @@ def main() -> None:
         chapter["content"] = pages.rewrite(f"{DOCS}/{chapter['source_path'] or chapter['path']}", chapter["content"])
     for name in PROJECT:
         pages.add(name)
+    # mdBook indents the table of contents by the numbers of chapters.
+    number = sum(1 for item in book["items"] if isinstance(item, dict) and item.get("Chapter", {}).get("number"))
     project = [pages.chapters.pop(name) for name in PROJECT]
-    files = {"name": "Files of the repository", "content": "# Files of the repository\n\nThe files to which the pages link.\n",
-             "number": None, "path": f"{PREFIX}/files.md", "source_path": None, "parent_names": [],
-             "sub_items": [{"Chapter": pages.chapters[name]} for name in sorted(pages.chapters)]}  # fmt: skip
-    book["items"] += [{"PartTitle": "Project"}, *({"Chapter": chapter} for chapter in [*project, files])]
+    source = {"name": "Files of the repository", "content": "# Files of the repository\n\nThe files to which the pages link.\n",
+              "path": f"{PREFIX}/files.md", "source_path": None, "parent_names": [],
+              "sub_items": [{"Chapter": pages.chapters[name]} for name in sorted(pages.chapters)]}  # fmt: skip
+    for index, chapter in enumerate([*project, source], number + 1):
+        chapter["number"] = [index]
+    for index, item in enumerate(source["sub_items"], 1):
+        item["Chapter"] |= {"number": [*source["number"], index], "parent_names": [source["name"]]}
+    book["items"] += [{"PartTitle": "Project"}, *({"Chapter": chapter} for chapter in [*project, source])]
     json.dump(book, sys.stdout)
 
 
