@@ -20,7 +20,7 @@ class File:
 def collect(root: Path, executable: Path, generated: dict[str, str]) -> dict[str, File]:
     """Returns the files. The executable itself writes its completions, its manual page and its settings file."""
     files = {"triptych": File(executable.read_bytes(), 0o755)}
-    for name in ("README.md", "CHANGELOG.md", "LICENSE-APACHE", "LICENSE-MIT"):
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT"):
         files[name] = File((root / name).read_bytes())
     for name, text in generated.items():
         files[name] = File(text.encode())
@@ -33,7 +33,8 @@ def collect(root: Path, executable: Path, generated: dict[str, str]) -> dict[str
     # What the README links to, and what docs/install.md uses.
     for place in ("docs", "deploy/compose", "deploy/grafana", "deploy/kubernetes", "deploy/prometheus"):
         for path in sorted((root / place).rglob("*")):
-            if path.is_file():
+            # Without the tools of the site.
+            if path.is_file() and (place != "docs" or path.suffix in (".md", ".webp")):
                 files[str(path.relative_to(root))] = File(path.read_bytes())
     return files
 

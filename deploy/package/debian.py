@@ -22,6 +22,7 @@ PLACES = {
     "THIRD-PARTY-LICENSES": "usr/share/doc/triptych/THIRD-PARTY-LICENSES",
     "triptych.cdx.json": "usr/share/doc/triptych/triptych.cdx.json",
     "README.md": "usr/share/doc/triptych/README.md",
+    "SECURITY.md": "usr/share/doc/triptych/SECURITY.md",
 }
 EXAMPLES = ("docs/", "deploy/")
 ENVIRONMENT = """\

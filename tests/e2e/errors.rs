@@ -8,7 +8,8 @@ use rest_gateway::error::Retry;
 const INTRODUCTION: &str = "\
 # Errors
 
-Generated from the code. A test compares this page with the code, and writes it if `UPDATE_DOCS=1` is set.
+Every reason for which a call can fail, with its status over REST and gRPC, and whether a retry can help. Generated from the code: a test
+compares this page with it, and writes the page if `UPDATE_DOCS=1` is set.
 
 A failed gRPC call has its reason in a `google.rpc.ErrorInfo` of the domain `triptych`, the invalid field in a
 `google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. The trailer `grpc-retry-pushback-ms` has the same delay in milliseconds for
