@@ -25,7 +25,8 @@ impl Dialect {
     /// Returns the dialect of an address, by the hosts of the services and by Ollama's default port.
     pub fn from_base_url(base: &Url) -> Self {
         let host = base.host_str().unwrap_or_default();
-        if host.starts_with("dashscope") && host.ends_with(".aliyuncs.com") {
+        // Workspaces can have a domain of their own.
+        if host.starts_with("dashscope") && host.ends_with(".aliyuncs.com") || host.ends_with(".maas.aliyuncs.com") {
             Self::Dashscope
         } else if host == "api.deepseek.com" {
             Self::Deepseek
@@ -111,6 +112,7 @@ mod tests {
         let of = |base: &str| Dialect::from_base_url(&base.parse().unwrap());
         assert_eq!(of("https://dashscope.aliyuncs.com/compatible-mode/v1"), Dialect::Dashscope);
         assert_eq!(of("https://dashscope-intl.aliyuncs.com/compatible-mode/v1"), Dialect::Dashscope);
+        assert_eq!(of("https://ws1.cn-beijing.maas.aliyuncs.com/compatible-mode/v1"), Dialect::Dashscope);
         assert_eq!(of("https://dashscope.aliyuncs.com.example.com/v1"), Dialect::Openai);
         assert_eq!(of("https://api.deepseek.com"), Dialect::Deepseek);
         assert_eq!(of("http://localhost:11434/v1"), Dialect::Ollama);
