@@ -77,15 +77,15 @@ fn list_parses_and_each_price_has_a_source_and_a_plausible_amount() {
 
 /// Returns whether no request can meet both.
 fn are_disjoint(one: &PriceConditions, other: &PriceConditions) -> bool {
-    fn differ<T: PartialEq>(one: Option<T>, other: Option<T>) -> bool {
+    fn differ<T: PartialEq>(one: Option<&T>, other: Option<&T>) -> bool {
         one.is_some() && other.is_some() && one != other
     }
     let lower = |text: &Option<String>| text.as_deref().map(str::to_ascii_lowercase);
-    differ(lower(&one.resolution), lower(&other.resolution))
+    differ(lower(&one.resolution).as_ref(), lower(&other.resolution).as_ref())
         || differ(one.size.as_ref(), other.size.as_ref())
         || differ(one.quality.as_ref(), other.quality.as_ref())
-        || differ(one.audio, other.audio)
-        || differ(one.video_input, other.video_input)
+        || differ(one.audio.as_ref(), other.audio.as_ref())
+        || differ(one.video_input.as_ref(), other.video_input.as_ref())
         || differ(one.operation.as_ref(), other.operation.as_ref())
 }
 
