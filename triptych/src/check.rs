@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io::Write as _};
 
-use crate::{banner, certificates, config::Config};
+use crate::{banner, certificates, config::Config, prices};
 
 /// Prints the report to standard output.
 ///
@@ -21,6 +21,7 @@ fn report(config: &Config, certificates: &[String]) -> Result<String, std::fmt::
     for line in certificates {
         writeln!(summary, "  TLS    {line}")?;
     }
+    prices::write_served(&mut summary, &config.core)?;
     summary.push_str("\nThe settings and their origins. Secrets are hidden: set them again where they are comments.\n");
     let mut text = String::new();
     for line in summary.lines() {
@@ -93,6 +94,37 @@ mod tests {
             let again = super::report(&load(&report, &[]), &[]).unwrap();
             assert_eq!(settings(&again), settings(&report));
         }
+    }
+
+    #[test]
+    fn price_of_each_model_is_listed_with_its_origin() {
+        let openai = r#"
+            prices = [{ model = "gpt-4o", per_call = "0.02" }]
+            [chat]
+            base_url = "https://api.openai.com/v1"
+            model = "gpt-4o"
+            models = ["gpt-5-mini", "gpt-unknown", "o*"]
+            [video.xai]
+            api_key = "xai-secret"
+            models = ["grok-imagine-video"]
+        "#;
+        let report = report(&load(openai, &[]), &[]).unwrap();
+        for line in [
+            "chat   gpt-4o: 0.02 per call (",
+            "chat   gpt-5-mini: 0.25 per million input tokens, 0.025 per million cached tokens, 2.00 per million output tokens (",
+            "chat   gpt-unknown: none: keys with a budget cannot call it",
+            "video  grok-imagine-video with resolution 480p, operation generate: 0.05 per second (",
+        ] {
+            assert!(
+                report.lines().any(|known| known.trim_start_matches('#').trim_start().starts_with(line)),
+                "{report}"
+            );
+        }
+        assert!(report.contains("); setting `prices`"), "{report}");
+        assert!(report.contains("); https://developers.openai.com/api/docs/pricing, read 20"), "{report}");
+        let off = super::report(&load(openai, &[("TRIPTYCH_SHIPPED_PRICES", "false")]), &[]).unwrap();
+        assert!(off.contains("gpt-5-mini: none"), "{off}");
+        assert!(!super::report(&load("", &[]), &[]).unwrap().contains("prices in US dollars"));
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Core {
         }
         let key_store = Arc::new(SqliteKeyStore::new(database.clone(), keys.clone()));
         let key_registry = KeyRegistry::open(key_store, keys.clone()).await?;
-        let prices = Live::new(PriceTable::new(&settings.prices));
+        let prices = Live::new(PriceTable::of(settings));
         let ledger_store = LedgerStore::new(database.clone());
         let (ledger, ledger_task) = Ledger::start(ledger_store.clone(), prices.clone()).await?;
         let media_store = MediaStore::local(&dir.join("media"), database.clone()).await?;
@@ -233,7 +233,7 @@ impl Core {
         let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
         let all = all_models(settings, &self.settings, &self.media_store, &self.picture_budget, &self.background)?;
         self.keys.replace(&settings.keys, &settings.teams)?;
-        self.prices.store(PriceTable::new(&settings.prices));
+        self.prices.store(PriceTable::of(settings));
         self.catalog.replace(all.chat, all.image, all.video);
         self.webhook_settings.store(settings.webhooks.clone());
         self.links.set_base(settings.media.public_base_url.as_deref());

@@ -219,6 +219,19 @@ impl Upstream {
         self.models.iter().any(|known| name_pattern::matches(known, model))
     }
 
+    /// Returns those of `upstreams` that serve a model: all that list or rename it, otherwise all with the first pattern that it
+    /// matches.
+    pub(crate) fn serving<'a>(upstreams: &'a [Self], model: &str) -> impl Iterator<Item = &'a Self> {
+        let has = |upstream: &Self, name: &str| {
+            upstream.models.iter().any(|known| known == name) || upstream.rename.contains_key(name)
+        };
+        let is_named = upstreams.iter().any(|upstream| has(upstream, model));
+        let mut patterns = upstreams.iter().flat_map(Self::patterns);
+        let pattern = patterns.find(|pattern| !is_named && name_pattern::matches(pattern, model));
+        let name = pattern.map_or(model, String::as_str).to_owned();
+        upstreams.iter().filter(move |upstream| has(upstream, &name))
+    }
+
     /// Returns the patterns of the models that are passed through.
     pub(crate) fn patterns(&self) -> impl Iterator<Item = &String> {
         self.models.iter().filter(|name| name_pattern::is_pattern(name))

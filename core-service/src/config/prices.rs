@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::error::SettingError;
 use crate::usd::Usd;
 
-/// What calls of a model cost, under conditions. The first price whose model and conditions match applies; those of the settings
-/// come before those that Triptych brings along.
+/// What calls of a model cost, under conditions. The first price whose model and conditions match applies. The prices of the settings for
+/// a model replace the shipped ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Price {
@@ -45,7 +45,7 @@ pub struct Price {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PriceConditions {
-    /// The resolution of a video, in the terms of the model: `720p`.
+    /// The resolution, in the terms of the model: `720p` of a video, `2K` of an image of Gemini.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolution: Option<String>,
     /// The size of an image or video in pixels, WIDTHxHEIGHT, in either orientation.

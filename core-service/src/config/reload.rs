@@ -11,8 +11,18 @@ use secrecy::{ExposeSecret, SecretString};
 use super::settings::Settings;
 
 /// The sections and settings that `Core::reload` applies, except for the fixed settings within them.
-pub const RELOADABLE: [&str; 9] =
-    ["keys", "teams", "prices", "chat", "image", "video", "webhooks", "offline", "grpc.cors_allow_origins"];
+pub const RELOADABLE: [&str; 10] = [
+    "keys",
+    "teams",
+    "prices",
+    "shipped_prices",
+    "chat",
+    "image",
+    "video",
+    "webhooks",
+    "offline",
+    "grpc.cors_allow_origins",
+];
 
 /// A setting that takes effect at the next start only. Displays its path, for example `grpc.listen`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

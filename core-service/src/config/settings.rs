@@ -21,6 +21,8 @@ pub struct Settings {
     pub teams: Vec<Team>,
     /// The prices of models.
     pub prices: Vec<Price>,
+    /// Whether models without a price in `prices` have the compiled-in list price of their vendor.
+    pub shipped_prices: bool,
     /// The chat service.
     pub chat: Chat,
     /// The image service.
@@ -46,6 +48,7 @@ impl Default for Settings {
             keys: Vec::new(),
             teams: Vec::new(),
             prices: Vec::new(),
+            shipped_prices: true,
             chat: Chat::default(),
             image: Image::default(),
             video: Video::default(),
@@ -69,6 +72,8 @@ impl Settings {
             keys,
             teams,
             prices,
+            // Both values are valid.
+            shipped_prices: _,
             chat,
             image,
             video,

@@ -26,6 +26,12 @@ pub trait ImageProvider: std::fmt::Debug + Send + Sync {
     /// Returns the editing capabilities of a model. `model` is the upstream's name of it.
     fn edits(&self, model: &str) -> Edits;
 
+    /// Returns the resolution that the images of a request get, in the terms of the model. `None` if the model has no resolutions, or
+    /// the provider does not choose one. Prices can depend on it.
+    fn resolution(&self, _model: &str, _parameters: &ImageParameters) -> Option<&'static str> {
+        None
+    }
+
     /// Returns the health of the provider's upstream; empty for a provider without one.
     fn targets(&self) -> Vec<pb::model::Target> {
         Vec::new()

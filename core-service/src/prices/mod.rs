@@ -1,22 +1,30 @@
 //! The prices of models, and what calls cost by them.
 //!
-//! A price has conditions, so that one model can cost more in a higher resolution. The settings come first, then the prices that
-//! Triptych brings along (`shipped.toml`), each in their order; the first one that matches applies. Conditions about something that
-//! is not known yet, such as the quality `auto`, may be met: an estimate is then the highest of the possible prices.
+//! A price has conditions, so that one model can cost more in a higher resolution; the first one that matches applies. Conditions
+//! about something that is not known yet, such as the quality `auto`, may be met: an estimate is then the highest of the possible
+//! prices. A model that no price of the settings is for has the vendor's list price, if it is compiled in (`shipped`).
 
 mod cost;
+mod names;
+mod served;
+mod shipped;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
-use serde::Deserialize;
 use triptych_proto::v1::Modality;
 
-pub use self::cost::{Quantities, cost};
+use self::shipped::Hosts;
+pub use self::{
+    cost::{Quantities, cost},
+    names::ModelNames,
+    served::{ServedPrices, served_prices},
+    shipped::list_version,
+};
 use crate::{
-    config::{Price, PriceConditions},
+    config::{Price, PriceConditions, Settings},
     digest::{Hex, sha256},
     name_pattern,
     size::Size,
@@ -29,38 +37,40 @@ const MODALITIES: usize = 4;
 /// The most models whose prices are remembered. Only names of the catalog are looked up.
 const MAX_CACHED: usize = 4096;
 
-/// The prices that Triptych brings along. A test parses them.
-static SHIPPED: LazyLock<Vec<Arc<Price>>> = LazyLock::new(|| {
-    #[derive(Deserialize)]
-    struct File {
-        prices: Vec<Price>,
-    }
-    let file: Result<File, _> = toml::from_str(include_str!("shipped.toml"));
-    file.map(|file| file.prices.into_iter().map(Arc::new).collect()).unwrap_or_default()
-});
+/// The id of the built-in engines.
+const BUILT_IN: &str = "offline";
 
 /// The prices of all models.
 #[derive(Debug, Default)]
 pub struct PriceTable {
     configured: Vec<Arc<Price>>,
+    /// Where models are served, for the list prices of vendors. `None`: these are off.
+    hosts: Option<Hosts>,
     /// The prices that were looked up, by public name, for each modality.
     by_model: [RwLock<HashMap<String, ModelPrices>>; MODALITIES],
-}
-
-/// The names by which a price can refer to a model.
-#[derive(Debug, Clone, Copy)]
-pub struct ModelNames<'a> {
-    /// The public name.
-    pub public: &'a str,
-    /// The name at the provider.
-    pub upstream: &'a str,
-    /// The id of the provider.
-    pub provider: &'a str,
 }
 
 /// The prices of one model, in the order in which they apply. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct ModelPrices(Arc<[Arc<Price>]>);
+
+/// Where the prices of a model come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PriceOrigin {
+    /// The setting `prices`.
+    Configured,
+    /// The compiled-in list of the vendor.
+    Shipped {
+        /// The page of the vendor.
+        source: &'static str,
+        /// The day on which the figures were taken, `YYYY-MM-DD`.
+        read: &'static str,
+    },
+    /// A built-in engine, which is free.
+    BuiltIn,
+    /// The model has no price.
+    None,
+}
 
 /// What prices can depend on, as far as it is known.
 #[derive(Debug, Clone, Default)]
@@ -89,9 +99,16 @@ enum Met {
 }
 
 impl PriceTable {
-    /// Returns the table of these prices and of those that Triptych brings along.
+    /// Returns the table of these prices alone, and of the built-in engines.
     pub fn new(configured: &[Price]) -> Self {
-        Self { configured: configured.iter().cloned().map(Arc::new).collect(), by_model: Default::default() }
+        let configured = configured.iter().cloned().map(Arc::new).collect();
+        Self { configured, hosts: None, by_model: Default::default() }
+    }
+
+    /// Returns the table of the settings: their prices and, unless they are off, the list prices of vendors.
+    pub fn of(settings: &Settings) -> Self {
+        let hosts = settings.shipped_prices.then(|| Hosts::new(settings));
+        Self { hosts, ..Self::new(&settings.prices) }
     }
 
     /// Returns the prices of a model that have an amount for calls of this modality.
@@ -101,20 +118,34 @@ impl PriceTable {
         if let Some(prices) = cached {
             return prices;
         }
-        let prices: ModelPrices = ModelPrices(
-            self.configured
-                .iter()
-                .chain(SHIPPED.iter())
-                .filter(|price| is_for(price, names) && has_amount(price, modality))
-                .cloned()
-                .collect(),
-        );
+        let prices = ModelPrices(self.find(modality, names).0.into());
         let mut by_model = by_model.write().unwrap_or_else(PoisonError::into_inner);
         if by_model.len() < MAX_CACHED {
             by_model.insert(names.public.to_owned(), prices.clone());
         }
         prices
     }
+
+    /// Returns the prices of a model with their origin. Prices of the settings replace all others of the model.
+    fn find(&self, modality: Modality, names: ModelNames) -> (Vec<Arc<Price>>, PriceOrigin) {
+        let is_applicable = |price: &&Arc<Price>| is_for(price, names) && has_amount(price, modality);
+        let configured: Vec<_> = self.configured.iter().filter(is_applicable).cloned().collect();
+        if !configured.is_empty() {
+            return (configured, PriceOrigin::Configured);
+        }
+        if names.provider == BUILT_IN {
+            return (vec![Arc::new(free())], PriceOrigin::BuiltIn);
+        }
+        let shipped = self.hosts.as_ref().and_then(|hosts| shipped::find(hosts, modality, names));
+        shipped.map_or((Vec::new(), PriceOrigin::None), |found| {
+            (found.prices, PriceOrigin::Shipped { source: &found.list.source, read: &found.list.read })
+        })
+    }
+}
+
+/// Returns the price of the built-in engines.
+fn free() -> Price {
+    Price { model: "*".to_owned(), provider: BUILT_IN.to_owned(), per_call: Some(Usd::ZERO), ..Price::default() }
 }
 
 fn is_for(price: &Price, names: ModelNames) -> bool {

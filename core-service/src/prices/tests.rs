@@ -20,14 +20,13 @@ fn seconds(count: u64) -> impl Fn(&Price) -> Quantities {
 }
 
 #[test]
-fn shipped_prices_are_valid_and_free_for_the_built_in_engines() {
-    assert!(!SHIPPED.is_empty(), "shipped.toml cannot be parsed");
-    let prices: Vec<Price> = SHIPPED.iter().map(|price| Price::clone(price)).collect();
-    let settings = crate::config::Settings { prices, ..crate::config::Settings::default() };
-    settings.validate().unwrap();
-    let offline = PriceTable::default()
-        .of_model(Modality::Video, ModelNames { public: "any", upstream: "any", provider: "offline" });
+fn built_in_engines_are_free_unless_a_price_is_configured() {
+    let names = ModelNames { public: "any", upstream: "any", provider: "offline" };
+    let offline = PriceTable::default().of_model(Modality::Video, names);
     assert_eq!(offline.highest(&Attributes::default(), seconds(5)).unwrap().1, Usd::ZERO);
+    let configured = PriceTable::new(&[per_second("any", PriceConditions::default(), "1")]);
+    let configured = configured.of_model(Modality::Video, names);
+    assert_eq!(configured.highest(&Attributes::default(), seconds(5)).unwrap().1, usd("5"));
 }
 
 #[test]

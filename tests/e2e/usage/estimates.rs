@@ -123,3 +123,30 @@ async fn estimate_is_refused_as_the_create_would_be() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn list_price_of_the_vendor_is_the_estimate_unless_a_price_is_set_or_it_is_off() {
+    let video = json!({"prompt": "cat", "model": "grok-imagine-video-1.5", "seconds": 5, "resolution": "720p"});
+    let image = json!({"prompt": "cat", "model": "gemini-3-pro-image", "size": "1024x1024"});
+    let own = Price { model: "grok-*".to_owned(), per_second: usd("1"), ..Price::default() };
+    for (is_on, prices, of_video, of_image) in [
+        (true, Vec::new(), json!("0.70"), json!("0.134")),
+        (true, vec![own.clone()], json!("5.00"), json!("0.134")),
+        (false, vec![own], json!("5.00"), Value::Null),
+        (false, Vec::new(), Value::Null, Value::Null),
+    ] {
+        let configure = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+            gateway.runtime.cors_allow_origins = vec![PAGE.to_owned()];
+            settings.video.xai.api_key = Some("never-used".into());
+            settings.image.nano_banana.api_key = Some("never-used".into());
+            (settings.shipped_prices, settings.prices) = (is_on, prices.clone());
+        };
+        with_local_and_remote_core_and_settings(configure, async |server| {
+            for (path, body, expected) in [(VIDEOS, &video, &of_video), (IMAGES, &image, &of_image)] {
+                let estimated = estimate(server, path, body).await;
+                assert_eq!(estimated["cost"], *expected, "{estimated}");
+            }
+        })
+        .await;
+    }
+}

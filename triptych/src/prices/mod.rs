@@ -1,11 +1,15 @@
-//! `triptych prices import`: converts a price file of LiteLLM to the setting `prices`, on standard output.
+//! Prices: `triptych prices import`, which converts a price file of LiteLLM to the setting `prices`, and the part of `triptych check`
+//! about prices.
 
 mod amount;
 mod litellm;
+mod served;
 
 use std::{fs, io::Write as _, path::Path};
 
 use anyhow::Context as _;
+
+pub(crate) use self::served::write_served;
 
 /// Converts a file, `model_prices_and_context_window.json` of LiteLLM. `only` is a pattern of model names.
 ///

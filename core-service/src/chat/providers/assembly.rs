@@ -108,10 +108,10 @@ fn upstream_models(chat: &Chat) -> Result<ChatModels, SetupError> {
     let (patterns, names): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| name_pattern::is_pattern(name));
     let entry = |name: &String| {
         let rule = rules.get(name);
-        let mut targets = targets(name, &clients, breaker);
+        let mut targets = targets(name, &upstreams, &clients, breaker);
         for fallback in rule.iter().flat_map(|rule| &rule.fallbacks) {
             let offset = targets.iter().map(|target| target.priority.saturating_add(1)).max().unwrap_or_default();
-            let mut fallbacks = self::targets(fallback, &clients, breaker);
+            let mut fallbacks = self::targets(fallback, &upstreams, &clients, breaker);
             for target in &mut fallbacks {
                 target.priority = target.priority.saturating_add(offset);
             }
@@ -157,15 +157,14 @@ fn discovery(UpstreamClient { upstream, provider, .. }: &UpstreamClient<'_>) -> 
 }
 
 /// Returns the targets of a model, one for each upstream that has it; if there is none, for each with the pattern that serves it.
-fn targets(model: &String, clients: &[UpstreamClient<'_>], breaker: BreakerSettings) -> Vec<Target> {
-    let has = |upstream: &config::Upstream, name: &String| {
-        upstream.models.contains(name) || upstream.rename.contains_key(name)
-    };
-    let is_named = clients.iter().any(|client| has(client.upstream, model));
-    let mut patterns = clients.iter().flat_map(|client| client.upstream.patterns());
-    let name =
-        if is_named { model } else { patterns.find(|pattern| name_pattern::matches(pattern, model)).unwrap_or(model) };
-    let serving = clients.iter().filter(|client| has(client.upstream, name));
+fn targets(
+    model: &String,
+    upstreams: &[config::Upstream],
+    clients: &[UpstreamClient<'_>],
+    breaker: BreakerSettings,
+) -> Vec<Target> {
+    let serving: Vec<_> = config::Upstream::serving(upstreams, model).map(|upstream| &upstream.name).collect();
+    let serving = clients.iter().filter(|client| serving.contains(&&client.upstream.name));
     let target = |UpstreamClient { upstream, provider, limit, total_timeout }: &UpstreamClient<'_>| {
         let upstream_model = upstream.rename.get(model).unwrap_or(model);
         let mut target = Target::new(&upstream.name, upstream_model, provider.clone(), limit.clone(), breaker);

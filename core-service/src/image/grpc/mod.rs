@@ -381,6 +381,7 @@ fn call_start<'a>(
         modality: pb::Modality::Image,
         model: entry.price_names(),
         attributes: Attributes {
+            resolution: entry.provider.resolution(&entry.upstream_model, parameters).map(str::to_owned),
             size: parameters.size,
             quality: (parameters.quality != Quality::Auto).then(|| parameters.quality.as_str()),
             ..Attributes::default()

@@ -89,6 +89,10 @@ impl ImageProvider for Guarded {
         self.inner.edits(model)
     }
 
+    fn resolution(&self, model: &str, parameters: &ImageParameters) -> Option<&'static str> {
+        self.inner.resolution(model, parameters)
+    }
+
     fn targets(&self) -> Vec<pb::model::Target> {
         vec![self.admission.to_target(self.name.clone(), self.model.clone())]
     }

@@ -105,6 +105,14 @@ impl Family {
         }
     }
 
+    /// Returns the value of `imageSize` that a request has or that applies to a request without one; `None` for a family without it,
+    /// and for a request that the family refuses.
+    pub(super) fn resolution(self, parameters: &ImageParameters) -> Option<&'static str> {
+        let native = NativeParams::new(self, parameters).ok()?;
+        let default = self.tiers().iter().copied().find(|tier| *tier == Tier::One);
+        native.tier.or(default).map(Tier::as_str)
+    }
+
     /// Returns the tier for high quality: one above, except that 4K is used only if the size requires it.
     fn tier_for_high_quality(self, tier: Tier) -> Option<Tier> {
         let higher = match tier {
@@ -242,6 +250,20 @@ mod tests {
             ("gemini-2.5-flash-image", "1024x1024", None),
         ] {
             assert_eq!(tier(model, size), expected, "{model} for {size}");
+        }
+    }
+
+    #[test]
+    fn resolution_is_the_tier_or_the_default_one() {
+        for (model, size, expected) in [
+            ("gemini-3-pro-image", "auto", Some("1K")),
+            ("gemini-3-pro-image", "4096x4096", Some("4K")),
+            ("gemini-3.1-flash-image", "512x512", Some("512")),
+            ("gemini-3.1-flash-lite-image", "auto", Some("1K")),
+            ("gemini-2.5-flash-image", "1024x1024", None),
+        ] {
+            let resolution = Family::of(model).resolution(&sized(size, Quality::Auto));
+            assert_eq!(resolution, expected, "{model} for {size}");
         }
     }
 

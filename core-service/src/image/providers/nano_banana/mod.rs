@@ -67,4 +67,8 @@ impl ImageProvider for NanoBanana {
     fn edits(&self, model: &str) -> Edits {
         Family::of(model).edits()
     }
+
+    fn resolution(&self, model: &str, parameters: &ImageParameters) -> Option<&'static str> {
+        Family::of(model).resolution(parameters)
+    }
 }
