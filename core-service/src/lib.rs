@@ -54,6 +54,7 @@ pub mod name_pattern;
 mod offload;
 pub mod on_disconnect;
 pub mod prices;
+pub mod priority;
 pub mod probe;
 pub mod rate_limits;
 mod sampler;

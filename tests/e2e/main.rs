@@ -19,6 +19,7 @@ mod log_capture;
 mod media;
 mod models;
 mod pages;
+mod priority;
 mod responses;
 mod test_server;
 mod timeouts;

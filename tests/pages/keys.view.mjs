@@ -61,6 +61,7 @@ async function lifeOfAKey({ page, url, watched, takePictures }) {
   await page.keyboard.type("alice");
   await page.getByLabel("Team", { exact: true }).fill("nobody");
   await page.getByLabel("Expiry").fill("2099-01-02T03:04");
+  await page.getByLabel("Priority").selectOption("High");
   await page.getByLabel("Models").fill("offline-*, gpt-4o");
   await page.getByLabel("$ a month").fill("12.50");
   await page.getByLabel("Requests a minute").fill("sixty");
@@ -80,13 +81,14 @@ async function lifeOfAKey({ page, url, watched, takePictures }) {
   const secret = await takeSecret(page);
   const created = await json(url, "admin/v1/keys/alice");
   assert.deepEqual(
-    [created.team, created.admin, created.limits.models, created.limits.budget_per_month],
-    ["research", false, ["offline-*", "gpt-4o"], "12.50"],
+    [created.team, created.admin, created.priority, created.limits.models, created.limits.budget_per_month],
+    ["research", false, "high", ["offline-*", "gpt-4o"], "12.50"],
   );
   assert.equal(created.limits.requests_per_minute, 60);
   const expiry = await page.evaluate(() => new Date("2099-01-02T03:04").getTime() / 1000);
   assert.equal(created.expires_at, expiry);
   assert.equal((await call(url, "v1/models", { key: secret })).status, 200);
+  await item(page, "alice").getByText("High priority").waitFor();
   await item(page, "alice").getByText("60 requests a minute").waitFor();
   await item(page, "alice").getByText("$12.50 a month").waitFor();
   await item(page, "alice").getByText(`…${created.secret_hint}`).waitFor();
@@ -95,11 +97,16 @@ async function lifeOfAKey({ page, url, watched, takePictures }) {
   await page.getByRole("button", { name: "Edit the key alice" }).click();
   await page.getByLabel("$ a month").fill("");
   await page.getByLabel("$ in all").fill("7");
+  await page.getByLabel("Priority").selectOption("Low");
   const [request] = await Promise.all([
     page.waitForRequest((request) => request.method() === "POST"),
     inDialog(page, "Save").click(),
   ]);
-  assert.deepEqual(request.postDataJSON(), { limits: { budget_per_month: null, budget_total: "7" } });
+  assert.deepEqual(request.postDataJSON(), {
+    priority: "low",
+    limits: { budget_per_month: null, budget_total: "7" },
+  });
+  await item(page, "alice").getByText("Low priority").waitFor();
   await item(page, "alice").getByText("$7.00 in all").waitFor();
   assert.equal(
     await page.evaluate(() => document.activeElement.getAttribute("aria-label")),

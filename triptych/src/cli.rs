@@ -235,7 +235,12 @@ mod tests {
         assert_eq!((create.name.as_str(), create.connection.url.as_deref()), ("a", Some("http://h:1")));
         assert_eq!(create.budget_total.map(core_service::usd::Usd::micros), Some(12_500_000));
         assert_eq!(create.connection.key_env, "TRIPTYCH_ADMIN_KEY");
-        for wrong in [["create", "a", "--budget-total", "-1"], ["rotate", "a", "--overlap", "soon"]] {
+        assert_eq!(create.priority, core_service::priority::Priority::Normal);
+        for wrong in [
+            ["create", "a", "--budget-total", "-1"],
+            ["create", "a", "--priority", "urgent"],
+            ["rotate", "a", "--overlap", "soon"],
+        ] {
             assert!(Cli::try_parse_from(["triptych", "admin", "keys"].into_iter().chain(wrong)).is_err());
         }
         assert!(Cli::try_parse_from(["triptych", "admin", "verify", "--offline", "--url", "http://h:1"]).is_err());

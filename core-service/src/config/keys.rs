@@ -16,6 +16,7 @@ use super::{
 use crate::{
     digest::{Sha256Digest, parse_hex, sha256},
     on_disconnect::OnDisconnect,
+    priority::Priority,
 };
 
 /// One API key. Written as a section with these members, or as the text `name:secret`, for an administrator
@@ -33,6 +34,8 @@ pub struct Key {
     pub sha256: Option<Sha256Digest>,
     /// What happens to the client's calls when the client disconnects. `None`: `chat.on_disconnect` applies.
     pub on_disconnect: Option<OnDisconnect>,
+    /// Which of the client's calls and video jobs that wait for an upstream are served first.
+    pub priority: Priority,
     /// Whether the client may use the videos and stored files of all owners.
     pub admin: bool,
     /// The name of the team of the client; empty: none.
@@ -43,10 +46,11 @@ pub struct Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, on_disconnect, admin, team, limits, .. } = self;
+        let Self { name, on_disconnect, priority, admin, team, limits, .. } = self;
         let mut text = f.debug_struct("Key");
         text.field("name", name)
             .field("on_disconnect", on_disconnect)
+            .field("priority", priority)
             .field("admin", admin)
             .field("team", team)
             .field("limits", limits);
@@ -129,6 +133,8 @@ struct KeySection {
     #[serde(default)]
     on_disconnect: Option<OnDisconnect>,
     #[serde(default)]
+    priority: Priority,
+    #[serde(default)]
     admin: bool,
     #[serde(default)]
     team: String,
@@ -154,9 +160,9 @@ impl<'de> Visitor<'de> for KeyVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Key, A::Error> {
-        let KeySection { name, secret, secret_env, sha256, on_disconnect, admin, team, limits } =
+        let KeySection { name, secret, secret_env, sha256, on_disconnect, priority, admin, team, limits } =
             KeySection::deserialize(MapAccessDeserializer::new(members))?;
-        Ok(Key { name, secret, secret_env, sha256, on_disconnect, admin, team, limits })
+        Ok(Key { name, secret, secret_env, sha256, on_disconnect, priority, admin, team, limits })
     }
 }
 
@@ -188,7 +194,9 @@ mod tests {
 
     #[test]
     fn section_text_and_digest_forms_give_the_same_digest() {
-        let section = parse(r#"{"name": "a", "secret": "0123456789abcdef", "on_disconnect": "10s"}"#).unwrap();
+        let section =
+            parse(r#"{"name": "a", "secret": "0123456789abcdef", "on_disconnect": "10s", "priority": "high"}"#)
+                .unwrap();
         let text = parse(r#""a:0123456789abcdef""#).unwrap();
         // From `printf 0123456789abcdef | sha256sum`.
         let digest = "9f9f5111f7b27a781f1f1ddde5ebc2dd2b796bfc7365c9c28b548e564176929f";
@@ -196,6 +204,7 @@ mod tests {
         assert_eq!(section.digest(), hashed.digest());
         assert_eq!(text.digest(), hashed.digest());
         assert_eq!(section.on_disconnect, Some(OnDisconnect::Grace(std::time::Duration::from_secs(10))));
+        assert_eq!((section.priority, text.priority), (Priority::High, Priority::Normal));
         assert!(!section.admin && !text.admin);
         for admin in [r#"{"name": "a", "secret": "0123456789abcdef", "admin": true}"#, r#""a+admin:0123456789abcdef""#]
         {
@@ -222,6 +231,10 @@ mod tests {
             (r#"{"name": "a", "secrets": "0123456789abcdef"}"#, "unknown field"),
             (r#"{"name": "a", "secret": "0123456789\nabcdef"}"#, "printable ASCII"),
             (r#"{"name": "a", "secret": "0123456789abcdef", "on_disconnect": "later"}"#, "`cancel`, `continue`"),
+            (
+                r#"{"name": "a", "secret": "0123456789abcdef", "priority": "urgent"}"#,
+                "must be `low`, `normal` or `high`",
+            ),
         ] {
             let message = parse(json).unwrap_err();
             assert!(message.contains(expected), "{json}: {message}");

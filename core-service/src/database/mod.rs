@@ -273,6 +273,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn migration_to_priorities_gives_keys_and_jobs_the_default() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("jobs.db");
+        let pool = connect_without_migrations(&file).await;
+        // The thirteenth migration adds the priorities.
+        migrations::run(&pool, &migrations::MIGRATIONS[..12]).await.unwrap();
+        sqlx::raw_sql(
+            "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, deadline_at, due_at, \
+             failures, deleted) VALUES ('video_1', 'alice', 1, 'queued', '{}', '{}', '{}', 0, 0, 0, 0, 0); \
+             INSERT INTO api_keys (name, revision, team, admin, limits, created_at, created_by, updated_at, updated_by) \
+             VALUES ('alice', 1, '', 0, '{}', 0, '', 0, '')",
+        )
+        .execute(&pool)
+        .await
+        .unwrap();
+        pool.close().await;
+        let database = Database::open(&file).await.unwrap();
+        let priorities = "SELECT priority FROM video_jobs UNION ALL SELECT priority FROM api_keys";
+        let priorities: Vec<String> = sqlx::query_scalar(priorities).fetch_all(database.readers()).await.unwrap();
+        assert_eq!(priorities, ["normal", "normal"]);
+        let unknown = sqlx::query("UPDATE video_jobs SET priority = 'urgent'").execute(database.writer()).await;
+        assert!(unknown.is_err(), "a job of an unknown priority would never be claimed");
+    }
+
+    #[tokio::test]
     async fn backup_of_the_previous_schema_is_restored_and_migrated() {
         let root = tempfile::tempdir().unwrap();
         let (data, backup, restored) = (root.path().join("data"), root.path().join("backup"), root.path().join("new"));

@@ -8,6 +8,7 @@ use crate::{
     ledger::Payer,
     limits::{self, Admission, Limiter},
     on_disconnect::OnDisconnect,
+    priority::Priority,
 };
 
 /// The client that makes a call. Cheap to clone. The default is the anonymous caller, who exists only without API keys.
@@ -19,6 +20,7 @@ pub struct Caller(Option<Arc<KeyInfo>>);
 pub(super) struct KeyInfo {
     pub(super) name: String,
     pub(super) on_disconnect: Option<OnDisconnect>,
+    pub(super) priority: Priority,
     pub(super) admin: bool,
     /// Those of the client and of its team, as far as they have limits.
     pub(super) limiters: Vec<Arc<Limiter>>,
@@ -44,10 +46,17 @@ impl Caller {
     }
 
     /// Returns a caller with this name and no settings of its own; the empty name is the anonymous caller.
+    #[cfg(test)]
     pub(crate) fn named(name: &str) -> Self {
-        let payer = Payer::new(name, "", Vec::new());
-        let info = KeyInfo { name: name.to_owned(), payer, ..KeyInfo::default() };
-        Self((!name.is_empty()).then(|| Arc::new(info)))
+        Self::of_job(&Owner::new(name), Priority::default())
+    }
+
+    /// Returns the caller of a job's calls to its provider: the owner, with the priority of the job and no other settings.
+    pub(crate) fn of_job(owner: &Owner, priority: Priority) -> Self {
+        let name = owner.as_str().to_owned();
+        let payer = Payer::new(&name, "", Vec::new());
+        let info = (!name.is_empty()).then(|| Arc::new(KeyInfo { name, priority, payer, ..KeyInfo::default() }));
+        Self(info)
     }
 
     /// Returns the name of the caller's key; `None` for the anonymous caller.
@@ -77,6 +86,11 @@ impl Caller {
     /// Returns what happens to the caller's calls after a disconnect, if the key sets it.
     pub fn on_disconnect(&self) -> Option<OnDisconnect> {
         self.0.as_ref()?.on_disconnect
+    }
+
+    /// Returns the priority of the caller's calls and jobs; `Normal` for the anonymous caller.
+    pub fn priority(&self) -> Priority {
+        self.0.as_ref().map_or(Priority::Normal, |key| key.priority)
     }
 
     pub(super) fn limiters(&self) -> &[Arc<Limiter>] {
@@ -128,6 +142,7 @@ impl PartialEq for Caller {
         self.name() == other.name()
             && self.is_admin() == other.is_admin()
             && self.on_disconnect() == other.on_disconnect()
+            && self.priority() == other.priority()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::{
     config::{self, AccountLimits, SettingError},
     digest::{Hex, Sha256Digest, sha256},
     on_disconnect::OnDisconnect,
+    priority::Priority,
 };
 
 /// What a key is for, wherever it is defined.
@@ -21,6 +22,8 @@ pub struct KeyDefinition {
     pub admin: bool,
     /// What happens to its calls when the client disconnects. `None`: `chat.on_disconnect` applies.
     pub on_disconnect: Option<OnDisconnect>,
+    /// Which of its calls and video jobs that wait for an upstream are served first.
+    pub priority: Priority,
     /// Its limits.
     pub limits: AccountLimits,
 }
@@ -36,12 +39,13 @@ impl ConfiguredKey {
     /// # Errors
     /// The key has no secret.
     pub(super) fn new(key: &config::Key) -> Result<Self, SettingError> {
-        let config::Key { name, team, admin, on_disconnect, limits, .. } = key;
+        let config::Key { name, team, admin, on_disconnect, priority, limits, .. } = key;
         let definition = KeyDefinition {
             name: name.clone(),
             team: team.clone(),
             admin: *admin,
             on_disconnect: *on_disconnect,
+            priority: *priority,
             limits: limits.clone(),
         };
         Ok(Self { definition, digest: key.digest()? })

@@ -158,6 +158,7 @@ impl<'a> Callers<'a> {
         let mut info = KeyInfo {
             name: key.name.clone(),
             on_disconnect: key.on_disconnect,
+            priority: key.priority,
             admin: key.admin,
             limiters: Vec::new(),
             in_flight: Vec::new(),

@@ -52,16 +52,17 @@ pub(crate) struct AdmittedCall {
     _permit: Permit,
 }
 
-/// Acquires a permit of `limit` before the deadline.
+/// Acquires a permit of `limit` for the call with this context, before its deadline.
 ///
 /// # Errors
 /// [`ProviderError::Overloaded`] if the queue is full; [`ProviderError::Timeout`] at the deadline.
-pub(crate) async fn acquire(limit: &ConcurrencyLimit, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
-    let acquired = match deadline {
-        Some(deadline) => timeout_at(deadline, limit.acquire())
+pub(crate) async fn acquire(limit: &ConcurrencyLimit, context: &RequestContext) -> Result<Permit, ProviderError> {
+    let acquire = limit.acquire(context.caller.priority());
+    let acquired = match context.deadline {
+        Some(deadline) => timeout_at(deadline, acquire)
             .await
             .map_err(|_| ProviderError::Timeout("the deadline passed while the call was queued".to_owned()))?,
-        None => limit.acquire().await,
+        None => acquire.await,
     };
     acquired.map_err(|Full| ProviderError::Overloaded { retry_after: RETRY_AFTER_FULL })
 }
@@ -99,8 +100,8 @@ impl Admission {
     }
 
     /// Acquires a permit for a call. See [`acquire`].
-    pub(crate) async fn acquire(&self, deadline: Option<Instant>) -> Result<Permit, ProviderError> {
-        let acquired = acquire(&self.limit, deadline).await;
+    pub(crate) async fn acquire(&self, context: &RequestContext) -> Result<Permit, ProviderError> {
+        let acquired = acquire(&self.limit, context).await;
         if matches!(acquired, Err(ProviderError::Overloaded { .. })) {
             self.metrics.refused("queue_full");
         }
@@ -125,14 +126,14 @@ impl Admission {
     /// # Errors
     /// As [`acquire`]; while the breaker is open, [`ProviderError::Unavailable`] or [`ProviderError::RateLimited`] with the
     /// rest of the cooldown.
-    pub(crate) async fn admit(self: &Arc<Self>, deadline: Option<Instant>) -> Result<AdmittedCall, ProviderError> {
+    pub(crate) async fn admit(self: &Arc<Self>, context: &RequestContext) -> Result<AdmittedCall, ProviderError> {
         // Checked before the queue as well: a call to a failing target must not wait.
         if !self.breaker.allows_call() {
             self.metrics.refused("breaker");
             return Err(rejection([self.state()]));
         }
-        let permit = self.acquire(deadline).await?;
-        self.start(permit, deadline).ok_or_else(|| rejection([self.state()]))
+        let permit = self.acquire(context).await?;
+        self.start(permit, context.deadline).ok_or_else(|| rejection([self.state()]))
     }
 
     /// Records the result of a call that was not subject to admission, for example a poll of an accepted task.
@@ -270,7 +271,7 @@ mod tests {
     }
 
     async fn call(admission: &Arc<Admission>, deadline: Option<Instant>) -> Option<AdmittedCall> {
-        admission.start(admission.acquire(None).await.unwrap(), deadline)
+        admission.start(admission.acquire(&RequestContext::default()).await.unwrap(), deadline)
     }
 
     #[tokio::test(start_paused = true)]
@@ -290,7 +291,7 @@ mod tests {
         let admission = admission();
         call(&admission, None).await.unwrap().record_failure(&ProviderError::Broken(String::new()));
         assert!(call(&admission, None).await.is_none());
-        assert_eq!(admission.admit(None).await.unwrap_err().retry_after(), Some(COOLDOWN));
+        assert_eq!(admission.admit(&RequestContext::default()).await.unwrap_err().retry_after(), Some(COOLDOWN));
         tokio::time::advance(COOLDOWN).await;
         let probe = call(&admission, None).await.unwrap();
         assert!(call(&admission, None).await.is_none());

@@ -21,6 +21,7 @@ use crate::{
     context::{RequestContext, TraceContext},
     idempotency::{Fingerprint, Key},
     keys::{Caller, Owner},
+    priority::Priority,
 };
 
 /// How long after its begin a submission can still receive a response: the timeout of the provider call
@@ -139,6 +140,8 @@ pub struct Job {
     pub request: JobRequest,
     /// The call that created it.
     pub origin: JobOrigin,
+    /// That of the key when it created the job.
+    pub priority: Priority,
     /// The state.
     pub state: JobState,
     /// Grows by one with every change that a caller can see. A write is refused unless it is based on the newest revision.
@@ -175,6 +178,7 @@ impl Job {
             owner,
             request,
             origin: JobOrigin::default(),
+            priority: Priority::default(),
             state: JobState::Queued,
             revision: 1,
             created_at: now,
@@ -209,7 +213,7 @@ impl Job {
             report: CallReport::default(),
             request_id: request_id.to_owned(),
             deadline,
-            caller: Caller::named(self.owner.as_str()),
+            caller: Caller::of_job(&self.owner, self.priority),
             idempotency_key: self.id.to_string(),
             sdk_retries: None,
             trace: TraceContext { parent: parse(traceparent), state: parse(tracestate) },
@@ -319,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn provider_calls_carry_the_request_id_owner_and_trace_of_the_create() {
+    fn provider_calls_carry_the_request_id_owner_priority_and_trace_of_the_create() {
         let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         let context = RequestContext {
             request_id: "req_1".to_owned(),
@@ -329,7 +333,9 @@ mod tests {
         let request = crate::video::testing::request();
         let mut job = Job::new(JobId::new(), Owner::new("alice"), request, Timestamp(0), Duration::ZERO);
         job.origin = JobOrigin::new(&context);
+        job.priority = Priority::High;
         let call = job.context(None);
+        assert_eq!(call.caller.priority(), Priority::High);
         assert_eq!((call.request_id.as_str(), call.caller.owner()), ("req_1", Owner::new("alice")));
         assert_eq!(call.trace, context.trace);
         assert_eq!(call.idempotency_key, job.id.as_str());

@@ -118,6 +118,7 @@ impl Jobs {
         let now = self.store.now();
         let mut job = Job::new(id, context.caller.owner(), request, now, self.settings.deadline);
         job.origin = JobOrigin::new(context);
+        job.priority = context.caller.priority();
         job.key = call.map(|call| JobKey {
             key: call.scope.key.clone(),
             fingerprint: call.fingerprint,

@@ -2,13 +2,18 @@
 
 use prost_types::{Duration, FieldMask, Timestamp};
 use serde_json::Value;
-use triptych_proto::v1::{self as pb, hold::State, resolve_hold_request::Resolution};
+use triptych_proto::v1::{self as pb, api_key::Priority, hold::State, resolve_hold_request::Resolution};
 
 use crate::{error::GatewayError, lists::read_page, members::Members, query::QueryParams, usd::parse_usd};
 
 /// Members of a key, with their paths in the field mask of the contract.
-const MEMBERS: [(&str, &str); 4] =
-    [("team", "team"), ("admin", "admin"), ("on_disconnect", "on_disconnect"), ("expires_at", "expire_time")];
+const MEMBERS: [(&str, &str); 5] = [
+    ("team", "team"),
+    ("admin", "admin"),
+    ("on_disconnect", "on_disconnect"),
+    ("priority", "priority"),
+    ("expires_at", "expire_time"),
+];
 
 /// Members of the limits, with their paths in the field mask of the contract.
 const LIMITS: [(&str, &str); 8] = [
@@ -30,6 +35,7 @@ pub(super) fn create(members: &Members) -> Result<pb::CreateKeyRequest, GatewayE
         team: members.text("team")?.unwrap_or_default(),
         admin: members.boolean("admin")?.unwrap_or_default(),
         on_disconnect: members.text("on_disconnect")?,
+        priority: priority(members)?.into(),
         limits: members.object("limits")?.as_ref().map(limits).transpose()?,
         expire_time: expire_time(members)?,
     })
@@ -46,8 +52,8 @@ pub(super) fn update(name: String, members: &Members) -> Result<pb::UpdateKeyReq
         None => {}
     }
     if paths.is_empty() {
-        let message =
-            "the body changes nothing: expected team, admin, on_disconnect, expires_at, or a member of limits";
+        let message = "the body changes nothing: expected team, admin, on_disconnect, priority, expires_at, or a member of \
+                       limits";
         return Err(GatewayError::invalid_request(message));
     }
     Ok(pb::UpdateKeyRequest {
@@ -55,6 +61,7 @@ pub(super) fn update(name: String, members: &Members) -> Result<pb::UpdateKeyReq
         team: members.text("team")?.unwrap_or_default(),
         admin: members.boolean("admin")?.unwrap_or_default(),
         on_disconnect: members.text("on_disconnect")?,
+        priority: priority(members)?.into(),
         limits: new_limits.as_ref().map(limits).transpose()?,
         expire_time: expire_time(members)?,
         update_mask: Some(FieldMask { paths: paths.into_iter().map(str::to_owned).collect() }),
@@ -109,6 +116,17 @@ pub(super) fn list_holds(query: &QueryParams) -> Result<pb::ListHoldsRequest, Ga
     };
     let (page_size, page_token) = read_page(query)?;
     Ok(pb::ListHoldsRequest { page_size, page_token, state: state.into() })
+}
+
+/// Returns the priority; unspecified if it is absent or null.
+fn priority(members: &Members) -> Result<Priority, GatewayError> {
+    let priority = members.member("priority", "`low`, `normal` or `high`", |value| match value.as_str()? {
+        "low" => Some(Priority::Low),
+        "normal" => Some(Priority::Normal),
+        "high" => Some(Priority::High),
+        _ => None,
+    });
+    Ok(priority?.unwrap_or(Priority::Unspecified))
 }
 
 fn expire_time(members: &Members) -> Result<Option<Timestamp>, GatewayError> {

@@ -14,7 +14,7 @@ async fn posted(core: &CoreStub, path: &str, body: &Value) -> TestResponse {
 fn key() -> Value {
     json!({
         "object": "api_key", "name": "alice", "origin": "stored", "team": "research", "admin": false,
-        "on_disconnect": "10s",
+        "on_disconnect": "10s", "priority": "high",
         "limits": {
             "models": ["gpt-*"], "requests_per_minute": 60, "tokens_per_minute": 0, "concurrent_calls": 0,
             "jobs_in_flight": 0, "budget_per_day": null, "budget_per_month": null, "budget_total": "12.50"
@@ -37,7 +37,8 @@ fn hold() -> Value {
 async fn created_key_has_its_members_and_its_secret_is_returned_once() {
     let core = CoreStub::default();
     let body = json!({
-        "name": "alice", "team": "research", "admin": true, "on_disconnect": "10s", "expires_at": 1_900_000_000,
+        "name": "alice", "team": "research", "admin": true, "on_disconnect": "10s", "priority": "low",
+        "expires_at": 1_900_000_000,
         "limits": {"models": ["gpt-*"], "tokens_per_minute": 5, "budget_per_day": "0.50", "budget_total": 12}
     });
     let response = posted(&core, "/admin/v1/keys", &body).await;
@@ -49,6 +50,7 @@ async fn created_key_has_its_members_and_its_secret_is_returned_once() {
         team: "research".to_owned(),
         admin: true,
         on_disconnect: Some("10s".to_owned()),
+        priority: triptych_proto::v1::api_key::Priority::Low.into(),
         limits: Some(triptych_proto::v1::KeyLimits {
             models: vec!["gpt-*".to_owned()],
             tokens_per_minute: 5,
@@ -77,9 +79,9 @@ async fn update_changes_the_members_that_are_present_and_null_removes_a_value() 
     let request = core.admin_request();
     let paths = "paths: [\"team\", \"limits.jobs_in_flight\", \"limits.budget_total_micros\"]";
     assert!(request.contains(paths) && request.contains("budget_total_micros: Some(20000000)"), "{request}");
-    posted(&core, KEY, &json!({"limits": null, "expires_at": null, "admin": false})).await;
+    posted(&core, KEY, &json!({"limits": null, "expires_at": null, "admin": false, "priority": null})).await;
     let request = core.admin_request();
-    assert!(request.contains("paths: [\"admin\", \"expire_time\", \"limits\"]"), "{request}");
+    assert!(request.contains("paths: [\"admin\", \"priority\", \"expire_time\", \"limits\"]"), "{request}");
 }
 
 #[tokio::test]
@@ -120,6 +122,8 @@ async fn invalid_members_and_parameters_are_refused_by_name() {
     let core = CoreStub::default();
     for (path, body, param) in [
         ("/admin/v1/keys", json!({"admin": "yes"}), "admin"),
+        ("/admin/v1/keys", json!({"priority": "urgent"}), "priority"),
+        (KEY, json!({"priority": 2}), "priority"),
         ("/admin/v1/keys", json!({"limits": 5}), "limits"),
         ("/admin/v1/keys", json!({"limits": {"requests_per_minute": -1}}), "limits.requests_per_minute"),
         (KEY, json!({"limits": {"budget_per_day": 0.5}}), "limits.budget_per_day"),

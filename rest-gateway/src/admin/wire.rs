@@ -2,7 +2,11 @@
 
 use prost_types::Timestamp;
 use serde::Serialize;
-use triptych_proto::v1::{self as pb, api_key::Origin, hold::State};
+use triptych_proto::v1::{
+    self as pb,
+    api_key::{Origin, Priority},
+    hold::State,
+};
 
 use crate::usd::usd;
 
@@ -16,6 +20,8 @@ pub(super) struct Key {
     team: Option<String>,
     admin: bool,
     on_disconnect: Option<String>,
+    /// `low`, `normal` or `high`.
+    priority: &'static str,
     limits: Limits,
     expires_at: Option<i64>,
     previous_secret_expires_at: Option<i64>,
@@ -48,6 +54,11 @@ impl Key {
             Origin::Configuration => "configuration",
             Origin::Stored | Origin::Unspecified => "stored",
         };
+        let priority = match key.priority() {
+            Priority::Low => "low",
+            Priority::Normal | Priority::Unspecified => "normal",
+            Priority::High => "high",
+        };
         let pb::ApiKey {
             name,
             origin: _,
@@ -63,6 +74,7 @@ impl Key {
             update_time,
             updated_by,
             revoke_time,
+            priority: _,
         } = key;
         Self {
             object: "api_key",
@@ -71,6 +83,7 @@ impl Key {
             team: non_empty(team),
             admin,
             on_disconnect,
+            priority,
             limits: Limits::of(limits.unwrap_or_default()),
             expires_at: seconds(expire_time),
             previous_secret_expires_at: seconds(previous_secret_expire_time),

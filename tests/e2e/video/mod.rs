@@ -47,7 +47,7 @@ async fn json_body(response: reqwest::Response) -> Value {
 }
 
 /// Returns a request for a video that renders quickly.
-fn small_video(prompt: &str) -> Value {
+pub(crate) fn small_video(prompt: &str) -> Value {
     json!({"prompt": prompt, "size": "160x96", "seconds": 1})
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use core_service::usd::Usd;
+use core_service::{priority::Priority, usd::Usd};
 
 use crate::config::ADMIN_KEY;
 
@@ -44,6 +44,8 @@ pub(crate) struct Verify {
 pub(crate) enum Keys {
     /// Create a key, and print its secret, which is not displayed again
     Create(Create),
+    /// Change a key; what is not set stays as it is
+    Update(Update),
     /// List the keys of the configuration and of the server
     List(List),
     /// Replace the secret of a key, and print the new one
@@ -65,6 +67,9 @@ pub(crate) struct Create {
     /// Make it the key of an administrator
     #[arg(long)]
     pub(crate) admin: bool,
+    /// Which of its calls and videos that wait for an upstream are served first: low, normal or high
+    #[arg(long, value_name = "PRIORITY", default_value_t)]
+    pub(crate) priority: Priority,
     /// A model that may be called, or several; `*` stands for any characters [default: all]
     #[arg(long = "model", value_name = "PATTERN")]
     pub(crate) models: Vec<String>,
@@ -92,6 +97,42 @@ pub(crate) struct Create {
     /// How long the key is valid, for example 90d [default: until it is revoked]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub(crate) expires_in: Option<Duration>,
+}
+
+/// The arguments of `admin keys update`, one of them at least. The REST and gRPC APIs change the other values.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Update {
+    /// The name of the key
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+    /// Which of its calls, and of its videos from now on, that wait for an upstream are served first: low, normal or high
+    #[arg(long, value_name = "PRIORITY")]
+    pub(crate) priority: Option<Priority>,
+    /// A model that may be called, or several; `*` stands for any characters
+    #[arg(long = "model", value_name = "PATTERN")]
+    pub(crate) models: Vec<String>,
+    /// Chat and image requests and new videos per minute; 0: no limit
+    #[arg(long, value_name = "N")]
+    pub(crate) requests_per_minute: Option<u32>,
+    /// Tokens of chat calls per minute; 0: no limit
+    #[arg(long, value_name = "N")]
+    pub(crate) tokens_per_minute: Option<u32>,
+    /// Calls in flight; 0: no limit
+    #[arg(long, value_name = "N")]
+    pub(crate) concurrent_calls: Option<u32>,
+    /// Videos that are not final; 0: no limit
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs_in_flight: Option<u32>,
+    /// US dollars per day, for example 12.50
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub(crate) budget_per_day: Option<Usd>,
+    /// US dollars per calendar month
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub(crate) budget_per_month: Option<Usd>,
+    /// US dollars in all
+    #[arg(long, value_name = "USD", value_parser = usd)]
+    pub(crate) budget_total: Option<Usd>,
 }
 
 /// The arguments of `admin keys list`.

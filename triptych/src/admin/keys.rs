@@ -4,14 +4,17 @@
 use std::{io::Write as _, time::SystemTime};
 
 use anyhow::Context as _;
-use core_service::usd::Usd;
+use core_service::{priority::Priority, usd::Usd};
 use triptych_proto::{
     time::from_unix_seconds,
-    v1::{self as pb, api_key::Origin},
+    v1::{
+        self as pb,
+        api_key::{self, Origin},
+    },
 };
 
 use super::{
-    arguments::{Create, Rotate},
+    arguments::{Create, Rotate, Update},
     connection::AdminClient,
 };
 
@@ -29,6 +32,7 @@ pub(super) async fn create(client: &AdminClient, create: &Create) -> anyhow::Res
         team: create.team.clone().unwrap_or_default(),
         admin: create.admin,
         on_disconnect: None,
+        priority: priority(create.priority).into(),
         limits: Some(pb::KeyLimits {
             models: create.models.clone(),
             requests_per_minute: create.requests_per_minute,
@@ -43,6 +47,51 @@ pub(super) async fn create(client: &AdminClient, create: &Create) -> anyhow::Res
     };
     let reply = client.service.create_key(client.call(request)).await;
     print_secret(&reply.map_err(|status| client.error(&status))?.into_inner().secret)
+}
+
+/// Changes what the command line sets.
+pub(super) async fn update(client: &AdminClient, update: &Update) -> anyhow::Result<()> {
+    let paths = [
+        ("priority", update.priority.is_some()),
+        ("limits.models", !update.models.is_empty()),
+        ("limits.requests_per_minute", update.requests_per_minute.is_some()),
+        ("limits.tokens_per_minute", update.tokens_per_minute.is_some()),
+        ("limits.concurrent_calls", update.concurrent_calls.is_some()),
+        ("limits.jobs_in_flight", update.jobs_in_flight.is_some()),
+        ("limits.budget_per_day_micros", update.budget_per_day.is_some()),
+        ("limits.budget_per_month_micros", update.budget_per_month.is_some()),
+        ("limits.budget_total_micros", update.budget_total.is_some()),
+    ];
+    let paths: Vec<_> = paths.into_iter().filter(|(_, is_set)| *is_set).map(|(path, _)| path.to_owned()).collect();
+    anyhow::ensure!(!paths.is_empty(), "nothing to change: expected --priority, --model, or a limit or budget");
+    let request = pb::UpdateKeyRequest {
+        name: update.name.clone(),
+        priority: priority(update.priority.unwrap_or_default()).into(),
+        limits: Some(pb::KeyLimits {
+            models: update.models.clone(),
+            requests_per_minute: update.requests_per_minute.unwrap_or_default(),
+            tokens_per_minute: update.tokens_per_minute.unwrap_or_default(),
+            concurrent_calls: update.concurrent_calls.unwrap_or_default(),
+            jobs_in_flight: update.jobs_in_flight.unwrap_or_default(),
+            budget_per_day_micros: update.budget_per_day.map(Usd::micros),
+            budget_per_month_micros: update.budget_per_month.map(Usd::micros),
+            budget_total_micros: update.budget_total.map(Usd::micros),
+        }),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        ..pb::UpdateKeyRequest::default()
+    };
+    let reply = client.service.update_key(client.call(request)).await;
+    let key = reply.map_err(|status| client.error(&status))?.into_inner().key.unwrap_or_default();
+    writeln!(std::io::stdout().lock(), "{}", line(&key))?;
+    Ok(())
+}
+
+fn priority(priority: Priority) -> api_key::Priority {
+    match priority {
+        Priority::Low => api_key::Priority::Low,
+        Priority::Normal => api_key::Priority::Normal,
+        Priority::High => api_key::Priority::High,
+    }
 }
 
 /// Replaces the secret of a key and prints the new one.
@@ -89,6 +138,11 @@ fn line(key: &pb::ApiKey) -> String {
     let mut parts = vec![format!("{:<24}  {origin:<13}", key.name)];
     parts.extend(key.admin.then(|| "admin".to_owned()));
     parts.extend((!key.team.is_empty()).then(|| format!("team {}", key.team)));
+    match key.priority() {
+        api_key::Priority::Low => parts.push("priority low".to_owned()),
+        api_key::Priority::Normal | api_key::Priority::Unspecified => {}
+        api_key::Priority::High => parts.push("priority high".to_owned()),
+    }
     parts.extend((!key.secret_hint.is_empty()).then(|| format!("secret ...{}", key.secret_hint)));
     let limits = key.limits.clone().unwrap_or_default();
     for (period, micros) in [

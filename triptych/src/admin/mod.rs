@@ -25,6 +25,7 @@ pub(crate) fn run(admin: &Admin, config: Option<&Path>) -> anyhow::Result<()> {
             Admin::Verify(Verify { offline: true, .. }) => verify::offline(&load()?).await,
             Admin::Verify(Verify { connection, .. }) => verify::online(&connection.open(load)?).await,
             Admin::Keys(Keys::Create(create)) => keys::create(&create.connection.open(load)?, create).await,
+            Admin::Keys(Keys::Update(update)) => keys::update(&update.connection.open(load)?, update).await,
             Admin::Keys(Keys::List(list)) => keys::list(&list.connection.open(load)?, list.revoked).await,
             Admin::Keys(Keys::Rotate(rotate)) => keys::rotate(&rotate.connection.open(load)?, rotate).await,
             Admin::Keys(Keys::Revoke(revoke)) => keys::revoke(&revoke.connection.open(load)?, &revoke.name).await,

@@ -32,7 +32,8 @@ fn admin_commands_create_keys_and_verify_the_ledger() {
     let run = |key: &str, arguments: &[&str]| admin(dir.path(), key, &[arguments, &["--url", &url]].concat());
     let root = "secret-of-root-00001";
 
-    let created = run(root, &["keys", "create", "alice", "--budget-per-month", "100", "--expires-in", "90d"]);
+    let create = ["keys", "create", "alice", "--budget-per-month", "100", "--expires-in", "90d", "--priority", "low"];
+    let created = run(root, &create);
     let secret = stdout(&created).trim().to_owned();
     assert!(secret.starts_with("sk-trp-") && secret.len() == 71, "{secret}");
     // Its owner is no administrator.
@@ -42,10 +43,17 @@ fn admin_commands_create_keys_and_verify_the_ledger() {
     assert_ne!(stdout(&rotated).trim(), secret);
     let listed = run(root, &["keys", "list"]);
     let listed = stdout(&listed);
-    for part in ["alice", "stored", "100.00 USD per month", "expires 20", "carol", "configuration", "admin"] {
+    for part in
+        ["alice", "stored", "100.00 USD per month", "expires 20", "priority low", "carol", "configuration", "admin"]
+    {
         assert!(listed.contains(part), "{part} is missing in {listed}");
     }
     assert!(!listed.contains(&secret), "{listed}");
+    let updated = run(root, &["keys", "update", "alice", "--priority", "high", "--budget-total", "5"]);
+    for part in ["alice", "100.00 USD per month", "5.00 USD in all", "priority high"] {
+        assert!(stdout(&updated).contains(part), "{part} is missing in {updated:?}");
+    }
+    assert!(stderr(&run(root, &["keys", "update", "alice"])).contains("--priority"));
     stdout(&run(root, &["keys", "revoke", "alice"]));
     let listed = run(root, &["keys", "list"]);
     assert!(!stdout(&listed).contains("alice"), "{listed:?}");

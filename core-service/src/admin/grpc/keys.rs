@@ -15,7 +15,8 @@ impl AdminGrpc {
         request: pb::CreateKeyRequest,
         admin: &str,
     ) -> Result<pb::CreateKeyResponse, Error> {
-        let pb::CreateKeyRequest { name, team, admin: is_admin, on_disconnect, limits, expire_time } = request;
+        let pb::CreateKeyRequest { name, team, admin: is_admin, on_disconnect, priority, limits, expire_time } =
+            request;
         validate::name(&name)?;
         validate::team(&team, self.registry.keys())?;
         let expires_at = expire_time.map(validate::expire_time).transpose()?;
@@ -27,6 +28,7 @@ impl AdminGrpc {
             team,
             admin: is_admin,
             on_disconnect: on_disconnect.as_deref().map(validate::on_disconnect).transpose()?,
+            priority: validate::priority(priority)?,
             limits: limits.map(validate::limits).transpose()?.unwrap_or_default(),
         };
         let (key, secret) = self.registry.create(definition, expires_at, admin).await?;

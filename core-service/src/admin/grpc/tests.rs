@@ -17,6 +17,7 @@ use crate::{
     config,
     error::Error,
     keys::{KeyDefinition, Keys, StoredKey},
+    priority::Priority,
     usd::Usd,
 };
 
@@ -100,6 +101,7 @@ async fn update_changes_the_fields_of_the_mask_only() {
         team: "t".to_owned(),
         admin: true,
         on_disconnect: Some("10s".to_owned()),
+        priority: pb::api_key::Priority::High.into(),
         limits: Some(pb::KeyLimits {
             models: vec!["m".to_owned()],
             requests_per_minute: 1,
@@ -111,21 +113,26 @@ async fn update_changes_the_fields_of_the_mask_only() {
     };
     apply(&mut key, &masked(&["team", "limits.budget_total_micros"], full.clone())).unwrap();
     assert_eq!((key.definition.team.as_str(), key.definition.admin), ("t", false));
+    assert_eq!(key.definition.priority, Priority::Normal);
     let limits = &key.definition.limits;
     assert_eq!((limits.budget_total, limits.requests_per_minute), (Some(Usd::from_micros(5)), 0));
-    apply(&mut key, &masked(&["limits", "admin", "on_disconnect", "expire_time"], full.clone())).unwrap();
+    apply(&mut key, &masked(&["limits", "admin", "on_disconnect", "priority", "expire_time"], full.clone())).unwrap();
     assert_eq!((key.definition.limits.requests_per_minute, key.definition.admin), (1, true));
+    assert_eq!(key.definition.priority, Priority::High);
     assert_eq!(key.expires_at, Some(UNIX_EPOCH + Duration::from_millis(1002)));
     // A field that is named and not set is removed.
-    let removed = masked(&["limits.budget_total_micros", "team", "expire_time"], pb::UpdateKeyRequest::default());
+    let removed =
+        masked(&["limits.budget_total_micros", "team", "priority", "expire_time"], pb::UpdateKeyRequest::default());
     apply(&mut key, &removed).unwrap();
     assert_eq!((key.definition.limits.budget_total, key.expires_at), (None, None));
+    assert_eq!(key.definition.priority, Priority::Normal);
     assert_eq!((key.definition.team.as_str(), key.definition.limits.requests_per_minute), ("", 1));
 
     for (request, field) in [
         (full.clone(), "update_mask"),
         (masked(&["team", "name"], full.clone()), "update_mask.paths[1]"),
-        (masked(&["team"], pb::UpdateKeyRequest { team: "x".to_owned(), ..full }), "team"),
+        (masked(&["team"], pb::UpdateKeyRequest { team: "x".to_owned(), ..full.clone() }), "team"),
+        (masked(&["priority"], pb::UpdateKeyRequest { priority: 4, ..full }), "priority"),
     ] {
         let error = apply(&mut key, &request).unwrap_err();
         assert!(matches!(&error, Error::InvalidField { field: found, .. } if found == field), "{error}");

@@ -14,7 +14,8 @@ pub(super) fn apply(
     request: &pb::UpdateKeyRequest,
     check_team: impl Fn(&str) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let pb::UpdateKeyRequest { name: _, team, admin, on_disconnect, limits, expire_time, update_mask } = request;
+    let pb::UpdateKeyRequest { name: _, team, admin, on_disconnect, priority, limits, expire_time, update_mask } =
+        request;
     let paths = update_mask.as_ref().map_or(&[][..], |mask| &mask.paths);
     if paths.is_empty() {
         return Err(Error::invalid("update_mask", format!("is required: one or more of {}", known_paths())));
@@ -31,6 +32,7 @@ pub(super) fn apply(
             "on_disconnect" => {
                 definition.on_disconnect = on_disconnect.as_deref().map(validate::on_disconnect).transpose()?;
             }
+            "priority" => definition.priority = validate::priority(*priority)?,
             "expire_time" => key.expires_at = expire_time.map(validate::expire_time).transpose()?,
             "limits" => definition.limits = new_limits.clone(),
             "limits.models" => definition.limits.models.clone_from(&new_limits.models),
@@ -62,5 +64,5 @@ fn known_paths() -> String {
         "budget_total_micros",
     ];
     let limits = limits.map(|limit| format!("`limits.{limit}`")).join(", ");
-    format!("`team`, `admin`, `on_disconnect`, `expire_time`, `limits`, {limits}")
+    format!("`team`, `admin`, `on_disconnect`, `priority`, `expire_time`, `limits`, {limits}")
 }

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use triptych_proto::v1 as pb;
+use triptych_proto::v1::{self as pb, api_key};
 
 use crate::{
     config::{AccountLimits, is_name},
     error::Error,
     keys::Keys,
     on_disconnect::OnDisconnect,
+    priority::Priority,
     usd::Usd,
 };
 
@@ -41,6 +42,19 @@ pub(super) fn team(name: &str, keys: &Keys) -> Result<(), Error> {
 /// Parses what happens to calls after a disconnect.
 pub(super) fn on_disconnect(text: &str) -> Result<OnDisconnect, Error> {
     text.parse().map_err(|error: crate::on_disconnect::ParseError| Error::invalid("on_disconnect", error.to_string()))
+}
+
+/// Converts the number of a priority, which may be from a later version of the contract.
+pub(super) fn priority(number: i32) -> Result<Priority, Error> {
+    match api_key::Priority::try_from(number) {
+        Ok(api_key::Priority::Low) => Ok(Priority::Low),
+        Ok(api_key::Priority::Unspecified | api_key::Priority::Normal) => Ok(Priority::Normal),
+        Ok(api_key::Priority::High) => Ok(Priority::High),
+        Err(_) => {
+            let message = format!("must be PRIORITY_LOW, PRIORITY_NORMAL or PRIORITY_HIGH, not {number}");
+            Err(Error::invalid("priority", message))
+        }
+    }
 }
 
 /// Converts the time at which a key expires, rounded down to milliseconds.

@@ -2,12 +2,17 @@
 
 use std::time::SystemTime;
 
-use triptych_proto::v1::{self as pb, api_key::Origin, hold::State};
+use triptych_proto::v1::{
+    self as pb,
+    api_key::{self, Origin},
+    hold::State,
+};
 
 use crate::{
     config::AccountLimits,
     keys::{KeyDefinition, KeyRecord, StoredKey},
     ledger::{Discrepancy, HoldState, OpenHold},
+    priority::Priority,
     usd::Usd,
     video::time::Timestamp,
 };
@@ -39,13 +44,19 @@ pub(super) fn stored(stored: StoredKey) -> pb::ApiKey {
 }
 
 fn key(definition: KeyDefinition, origin: Origin) -> pb::ApiKey {
-    let KeyDefinition { name, team, admin, on_disconnect, limits } = definition;
+    let KeyDefinition { name, team, admin, on_disconnect, priority, limits } = definition;
     pb::ApiKey {
         name,
         origin: origin.into(),
         team,
         admin,
         on_disconnect: on_disconnect.map(|policy| policy.to_string()),
+        priority: match priority {
+            Priority::Low => api_key::Priority::Low,
+            Priority::Normal => api_key::Priority::Normal,
+            Priority::High => api_key::Priority::High,
+        }
+        .into(),
         limits: Some(key_limits(limits)),
         ..pb::ApiKey::default()
     }

@@ -13,6 +13,7 @@ use crate::{
     database::Database,
     keys::{GeneratedSecret, KeyChange, KeyDefinition, KeyRecord, Keys, StoredKey},
     on_disconnect::OnDisconnect,
+    priority::Priority,
     usd::Usd,
 };
 
@@ -68,6 +69,7 @@ fn full_key() -> StoredKey {
             team: "research".to_owned(),
             admin: true,
             on_disconnect: Some(OnDisconnect::Grace(Duration::from_secs(90))),
+            priority: Priority::High,
             limits: AccountLimits {
                 models: vec!["gpt-*".to_owned()],
                 requests_per_minute: 1,

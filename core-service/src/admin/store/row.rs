@@ -13,17 +13,18 @@ use crate::{
     error::Error,
     keys::{KeyChange, KeyDefinition, SecretDigest, StoredKey},
     on_disconnect::OnDisconnect,
+    priority::Priority,
 };
 
 /// Inserts a key unless its name is taken. The parameters are those of [`bind`].
 pub(super) const INSERT: &str = "INSERT INTO api_keys (name, revision, digest, hint, previous_digest, previous_hint, \
-     previous_until, team, admin, on_disconnect, limits, expires_at, created_at, created_by, updated_at, updated_by, revoked_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT (name) DO NOTHING";
+     previous_until, team, admin, on_disconnect, limits, expires_at, created_at, created_by, updated_at, updated_by, revoked_at, \
+     priority) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT (name) DO NOTHING";
 
 /// Replaces a key if its stored revision is the one before. The parameters are those of [`bind`].
 pub(super) const REPLACE: &str = "UPDATE api_keys SET revision = $2, digest = $3, hint = $4, previous_digest = $5, \
      previous_hint = $6, previous_until = $7, team = $8, admin = $9, on_disconnect = $10, limits = $11, expires_at = $12, \
-     created_at = $13, created_by = $14, updated_at = $15, updated_by = $16, revoked_at = $17 \
+     created_at = $13, created_by = $14, updated_at = $15, updated_by = $16, revoked_at = $17, priority = $18 \
      WHERE name = $1 AND revision = $2 - 1";
 
 /// The columns that are texts of structures.
@@ -46,7 +47,7 @@ pub(super) fn bind<'q>(
     columns: &Columns,
 ) -> Query<'q, Sqlite, SqliteArguments> {
     let StoredKey { definition, revision, secret, previous_secret, expires_at, created, updated, revoked_at } = key;
-    let KeyDefinition { name, team, admin, on_disconnect: _, limits: _ } = definition;
+    let KeyDefinition { name, team, admin, on_disconnect: _, priority, limits: _ } = definition;
     let digest = |secret: &SecretDigest| secret.digest.to_vec();
     let hint = |secret: &SecretDigest| secret.hint.clone();
     let previous = previous_secret.as_ref();
@@ -68,6 +69,7 @@ pub(super) fn bind<'q>(
         .bind(millis(updated.at))
         .bind(updated.by.clone())
         .bind(revoked_at.map(millis))
+        .bind(priority.as_str())
 }
 
 /// Reads a row.
@@ -88,6 +90,7 @@ pub(super) fn key(row: &SqliteRow) -> Result<StoredKey, sqlx::Error> {
     let time = |column: &str| row.try_get::<Option<i64>, _>(column).map(|millis| millis.map(time_of));
     let on_disconnect = row.try_get::<Option<String>, _>("on_disconnect")?;
     let on_disconnect = on_disconnect.map(|text| text.parse::<OnDisconnect>()).transpose();
+    let priority = row.try_get::<&str, _>("priority")?.parse::<Priority>();
     let limits = serde_json::from_str::<AccountLimits>(row.try_get("limits")?);
     let change =
         |at: &str, by: &str| Ok::<_, sqlx::Error>(KeyChange { at: time_of(row.try_get(at)?), by: row.try_get(by)? });
@@ -103,6 +106,7 @@ pub(super) fn key(row: &SqliteRow) -> Result<StoredKey, sqlx::Error> {
             team: row.try_get("team")?,
             admin: row.try_get("admin")?,
             on_disconnect: on_disconnect.map_err(|error| corrupt("on_disconnect", error.to_string()))?,
+            priority: priority.map_err(|error| corrupt("priority", error.to_string()))?,
             limits: limits.map_err(|error| corrupt("limits", error.to_string()))?,
             name,
         },

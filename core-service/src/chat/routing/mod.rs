@@ -82,7 +82,7 @@ impl Routed {
                 sleep_until(retry_at).await;
                 continue;
             };
-            let permit = match target.admission.acquire(deadline).await {
+            let permit = match target.admission.acquire(&call.context).await {
                 Ok(permit) => permit,
                 Err(error @ ProviderError::Timeout(_)) => return Err(error),
                 Err(error) => {
@@ -91,7 +91,7 @@ impl Routed {
                 }
             };
             // After the permit of the target: a call that waits for one target must not block calls to another.
-            let shared_limit = acquire(&self.shared_limit, deadline).await?;
+            let shared_limit = acquire(&self.shared_limit, &call.context).await?;
             let Some(mut admitted) = target.admission.start(permit, deadline) else {
                 attempts.record_rejection(target, None);
                 continue;

@@ -203,7 +203,7 @@ async fn timeout_at_the_client_deadline_does_not_open_the_breaker() {
     let routed = routed(vec![target("a", &slow)]);
     for _ in 0..2 * BREAKER.failure_threshold {
         let admission = &routed.targets[0].admission;
-        let permit = admission.acquire(None).await.unwrap();
+        let permit = admission.acquire(&RequestContext::default()).await.unwrap();
         let mut call = admission.start(permit, Some(Instant::now())).unwrap();
         call.record_failure(&ProviderError::Timeout("too late".to_owned()));
     }

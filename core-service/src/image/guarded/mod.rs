@@ -50,7 +50,7 @@ impl Guarded {
 #[async_trait]
 impl ImageProvider for Guarded {
     async fn generate(&self, mut call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
-        let mut admitted = self.admission.admit(call.context.deadline).await?;
+        let mut admitted = self.admission.admit(&call.context).await?;
         let trace = call.context.trace.clone();
         admitted.trace(&mut call.context, Modality::Image, &call.model);
         call.context.report.add_attempt(&self.name);
@@ -171,7 +171,7 @@ impl Request {
         let Some(wait) = delay(&error, self.failures).filter(is_in_time) else { return Err(error) };
         tracing::info!(model = self.call.model, %error, failures = self.failures, "an image request is retried");
         sleep(wait).await;
-        let Ok(mut admitted) = self.admission.admit(deadline).await else { return Err(error) };
+        let Ok(mut admitted) = self.admission.admit(&self.call.context).await else { return Err(error) };
         // A sibling of the attempt before.
         self.call.context.trace.clone_from(&self.trace);
         admitted.trace(&mut self.call.context, Modality::Image, &self.call.model);

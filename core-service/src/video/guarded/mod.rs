@@ -71,7 +71,7 @@ impl VideoProvider for Guarded {
     }
 
     async fn submit(&self, mut call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
-        let mut admitted = self.admission.admit(call.context.deadline).await?;
+        let mut admitted = self.admission.admit(&call.context).await?;
         admitted.trace(&mut call.context, Modality::Video, &call.model);
         let result = self.inner.submit(call).await;
         match &result {

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     idempotency::Idempotency,
     keys::{Owner, Owners},
+    priority::Priority,
     video::{
         job::{Job, JobId},
         provider::UpstreamTask,
@@ -113,7 +114,7 @@ impl Row {
     }
 
     /// Returns the place of a due job in the order of claims: first the jobs whose turn it is, queued or in progress; of queued
-    /// jobs, those of the owners after the last one by name; then by owner and due time.
+    /// jobs, which have one priority here, those of the owners after the last one by name; then by owner and due time.
     fn turn(&self, queued_first: bool, last: &Owner) -> (bool, bool, String, Option<Timestamp>) {
         let Job { owner, due_at, .. } = &self.job;
         if self.is_queued() {
@@ -277,14 +278,19 @@ impl JobQueue for MemoryStore {
 
     async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
-        let (queued_first, last) = (self.turns.queued_first(), self.turns.last_owner());
+        let queued_first = self.turns.queued_first();
         let mut rows = self.rows();
-        let due = |row: &&mut Row| row.job.due_at.is_some_and(|due| due <= now) && row.is_claimable(busy);
-        Ok(rows.values_mut().filter(due).min_by_key(|row| row.turn(queued_first, &last)).map(|row| {
+        let is_due = |row: &Row| row.job.due_at.is_some_and(|due| due <= now) && row.is_claimable(busy);
+        let waits = |priority| rows.values().any(|row| row.is_queued() && row.job.priority == priority && is_due(row));
+        let waiting: Vec<_> = Priority::DESCENDING.into_iter().filter(|priority| waits(*priority)).collect();
+        let priority = self.turns.next_priority(&waiting);
+        let last = self.turns.last_owner(priority.unwrap_or_default());
+        let has_turn = |row: &&mut Row| is_due(row) && (!row.is_queued() || Some(row.job.priority) == priority);
+        Ok(rows.values_mut().filter(has_turn).min_by_key(|row| row.turn(queued_first, &last)).map(|row| {
             row.fence += 1;
             row.worker = Some(worker.clone());
             if row.is_queued() {
-                self.turns.record_claim(&row.job.owner);
+                self.turns.record_claim(&row.job, &waiting);
             }
             Claim { job: row.job.clone(), fence: row.fence }
         }))

@@ -1,9 +1,14 @@
-//! Round-robin order of claims: between jobs in progress and queued jobs, and between the owners of queued jobs. Neither
-//! many queued jobs of one owner nor many polls of renders can starve the queued jobs of another owner.
+//! The order of claims: jobs in progress and queued jobs alternate; of queued jobs, those of a higher priority are first, with a
+//! share for lower ones; within a priority, the owners take turns. Thus neither many queued jobs of one owner, nor those of a higher
+//! priority, nor many polls of renders can starve the queued jobs of another owner.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::keys::Owner;
+use crate::{
+    keys::Owner,
+    priority::{Priority, PrioritySchedule},
+    video::job::Job,
+};
 
 /// The round-robin position of this process. Clones share it. It is not stored.
 #[derive(Debug, Clone, Default)]
@@ -12,8 +17,10 @@ pub(super) struct Turns(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     queued_first: bool,
-    /// The owner whose queued job was claimed last. The next one in the order of names follows.
-    last: Owner,
+    schedule: PrioritySchedule,
+    /// For each priority, the owner whose queued job was claimed last. The next one in the order of names follows. With one position
+    /// for all, the claims of a higher priority would set that of a lower one, which could skip an owner for ever.
+    last: [Owner; Priority::COUNT],
 }
 
 impl Turns {
@@ -24,14 +31,21 @@ impl Turns {
         state.queued_first
     }
 
-    /// Returns the owner whose queued job was claimed last.
-    pub(super) fn last_owner(&self) -> Owner {
-        self.state().last.clone()
+    /// Returns the priority of the queued job that is claimed next, of those with a job that can be claimed.
+    pub(super) fn next_priority(&self, waiting: &[Priority]) -> Option<Priority> {
+        self.state().schedule.next(|priority| waiting.contains(&priority))
     }
 
-    /// Records that a queued job of this owner was claimed.
-    pub(super) fn record_claim(&self, owner: &Owner) {
-        self.state().last = owner.clone();
+    /// Returns the owner whose queued job of this priority was claimed last.
+    pub(super) fn last_owner(&self, priority: Priority) -> Owner {
+        self.state().last[priority.index()].clone()
+    }
+
+    /// Records that a queued job was claimed while jobs of these priorities could be.
+    pub(super) fn record_claim(&self, job: &Job, waiting: &[Priority]) {
+        let mut state = self.state();
+        state.schedule.record(job.priority, |priority| waiting.contains(&priority));
+        state.last[job.priority.index()] = job.owner.clone();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,10 +1,11 @@
 // The dialog that creates or edits a key.
 import { h } from "../dom.js";
-import { field } from "../video/field.js";
+import { field, select } from "../video/field.js";
 import { pathOfKey, send } from "./data.js";
 import { formDialog } from "./form_dialog.js";
 
 const BUDGETS = ["budget_per_day", "budget_per_month", "budget_total"];
+const PRIORITIES = ["high", "normal", "low"];
 const COUNTS = ["requests_per_minute", "tokens_per_minute", "concurrent_calls", "jobs_in_flight"];
 
 /// Opens the dialog for a new key, or for `key`, and resolves to the key that the gateway returns, or to `undefined`.
@@ -13,6 +14,7 @@ export function editKeyDialog(key = null) {
   const members = [
     input("team", key?.team ?? "", { hint: "keys.form.team.hint", read: (text) => text || null }),
     expiry(key?.expires_at ?? null),
+    priority(key?.priority ?? "normal"),
     administrator(key?.admin ?? false),
   ];
   const models = input("models", key?.limits.models.join(", ") ?? "", {
@@ -30,7 +32,7 @@ export function editKeyDialog(key = null) {
   const limits = [models, ...budgets, ...counts];
   const fields = [...(name ? [name] : []), ...members, ...limits];
   const element = ({ element }) => element;
-  const [team, expires, admin] = members;
+  const [team, expires, priorityField, admin] = members;
   return formDialog({
     title: key ? ["keys.edit.title", { name: key.name }] : "keys.create.title",
     text: key ? "keys.edit.text" : null,
@@ -39,6 +41,7 @@ export function editKeyDialog(key = null) {
     content: [
       name?.element,
       h("div", { class: "key-pair key-members" }, team.element, expires.element),
+      priorityField.element,
       admin.element,
       h("h3", { class: "key-group", t: "keys.form.limits" }),
       models.element,
@@ -101,6 +104,15 @@ function expiry(expiresAt) {
 function localTime(unixSeconds) {
   const date = new Date(unixSeconds * 1000);
   return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
+function priority(selected) {
+  const control = select(
+    PRIORITIES.map((value) => ({ value, t: `keys.priority.${value}` })),
+    selected,
+  );
+  const view = field({ name: "priority", label: "keys.form.priority", hint: "keys.form.priority.hint", control });
+  return withMember(view, "priority", () => control.value);
 }
 
 function administrator(isAdmin) {

@@ -34,10 +34,11 @@ function keyItem(key, actions) {
   );
 }
 
-function badges({ admin, origin, revoked_at: revoked, expires_at: expires }) {
+function badges({ admin, priority, origin, revoked_at: revoked, expires_at: expires }) {
   const isExpired = expires !== null && expires <= Date.now() / 1000;
   return [
     admin && badge("keys.admin", "busy"),
+    priority !== "normal" && badge(`keys.badge.${priority}`),
     revoked !== null && badge("keys.revoked", "bad"),
     revoked === null && isExpired && badge("keys.expired", "warn"),
     origin === "configuration" && badge("keys.configuration"),

@@ -16,6 +16,7 @@ fn key() -> pb::ApiKey {
         origin: pb::api_key::Origin::Stored.into(),
         team: "research".to_owned(),
         on_disconnect: Some("10s".to_owned()),
+        priority: pb::api_key::Priority::High.into(),
         limits: Some(pb::KeyLimits {
             models: vec!["gpt-*".to_owned()],
             requests_per_minute: 60,

@@ -1,7 +1,7 @@
 //! The queue: its limits, and the order of claims.
 
 use super::*;
-use crate::{keys::InFlightLimit, ledger::Payer};
+use crate::{keys::InFlightLimit, ledger::Payer, priority::Priority};
 
 /// Two queued jobs of one owner, three of all.
 static TWO_AND_THREE: JobLimits = JobLimits { per_owner: 2, total: 3, in_flight: Vec::new(), payer: Payer::ANONYMOUS };
@@ -103,6 +103,74 @@ pub(super) async fn owners_take_turns_however_many_jobs_each_has_queued(store: S
     // A later job of another owner is next.
     let bob = queue(&store, "bob", 1).await;
     assert_eq!(claim_next(&store).await.job.id, bob[0]);
+}
+
+/// Inserts jobs of this owner and priority, and returns their ids.
+async fn queue_with(store: &Store, owner: &str, priority: Priority, count: usize) -> Vec<JobId> {
+    let mut ids = Vec::new();
+    for _ in 0..count {
+        ids.push(insert(store, Job { priority, ..job_of(owner) }).await.id);
+    }
+    ids
+}
+
+/// Claims jobs, and returns their owners.
+async fn owners_of_claims(store: &Store, count: usize) -> Vec<String> {
+    let mut owners = Vec::new();
+    for _ in 0..count {
+        owners.push(claim_next(store).await.job.owner.as_str().to_owned());
+    }
+    owners
+}
+
+pub(super) async fn jobs_of_a_higher_priority_are_first_and_every_fourth_claim_is_a_lower_one(store: Store) {
+    let low = queue_with(&store, "alice", Priority::Low, 3).await;
+    let normal = queue_with(&store, "bob", Priority::Normal, 4).await;
+    let high = queue_with(&store, "carol", Priority::High, 13).await;
+    let mut claims = Vec::new();
+    for _ in 0..20 {
+        claims.push(claim_next(&store).await.job.id);
+    }
+    let (mut low, mut normal, mut high) = (low.iter(), normal.iter(), high.iter());
+    let expected = "hhhnhhhnhhhnhhhlhnll".chars().map(|priority| match priority {
+        'h' => high.next(),
+        'n' => normal.next(),
+        _ => low.next(),
+    });
+    assert_eq!(claims.iter().map(Some).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    assert_eq!(try_claim(&store).await, None);
+}
+
+pub(super) async fn owners_of_a_lower_priority_take_turns_between_claims_of_a_higher_one(store: Store) {
+    queue_with(&store, "bob", Priority::High, 12).await;
+    for owner in ["alice", "carol", "dave"] {
+        queue_with(&store, owner, Priority::Low, 2).await;
+    }
+    let owners = owners_of_claims(&store, 16).await;
+    let low: Vec<_> = owners.iter().filter(|owner| *owner != "bob").collect();
+    assert_eq!(low, ["alice", "carol", "dave", "alice"], "{owners:?}");
+}
+
+pub(super) async fn jobs_of_a_lower_priority_are_claimed_while_the_provider_of_a_higher_one_is_busy(store: Store) {
+    let mut other = job_of("alice");
+    other.request.provider_id = "other".to_owned();
+    other.priority = Priority::Low;
+    insert(&store, other).await;
+    queue_with(&store, "bob", Priority::High, 5).await;
+    let busy = BusyProviders { submissions: vec!["offline".to_owned()], steps: Vec::new() };
+    let claimed = store.claim(&store.worker, &busy).await.unwrap().unwrap();
+    assert_eq!(claimed.job.owner.as_str(), "alice");
+    assert_eq!(store.claim(&store.worker, &busy).await.unwrap(), None);
+    assert_eq!(owners_of_claims(&store, 5).await, ["bob"; 5]);
+}
+
+pub(super) async fn a_job_that_is_not_due_delays_no_job_of_a_lower_priority(store: Store) {
+    let later = Job { priority: Priority::High, ..job_of("bob") }.with_due(Some(Timestamp(NOW.0 + 1)));
+    insert(&store, later).await;
+    queue_with(&store, "alice", Priority::Normal, 2).await;
+    assert_eq!(owners_of_claims(&store, 1).await, ["alice"]);
+    store.set(Timestamp(NOW.0 + 1));
+    assert_eq!(owners_of_claims(&store, 2).await, ["bob", "alice"]);
 }
 
 pub(super) async fn jobs_in_progress_and_queued_jobs_take_turns(store: Store) {

@@ -9,6 +9,7 @@ pub(super) async fn a_job_is_read_as_it_was_written(store: Store) {
     all.origin = JobOrigin { request_id: "req_1".to_owned(), traceparent: Some("t".to_owned()), tracestate: None };
     all.state =
         JobState::Rendering { task: UpstreamTask("t\"\\ü".to_owned()), percent: 40, missing: 0, since: Some(NOW) };
+    all.priority = crate::priority::Priority::High;
     all.completed_at = Some(NOW.after(LEASE));
     all.expires_at = Some(NOW.after(DEADLINE));
     all.abandoned = Some(UpstreamTask("a".to_owned()));

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
+use sqlx::{
+    Sqlite, SqliteConnection,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
 
 use super::row;
 use crate::{
     database::Write,
-    keys::Owner,
+    priority::Priority,
     video::{
         state::Phase,
         store::{BusyProviders, Claim, StoreError, WorkerId, turns::Turns},
@@ -24,9 +28,9 @@ const UNREADABLE_DELAY: Duration = Duration::from_mins(10);
 pub(super) enum Select {
     /// Jobs that are not queued.
     InProgress,
-    /// Queued jobs of the owners whose name is greater than `$4`, that of the last claim.
+    /// Queued jobs of priority `$4`, of the owners whose name is greater than `$5`, that of the last claim.
     QueuedAfter,
-    /// Queued jobs of the owners up to `$4`.
+    /// Queued jobs of priority `$4`, of the owners up to `$5`.
     QueuedUpTo,
 }
 
@@ -84,6 +88,17 @@ macro_rules! claim_statement {
     };
 }
 
+/// The priorities of the due queued jobs of providers that are not in `$1`; `$2` is now. One look-up for each provider and priority.
+pub(super) const WAITING: &str = concat!(
+    "WITH RECURSIVE ",
+    providers!("provider", queued!()),
+    " SELECT DISTINCT level.column1 FROM provider CROSS JOIN (VALUES ('high'), ('normal'), ('low')) AS level \
+     WHERE provider.id NOT IN (SELECT value FROM json_each($1)) AND EXISTS (SELECT 1 FROM video_jobs \
+     WHERE provider_id = provider.id AND priority = level.column1 AND due_at <= $2 AND ",
+    queued!(),
+    ")"
+);
+
 /// The earliest due time of the jobs of providers that are neither in `$1`, for queued jobs, nor in `$2`, for the others.
 pub(super) const NEXT_DUE: &str = concat!(
     "WITH RECURSIVE ",
@@ -102,8 +117,12 @@ impl Select {
     pub(super) const fn claim_statement(self) -> &'static str {
         match self {
             Self::InProgress => claim_statement!(in_progress!(), "", "due_at, video_jobs.id"),
-            Self::QueuedAfter => claim_statement!(queued!(), " AND owner > $4", "owner, due_at, video_jobs.id"),
-            Self::QueuedUpTo => claim_statement!(queued!(), " AND owner <= $4", "owner, due_at, video_jobs.id"),
+            Self::QueuedAfter => {
+                claim_statement!(queued!(), " AND priority = $4 AND owner > $5", "owner, due_at, video_jobs.id")
+            }
+            Self::QueuedUpTo => {
+                claim_statement!(queued!(), " AND priority = $4 AND owner <= $5", "owner, due_at, video_jobs.id")
+            }
         }
     }
 }
@@ -126,20 +145,21 @@ impl Write for ClaimJob {
     }
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
-        let (after, before) = (Select::QueuedAfter, Select::QueuedUpTo);
-        let order = if self.turns.queued_first() {
-            [after, before, Select::InProgress]
-        } else {
-            [Select::InProgress, after, before]
-        };
-        let last = self.turns.last_owner();
-        for select in order {
-            let Some(row) = self.claim(connection, select, &last).await? else { continue };
+        let queued_first = self.turns.queued_first();
+        for is_queued in [queued_first, !queued_first] {
+            let (row, waiting) = if is_queued {
+                let waiting = self.waiting(connection).await?;
+                let Some(priority) = self.turns.next_priority(&waiting) else { continue };
+                (self.claim_queued(connection, priority).await?, waiting)
+            } else {
+                (self.claim_in_progress(connection).await?, Vec::new())
+            };
+            let Some(row) = row else { continue };
             let claim = row::claim(&row);
-            match (&claim, select) {
-                (Ok(claim), Select::QueuedAfter | Select::QueuedUpTo) => self.turns.record_claim(&claim.job.owner),
-                (Ok(_), Select::InProgress) => {}
-                (Err(_), _) => self.postpone(connection, &row).await?,
+            match &claim {
+                Ok(claim) if is_queued => self.turns.record_claim(&claim.job, &waiting),
+                Ok(_) => {}
+                Err(_) => self.postpone(connection, &row).await?,
             }
             return Ok(claim.map(Some));
         }
@@ -148,18 +168,37 @@ impl Write for ClaimJob {
 }
 
 impl ClaimJob {
-    async fn claim(
+    /// Returns the priorities of the queued jobs that can be claimed.
+    async fn waiting(&self, connection: &mut SqliteConnection) -> Result<Vec<Priority>, sqlx::Error> {
+        let query = sqlx::query_scalar(WAITING).bind(id_list(&self.busy.submissions)).bind(self.now.0);
+        let names: Vec<String> = query.fetch_all(connection).await?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    async fn claim_queued(
         &self,
         connection: &mut SqliteConnection,
-        select: Select,
-        last: &Owner,
+        priority: Priority,
     ) -> Result<Option<SqliteRow>, sqlx::Error> {
-        let query = sqlx::query(select.claim_statement()).bind(self.worker.as_str()).bind(self.now.0);
-        let query = match select {
-            Select::InProgress => query.bind(id_list(&self.busy.steps)),
-            Select::QueuedAfter | Select::QueuedUpTo => query.bind(id_list(&self.busy.submissions)).bind(last.as_str()),
-        };
-        query.fetch_optional(connection).await
+        let last = self.turns.last_owner(priority);
+        for select in [Select::QueuedAfter, Select::QueuedUpTo] {
+            let query = self.claim_statement(select, &self.busy.submissions);
+            let row = query.bind(priority.as_str()).bind(last.as_str()).fetch_optional(&mut *connection).await?;
+            if row.is_some() {
+                return Ok(row);
+            }
+        }
+        Ok(None)
+    }
+
+    async fn claim_in_progress(&self, connection: &mut SqliteConnection) -> Result<Option<SqliteRow>, sqlx::Error> {
+        self.claim_statement(Select::InProgress, &self.busy.steps).fetch_optional(connection).await
+    }
+
+    /// Returns the statement with `$1` to `$3` bound.
+    fn claim_statement(&self, select: Select, busy: &[String]) -> Query<'static, Sqlite, SqliteArguments> {
+        let query = sqlx::query(select.claim_statement());
+        query.bind(self.worker.as_str().to_owned()).bind(self.now.0).bind(id_list(busy))
     }
 
     /// Keeps a row that cannot be read from being claimed for a while.
@@ -175,5 +214,8 @@ pub(super) fn id_list(ids: &[String]) -> String {
     serde_json::Value::from(ids.to_vec()).to_string()
 }
 
-/// The name of the state that the statements spell out.
+/// The names of the state and of the priorities that the statements spell out.
 const _: () = assert!(matches!(Phase::Queued.as_str().as_bytes(), b"queued"));
+const _: () = assert!(matches!(Priority::High.as_str().as_bytes(), b"high"));
+const _: () = assert!(matches!(Priority::Normal.as_str().as_bytes(), b"normal"));
+const _: () = assert!(matches!(Priority::Low.as_str().as_bytes(), b"low"));

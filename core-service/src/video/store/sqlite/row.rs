@@ -26,14 +26,15 @@ type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
 /// Inserts a job.
 pub(super) const INSERT: &str = "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, \
      completed_at, expires_at, deadline_at, due_at, failures, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, \
-     submissions, extra_json, provider_id, charge) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
+     submissions, extra_json, provider_id, charge, priority) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
 
 /// The columns of a job in a list.
 pub(super) const LISTED: &str = "id, owner, revision, state, request, origin, created_at, completed_at, expires_at, \
-     deadline_at, due_at, failures, submissions, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, charge, '' AS extra_json";
+     deadline_at, due_at, failures, submissions, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, charge, priority, \
+     '' AS extra_json";
 
-/// Changes a job that has revision `$20`. Owner, request, origin and creation time never change. The key is only ever
+/// Changes a job that has revision `$20`. Owner, request, origin, priority and creation time never change. The key is only ever
 /// removed: between the read and this write a later call may have taken it over.
 pub(super) const AMEND: &str = "UPDATE video_jobs SET revision = $3, phase = $4, state = $5, completed_at = $9, \
      expires_at = $10, deadline_at = $11, due_at = $12, failures = $13, submissions = $19, abandoned = $14, deleted = $15, \
@@ -49,7 +50,8 @@ pub(super) const COMMIT: &str = "UPDATE video_jobs SET revision = $3, phase = $4
 /// Binds all parameters of [`INSERT`].
 pub(super) fn bind_new<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError> {
     let JobRequest { provider_id, parameters, .. } = &job.request;
-    Ok(bind(query, job)?.bind(parameters.extra_json.clone()).bind(provider_id.clone()).bind(charge(job)?))
+    let query = bind(query, job)?.bind(parameters.extra_json.clone()).bind(provider_id.clone()).bind(charge(job)?);
+    Ok(query.bind(job.priority.as_str()))
 }
 
 /// Binds `$20` and `$21` of [`AMEND`] and [`COMMIT`]: the revision that the change is based on, and the charge.
@@ -71,6 +73,7 @@ fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError
         owner,
         request,
         origin,
+        priority: _,
         state,
         revision,
         created_at,
@@ -131,6 +134,7 @@ fn decode(row: &SqliteRow) -> Result<Job, Box<dyn Error + Send + Sync>> {
         owner: Owner::new(row.try_get("owner")?),
         request,
         origin: serde_json::from_str(row.try_get("origin")?).map_err(|why| format!("origin: {why}"))?,
+        priority: row.try_get::<&str, _>("priority")?.parse()?,
         state: JobState::from_json(row.try_get("state")?).map_err(|why| format!("state: {why}"))?,
         revision: u64::try_from(row.try_get::<i64, _>("revision")?)?,
         created_at: Timestamp(row.try_get("created_at")?),

@@ -161,6 +161,7 @@ async fn claims_and_due_times_are_found_by_index() {
         (Select::InProgress.claim_statement(), "video_jobs_due"),
         (Select::QueuedAfter.claim_statement(), "video_jobs_waiting"),
         (Select::QueuedUpTo.claim_statement(), "video_jobs_waiting"),
+        (claims::WAITING, "video_jobs_waiting"),
         (claims::NEXT_DUE, "video_jobs_due"),
         (claims::NEXT_DUE, "video_jobs_waiting"),
     ] {

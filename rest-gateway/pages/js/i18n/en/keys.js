@@ -11,6 +11,11 @@ export default {
   "keys.none.text": "A key that is created here is stored in the data directory.",
   "keys.ofTeam": "team {team}",
   "keys.admin": "Administrator",
+  "keys.priority.high": "High",
+  "keys.priority.normal": "Normal",
+  "keys.priority.low": "Low",
+  "keys.badge.high": "High priority",
+  "keys.badge.low": "Low priority",
   "keys.revoked": "Revoked",
   "keys.expired": "Expired",
   "keys.configuration": "Configuration",
@@ -68,6 +73,9 @@ export default {
   "keys.form.expires_at": "Expiry",
   "keys.form.expires_at.hint": "In your local time; empty: never.",
   "keys.form.admin": "Administrator: may administer keys, and reaches the videos and files of all keys",
+  "keys.form.priority": "Priority",
+  "keys.form.priority.hint":
+    "Which calls and videos that wait for an upstream are served first. While lower ones wait, they have every fourth turn.",
   "keys.form.limits": "Limits",
   "keys.form.models": "Models",
   "keys.form.models.hint":
