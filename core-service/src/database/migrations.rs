@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 /// The number, the name and the SQL of each migration.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 12] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 13] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
     (3, "media", include_str!("../../migrations/sqlite/0003_media.sql")),
@@ -21,6 +21,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 12] = [
     (10, "jobs in flight", include_str!("../../migrations/sqlite/0010_in_flight.sql")),
     (11, "ledger and usage", include_str!("../../migrations/sqlite/0011_ledger.sql")),
     (12, "API keys, authors of ledger entries", include_str!("../../migrations/sqlite/0012_keys.sql")),
+    (13, "responses", include_str!("../../migrations/sqlite/0013_responses.sql")),
 ];
 
 /// Applies the migrations that the database does not have yet.

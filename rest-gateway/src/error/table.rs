@@ -61,7 +61,9 @@ fn row(reason: ErrorReason) -> Row {
         | ErrorReason::UpstreamRefused
         | ErrorReason::ContentPolicyViolation
         | ErrorReason::VideoNotReady
-        | ErrorReason::ModelNotPriced => (StatusCode::BAD_REQUEST, Retry::AsUsual),
+        | ErrorReason::ModelNotPriced
+        // As OpenAI's API.
+        | ErrorReason::PreviousResponseNotFound => (StatusCode::BAD_REQUEST, Retry::AsUsual),
         ErrorReason::InvalidApiKey => (StatusCode::UNAUTHORIZED, Retry::AsUsual),
         ErrorReason::ModelNotAllowed | ErrorReason::PermissionDenied => (StatusCode::FORBIDDEN, Retry::AsUsual),
         ErrorReason::ModelNotFound
@@ -70,7 +72,8 @@ fn row(reason: ErrorReason) -> Row {
         | ErrorReason::WebhookEndpointNotFound
         | ErrorReason::WebhookDeliveryNotFound
         | ErrorReason::KeyNotFound
-        | ErrorReason::HoldNotFound => (StatusCode::NOT_FOUND, Retry::AsUsual),
+        | ErrorReason::HoldNotFound
+        | ErrorReason::ResponseNotFound => (StatusCode::NOT_FOUND, Retry::AsUsual),
         // OpenAI's clients retry every 409, and a retry of this one fails again.
         ErrorReason::IdempotencyConflict | ErrorReason::KeyExists => (StatusCode::CONFLICT, Retry::Never),
         ErrorReason::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, Retry::AsUsual),
