@@ -1,0 +1,22 @@
+//! OpenAI's Responses API: requests translated into chat requests, and chat responses into responses and their events.
+//!
+//! A chat upstream knows nothing of responses. [`ResponseRequest`] reads a request and writes the chat request that an
+//! upstream understands. [`ResponseWriter`] takes the chunks or the complete response of the upstream, and keeps the
+//! response object and its events. Nothing here does I/O, reads a clock or draws a random number: the caller supplies the
+//! id of a response and the time, and the ids of items are derived from the id of their response.
+
+mod error;
+mod event;
+mod id;
+mod image_call;
+mod item;
+mod request;
+mod writer;
+
+pub use error::InvalidRequest;
+pub use event::Event;
+pub use id::response_of_item;
+pub use image_call::{GeneratedImage, ImageCall};
+pub use item::Item;
+pub use request::ResponseRequest;
+pub use writer::{ResponseWriter, Turn};
