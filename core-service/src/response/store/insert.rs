@@ -140,7 +140,8 @@ impl Write for Insert {
             return Ok(Err(full));
         }
         let texts = [&new.request, &new.response, &new.input_items, &new.output_items];
-        let size = texts.into_iter().chain(new.events.iter().map(|event| &event.data)).map(|text| length(text)).sum::<i64>();
+        let size =
+            texts.into_iter().chain(new.events.iter().map(|event| &event.data)).map(|text| length(text)).sum::<i64>();
         let query = sqlx::query(
             "INSERT INTO responses (id, owner, status, background, previous_id, created_at, used_at, request_id, request, \
              response, input_items, output_items, size_bytes, idempotency_key, fingerprint) \

@@ -13,8 +13,9 @@ mod tests;
 
 use std::time::Duration;
 
+pub(crate) use self::insert::QueueLimits;
 pub(super) use self::{
-    insert::{Inserted, NewResponse, QueueLimits},
+    insert::{Inserted, NewResponse},
     progress::Finished,
     reads::Link,
     row::{ResponseStatus, StoredEvent, StoredResponse},

@@ -138,7 +138,8 @@ impl Write for Finish {
 
     async fn run(&mut self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
         let Finished { id, from, to, response, output_items, events } = &self.finished;
-        let added = events.iter().map(|event| length(&event.data)).sum::<i64>() + length(response) + length(output_items);
+        let added =
+            events.iter().map(|event| length(&event.data)).sum::<i64>() + length(response) + length(output_items);
         let query = sqlx::query(
             "UPDATE responses SET status = $3, response = $4, output_items = $5, request = '', size_bytes = size_bytes + $6 \
              - LENGTH(CAST(request AS BLOB)) - LENGTH(CAST(response AS BLOB)) - LENGTH(CAST(output_items AS BLOB)) \

@@ -94,6 +94,20 @@ impl ResponseStore {
         let events = rows.iter().map(row::event).collect::<Result<_, _>>().map_err(|error| storage(&error))?;
         Ok((status, events))
     }
+
+    /// Returns the number of the event that follows the stored ones.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) async fn next_event(&self, id: &str) -> Result<u64, Error> {
+        let query = "SELECT COALESCE(MAX(sequence_number) + 1, 0) FROM response_events WHERE response_id = $1";
+        let next: i64 = sqlx::query_scalar(query)
+            .bind(id)
+            .fetch_one(self.database.readers())
+            .await
+            .map_err(|error| storage(&error))?;
+        Ok(next.cast_unsigned())
+    }
 }
 
 /// Returns the name of the only owner, for a query.

@@ -6,12 +6,7 @@ use async_trait::async_trait;
 use sqlx::SqliteConnection;
 
 use super::{ResponseStore, reads::only, storage};
-use crate::{
-    database::Write,
-    error::Error,
-    keys::Owners,
-    video::time::Timestamp,
-};
+use crate::{database::Write, error::Error, keys::Owners, video::time::Timestamp};
 
 /// How many responses one write removes to make space, and how many at a time.
 const EVICTED_AT_MOST: u32 = 256;
@@ -95,11 +90,7 @@ pub(super) async fn add_to_total(connection: &mut SqliteConnection, bytes: i64) 
 
 /// Removes the final responses that were not used for the longest time, except for `kept`, until the total is within `max_bytes`.
 /// Removes a bounded number, so that a write does not take long after the setting was lowered.
-pub(super) async fn evict(
-    connection: &mut SqliteConnection,
-    kept: &str,
-    max_bytes: i64,
-) -> Result<(), sqlx::Error> {
+pub(super) async fn evict(connection: &mut SqliteConnection, kept: &str, max_bytes: i64) -> Result<(), sqlx::Error> {
     for _ in 0..EVICTED_AT_MOST / EVICTED_AT_ONCE {
         let total = sqlx::query_scalar("SELECT size_bytes FROM response_totals");
         let total: i64 = total.fetch_one(&mut *connection).await?;

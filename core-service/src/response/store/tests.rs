@@ -65,7 +65,10 @@ async fn response_is_claimed_once_and_its_events_are_read_in_order() {
     store.insert(new(&store, "resp_1", "a", ResponseStatus::Queued), LIMITS).await.unwrap();
     assert!(!store.append("resp_1", vec![event(1)], None).await.unwrap(), "not in progress");
     let claimed = store.claim().await.unwrap().unwrap();
-    assert_eq!((claimed.id.as_str(), claimed.status, claimed.request.as_str()), ("resp_1", ResponseStatus::InProgress, "{}"));
+    assert_eq!(
+        (claimed.id.as_str(), claimed.status, claimed.request.as_str()),
+        ("resp_1", ResponseStatus::InProgress, "{}")
+    );
     assert_eq!(store.claim().await.unwrap(), None);
     assert_eq!(store.in_progress(10).await.unwrap(), [claimed]);
 
@@ -92,7 +95,10 @@ async fn owners_take_turns_and_limits_of_the_queue_are_named() {
     }
     for (owner, setting) in [("a", "responses.max_queued_per_owner"), ("b", "responses.max_queued")] {
         let refused = store.insert(new(&store, "resp_4", owner, ResponseStatus::Queued), LIMITS).await.unwrap_err();
-        assert!(refused.to_string().contains(setting) && refused.to_string().contains("responses are queued"), "{refused}");
+        assert!(
+            refused.to_string().contains(setting) && refused.to_string().contains("responses are queued"),
+            "{refused}"
+        );
     }
     let mut order = Vec::new();
     while let Some(claimed) = store.claim().await.unwrap() {
@@ -131,7 +137,11 @@ async fn expired_responses_are_removed_and_a_continued_one_stays() {
     store.insert(NewResponse { predecessors: vec!["resp_1".to_owned()], ..next }, LIMITS).await.unwrap();
     let retention = Duration::from_millis(50);
     assert_eq!(store.remove_expired(retention, 10).await.unwrap(), 1);
-    assert_eq!(ids(&store).await, ["resp_1", "resp_3", "resp_4"], "neither those in the queue nor those that were continued");
+    assert_eq!(
+        ids(&store).await,
+        ["resp_1", "resp_3", "resp_4"],
+        "neither those in the queue nor those that were continued"
+    );
     assert_total_is_exact(&store).await;
 }
 
@@ -139,7 +149,10 @@ async fn expired_responses_are_removed_and_a_continued_one_stays() {
 async fn total_size_is_bounded_and_the_longest_unused_are_removed_first() {
     let (_directory, store) = store(1000).await;
     for n in 0..5 {
-        let large = NewResponse { response: "x".repeat(300), ..new(&store, &format!("resp_{n}"), "a", ResponseStatus::Completed) };
+        let large = NewResponse {
+            response: "x".repeat(300),
+            ..new(&store, &format!("resp_{n}"), "a", ResponseStatus::Completed)
+        };
         store.insert(large, LIMITS).await.unwrap();
         assert!(store.total_bytes().await.unwrap() <= 1000);
     }
