@@ -27,6 +27,9 @@ const UPSTREAM_MEMBERS: &str = "upstream_members";
 /// within less than a second an overload does not clear.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
 
+/// The field of the contract that is the whole body of a request.
+const DOCUMENT: &str = "request_json";
+
 /// One row of the error table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
@@ -151,6 +154,7 @@ impl From<Status> for GatewayError {
             let rest = status.message().strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
             match (rest, &param) {
                 (Some(rest), Some(param)) => format!("{param}: {rest}"),
+                (Some(rest), None) if field == DOCUMENT => rest.to_owned(),
                 (Some(_) | None, _) => status.message().to_owned(),
             }
         };
