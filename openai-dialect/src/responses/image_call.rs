@@ -1,5 +1,8 @@
 //! A call of the hosted image generation tool, which the caller executes.
 
+/// The name of the function that the upstream sees in place of the hosted tool.
+pub(super) const TOOL_NAME: &str = "image_generation";
+
 /// One image that the model asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ImageCall {
@@ -27,7 +30,10 @@ pub struct ImageCall {
     pub input_fidelity: Option<String>,
     /// The number of previews to stream, 0 to 3.
     pub partial_images: u32,
-    /// The images to edit, each an `https:` or `data:` URL; empty to generate a new image.
+    /// Whether the model wants to change an image of the conversation instead of generating a new one.
+    pub edit: bool,
+    /// The image to edit, a `data:` URL, if this response has generated one before. Otherwise an edit applies to the images
+    /// of the conversation, see [`ResponseRequest::conversation_images`](super::ResponseRequest::conversation_images).
     pub input_images: Vec<String>,
     /// The mask of an edit, an `https:` or `data:` URL.
     pub mask: Option<String>,
