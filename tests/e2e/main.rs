@@ -19,6 +19,7 @@ mod log_capture;
 mod media;
 mod models;
 mod pages;
+mod response;
 mod responses;
 mod test_server;
 mod timeouts;

@@ -81,14 +81,14 @@ fn check_can_be_continued(link: &Link) -> Result<(), Error> {
 /// [`Error::InvalidField`] if their responses are too long; [`Error::Storage`].
 pub(super) async fn referenced(
     store: &ResponseStore,
-    ids: &[&str],
+    ids: &[String],
     history: &History,
     owners: &Owners,
 ) -> Result<Vec<Item>, Error> {
     let mut responses: HashMap<String, Vec<Item>> = HashMap::new();
     let (mut items, mut bytes) = (Vec::new(), 0);
     for id in ids {
-        if history.items.iter().any(|item| item.id() == *id) {
+        if history.items.iter().any(|item| item.id() == id) {
             continue;
         }
         let Some(response) = response_of_item(id) else { continue };
@@ -107,7 +107,7 @@ pub(super) async fn referenced(
             }
             responses.insert(response.clone(), all);
         }
-        let found = responses.get(&response).and_then(|all| all.iter().find(|item| item.id() == *id));
+        let found = responses.get(&response).and_then(|all| all.iter().find(|item| item.id() == id));
         items.extend(found.cloned());
     }
     Ok(items)
@@ -124,7 +124,7 @@ pub(super) fn parse_items(json: &str) -> Result<Vec<Item>, Error> {
 }
 
 /// Writes items as a JSON array.
-pub(super) fn items_to_json(items: &[Item]) -> String {
-    let items: Vec<_> = items.iter().map(Item::to_json).collect();
+pub(super) fn items_to_json<'a>(items: impl IntoIterator<Item = &'a Item>) -> String {
+    let items: Vec<_> = items.into_iter().map(Item::to_json).collect();
     format!("[{}]", items.join(","))
 }

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::{error::Error, keys::Caller, video::time::Timestamp};
 
+/// The name under which the hosted tool is offered to models.
+const IMAGE_TOOL: &str = "image_generation";
+
 /// A valid request with everything that its execution needs.
 #[derive(Debug)]
 pub(super) struct Prepared {
@@ -24,6 +27,8 @@ pub(super) struct Prepared {
     /// The request for the first call of the model.
     pub(super) chat: pb::ChatRequest,
     pub(super) input_items: Vec<Item>,
+    /// The images of the conversation that an edit by the hosted tool applies to, as URLs. Empty without the tool.
+    pub(super) images: Vec<String>,
     /// The responses that this one continues, the newest first.
     pub(super) predecessors: Vec<String>,
 }
@@ -74,7 +79,14 @@ impl Prepared {
         let referenced = history::referenced(store, &request.references(), &history, &owners).await?;
         let chat = request.to_chat(&history.items, &referenced).map_err(failure::invalid)?;
         let input_items = request.input_items(&id, &history.items, &referenced);
-        Ok(Self { id, created_at, request, model, chat, input_items, predecessors: history.responses })
+        let has_image_tool =
+            chat.tools.iter().filter_map(|tool| tool.function.as_ref()).any(|tool| tool.name == IMAGE_TOOL);
+        let images = if has_image_tool {
+            request.conversation_images(&history.items, &referenced).map_err(failure::invalid)?
+        } else {
+            Vec::new()
+        };
+        Ok(Self { id, created_at, request, model, chat, input_items, images, predecessors: history.responses })
     }
 
     /// Returns the writer of the response.

@@ -66,7 +66,7 @@ async fn stored_response_is_streamed_from_a_number_on() {
 async fn input_items_are_a_page_whose_items_are_not_changed() {
     let core = CoreStub::default();
     let response = send(&core, get("/v1/responses/resp_1/input_items?limit=1&order=asc&after=msg_0")).await;
-    let expected = r#"{"object":"list","data":[{"id":"msg_1","type":"message","n":1E400}],"first_id":"msg_1","last_id":"msg_1","has_more":true}"#;
+    let expected = r#"{"object":"list","data":[{"id":"msg_1","type":"message","n":1.00}],"first_id":"msg_1","last_id":"msg_1","has_more":true}"#;
     assert_eq!(response.text(), expected);
     let order = i32::from(triptych_proto::v1::ItemOrder::Ascending);
     let received = core.response_request();

@@ -6,8 +6,6 @@
 
 mod generation;
 mod interrupted;
-#[cfg(test)]
-mod tests;
 
 use std::{sync::Arc, time::Duration};
 

@@ -35,6 +35,8 @@ pub(super) struct Execution {
     chat: pb::ChatRequest,
     phase: Phase,
     tool_rounds: u32,
+    /// The images before this response that an edit applies to, as URLs.
+    images: Vec<String>,
     /// Those of all calls that have ended.
     tokens: Tokens,
     /// That of the calls whose cost is known.
@@ -71,6 +73,7 @@ impl Execution {
             chat: prepared.chat,
             phase: Phase::Call,
             tool_rounds: 0,
+            images: prepared.images,
             tokens: Tokens::default(),
             cost: None,
             ended: None,
@@ -176,7 +179,10 @@ impl Execution {
                 reasoning: reasoning.unwrap_or_default(),
             });
         }
-        let Turn { mut events, image_calls } = self.writer.end_turn();
+        let Turn { mut events, mut image_calls } = self.writer.end_turn();
+        for call in image_calls.iter_mut().filter(|call| call.edit && call.input_images.is_empty()) {
+            call.input_images.clone_from(&self.images);
+        }
         if image_calls.is_empty() {
             events.extend(self.continue_or_finish());
             return events;

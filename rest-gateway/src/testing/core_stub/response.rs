@@ -93,7 +93,7 @@ impl ResponseService for CoreStub {
     ) -> Result<Response<pb::ListInputItemsResponse>, Status> {
         let message = self.receive(request)?;
         self.with(|state| state.response_request = format!("{message:?}"));
-        let items_json = vec![r#"{"id":"msg_1","type":"message","n":1E400}"#.to_owned()];
+        let items_json = vec![r#"{"id":"msg_1","type":"message","n":1.00}"#.to_owned()];
         Ok(self.reply(pb::ListInputItemsResponse { items_json, next_page_token: "msg_1".to_owned() }))
     }
 }
