@@ -142,11 +142,11 @@ impl Document {
             o.raw("top_logprobs", &echo.top_logprobs);
             o.raw("top_p", &echo.top_p);
             o.scalar("truncation", echo.truncation);
-            match usage {
-                Some(usage) => o.value("usage", usage),
-                None => o.raw("usage", "null"),
+            // OpenAI's description allows no `null` for these two.
+            o.optional_value("usage", usage.as_ref());
+            if let Some(user) = &echo.user {
+                o.raw("user", user);
             }
-            o.raw("user", &echo.user);
             o.raw("metadata", &echo.metadata);
         });
     }
