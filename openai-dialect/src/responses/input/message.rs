@@ -4,7 +4,8 @@ use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part};
 
 use super::{
     super::{error::InvalidRequest, fields::Fields},
-    Message, part,
+    item::Message,
+    part,
 };
 
 const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
