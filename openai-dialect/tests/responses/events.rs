@@ -264,10 +264,10 @@ fn custom_tool_call_has_its_input() {
     assert_eq!(
         checked(&events, &response)[2..],
         [
-            "output_item.added 0 custom_tool_call",
+            "output_item.added 0 custom_tool_call in_progress",
             "custom_tool_call_input.delta 0 ls",
             "custom_tool_call_input.done 0 ls",
-            "output_item.done 0 custom_tool_call",
+            "output_item.done 0 custom_tool_call completed",
             "completed completed",
         ]
     );
@@ -294,6 +294,10 @@ fn cut_response_is_incomplete() {
     assert_eq!(response["output"][0]["content"][0]["text"], "");
 }
 
+fn error(code: &str, kind: &str, message: &str) -> Value {
+    json!({"code": code, "message": message, "type": kind, "param": null})
+}
+
 #[test]
 fn failure_keeps_the_items_so_far() {
     let mut writer = writer(&request(&hello()));
@@ -305,15 +309,15 @@ fn failure_keeps_the_items_so_far() {
     let response: Value = serde_json::from_str(&writer.response_json()).unwrap();
     let events = checked(&events, &response);
     assert_eq!(events[events.len() - 2..], ["output_text.delta 1 0 Hel", "failed failed"]);
-    assert_eq!(response["error"], json!({"code": "rate_limit_exceeded", "message": "Too many requests"}));
+    assert_eq!(response["error"], error("rate_limit_exceeded", "rate_limit_error", "Too many requests"));
     assert_eq!((&response["output"][1]["status"], &response["usage"]), (&json!("incomplete"), &Value::Null));
 
     let mut writer = crate::upstream::writer(&request(&hello()));
     let events = writer.fail("outcome_unknown", "The server was restarted");
     let response: Value = serde_json::from_str(&writer.response_json()).unwrap();
     assert_eq!(checked(&events, &response), ["created failed", "failed failed"]);
-    let error = json!({"code": "server_error", "message": "outcome_unknown: The server was restarted"});
-    assert_eq!(response["error"], error);
+    let expected = error("server_error", "server_error", "outcome_unknown: The server was restarted");
+    assert_eq!(response["error"], expected);
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn failed_calls_are_told_to_the_model() {
     let response: Value = serde_json::from_str(&writer.response_json()).unwrap();
     checked(&events, &response);
     let output = response["output"].as_array().unwrap();
-    assert!(output.iter().all(|item| item["status"] == "failed" && item["result"] == Value::Null));
+    assert!(output.iter().all(|item| item["status"] == "failed" && item["result"] == ""));
     assert_eq!(output[1]["error"]["message"], "The provider rejected the prompt.");
 }
 

@@ -1,5 +1,6 @@
 //! Any division of a response into chunks gives the response of the complete one.
 
+use openai_dialect::responses::ResponseRequest;
 use proptest::{prelude::*, sample::Index, test_runner::Config};
 use serde_json::{Value, json};
 
@@ -74,8 +75,76 @@ fn whole(answer: &Answer) -> Value {
     json!({"id": "c", "created": 7, "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage})
 }
 
+/// A request that has most members.
+fn full_request() -> Value {
+    json!({
+        "model": "public", "instructions": "Be brief", "temperature": 0.5, "max_output_tokens": 9, "metadata": {"a": "b"},
+        "include": ["reasoning.encrypted_content"], "reasoning": {"effort": "low", "summary": "auto"},
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}}, "verbosity": "low"},
+        "tools": [
+            {"type": "function", "name": "f", "parameters": {}, "strict": true},
+            {"type": "custom", "name": "c", "format": {"type": "text"}},
+            {"type": "image_generation", "size": "1024x1024", "input_image_mask": {"image_url": "data:,x"}},
+        ],
+        "tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]},
+        "input": [
+            {"role": "user", "content": [
+                {"type": "input_text", "text": "Hi"},
+                {"type": "input_image", "image_url": "https://example.org/a.png", "detail": "low"},
+                {"type": "input_file", "file_data": "data:,x", "filename": "x"},
+                {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
+            ]},
+            {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "[{}]"},
+            {"role": "assistant", "content": [{"type": "output_text", "text": "Ho"}, {"type": "refusal", "refusal": "no"}]},
+            {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "a", "output": [{"type": "input_text", "text": "1"}]},
+            {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "AA=="},
+            {"type": "item_reference", "id": "msg_1"},
+        ],
+    })
+}
+
+/// Returns the JSON pointers of all values within a document.
+fn pointers(value: &Value, path: &str, found: &mut Vec<String>) {
+    let mut add = |name: &str, value: &Value| {
+        let path = format!("{path}/{name}");
+        found.push(path.clone());
+        pointers(value, &path, found);
+    };
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, value)| add(name, value)),
+        Value::Array(values) => values.iter().enumerate().for_each(|(index, value)| add(&index.to_string(), value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Values of every JSON type.
+fn any_value() -> impl Strategy<Value = Value> {
+    let values = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(3.5),
+        json!(1e30),
+        json!(""),
+        json!("auto"),
+        json!("type"),
+        json!([]),
+        json!([null]),
+        json!(["x"]),
+        json!([[{}]]),
+        json!({}),
+        json!({"type": "text"}),
+        json!({"type": "function"}),
+        json!({"type": "message"}),
+        json!({"type": "input_text", "text": 1}),
+        json!({"role": "user", "content": ""}),
+    ];
+    proptest::sample::select(values.to_vec())
+}
+
 proptest! {
-    #![proptest_config(Config { cases: 96, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 256, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn chunks_and_complete_response_give_the_same_response(
@@ -94,5 +163,28 @@ proptest! {
         let complete: Value = serde_json::from_str(&writer.response_json()).unwrap();
         checked(&events, &complete);
         prop_assert_eq!(streamed, complete);
+    }
+    #[test]
+    fn request_with_a_replaced_value_is_served_or_rejected_with_its_path(position in any::<Index>(), value in any_value()) {
+        let mut document = full_request();
+        let mut found = Vec::new();
+        pointers(&document, "", &mut found);
+        let pointer = &found[position.index(found.len())];
+        *document.pointer_mut(pointer).unwrap() = value;
+        let text = document.to_string();
+        let error = match ResponseRequest::parse(&text) {
+            Ok(request) => {
+                let items = request.input_items("resp_00", &[], &[]);
+                prop_assert_eq!(request.input_items("resp_00", &items, &[]), items.clone());
+                let messages = request.to_chat(&items, &items).map(|chat| chat.messages.len());
+                match messages {
+                    Ok(_) => return Ok(()),
+                    Err(error) => error,
+                }
+            }
+            Err(error) => error,
+        };
+        let param = error.param.clone().unwrap();
+        prop_assert!(!param.is_empty() && error.message.starts_with(&param), "{}: {}", pointer, error);
     }
 }

@@ -116,6 +116,9 @@ impl Document {
                 Some((code, message)) => o.object("error", |o| {
                     o.scalar("code", code);
                     o.scalar("message", message);
+                    // Newer members, of which the AI SDK requires the type.
+                    o.scalar("type", error_type(code));
+                    o.raw("param", "null");
                 }),
                 None => o.raw("error", "null"),
             }
@@ -149,6 +152,15 @@ impl Document {
             }
             o.raw("metadata", &echo.metadata);
         });
+    }
+}
+
+/// Returns the error type for a code, as the errors of other endpoints have it.
+fn error_type(code: &str) -> &'static str {
+    match code {
+        "server_error" => "server_error",
+        "rate_limit_exceeded" => "rate_limit_error",
+        _ => "invalid_request_error",
     }
 }
 
