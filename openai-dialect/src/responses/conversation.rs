@@ -86,41 +86,53 @@ impl Conversation {
     }
 
     fn push_assistant(&mut self, item: Message) {
-        let is_separate = self.assistant.as_ref().is_some_and(|message| {
-            message.tool_calls.is_empty() && (message.content.is_some() || message.refusal.is_some())
-        });
-        if is_separate {
-            self.end_assistant();
-        }
+        self.end_finished_turn();
         let message = self.assistant_mut();
         message.content = match (message.content.take(), item.content) {
-            // The upstream expects the results right after the message with the calls, so its texts are joined.
-            (Some(Content::Text(text)), Some(Content::Text(more))) => Some(Content::Text(text + &more)),
-            (before, more) => more.or(before),
+            (Some(before), Some(more)) => Some(joined(before, more)),
+            (before, more) => before.or(more),
         };
-        if item.refusal.is_some() {
-            message.refusal = item.refusal;
+        if let Some(refusal) = item.refusal {
+            message.refusal.get_or_insert_default().push_str(&refusal);
         }
         if message.extra_json.is_empty() {
             message.extra_json = item.extra_json;
         }
     }
 
-    fn push_reasoning(&mut self, item: Reasoning) {
-        // Reasoning begins a turn, unless the turn has calls, whose results must follow its message.
-        if self.assistant.as_ref().is_some_and(|message| message.tool_calls.is_empty() && message.content.is_some()) {
+    /// Ends the message of the assistant if further text must belong to another turn: it has text and no calls, or the
+    /// results of all its calls are known. If only the client has them, they must follow the message directly, so that the
+    /// text of the turn is joined.
+    fn end_finished_turn(&mut self) {
+        let is_finished = self.assistant.as_ref().is_some_and(|message| {
+            let has_text = message.content.is_some() || message.refusal.is_some();
+            let calls = message.tool_calls.len();
+            if calls == 0 { has_text } else { calls == self.results.len() }
+        });
+        if is_finished {
             self.end_assistant();
         }
+    }
+
+    /// Adds reasoning to the message of its turn. An item that a chat upstream cannot read, because it is encrypted for another
+    /// server, adds nothing.
+    fn push_reasoning(&mut self, item: Reasoning) {
+        let Reasoning { text, encrypted } = item;
+        let details = encrypted.as_deref().and_then(reasoning_details);
+        if text.is_empty() && details.is_none() {
+            return;
+        }
+        self.end_finished_turn();
         let message = self.assistant_mut();
-        if !item.text.is_empty() {
+        if !text.is_empty() {
             let reasoning = message.reasoning_content.get_or_insert_default();
             if !reasoning.is_empty() {
                 reasoning.push_str("\n\n");
             }
-            reasoning.push_str(&item.text);
+            reasoning.push_str(&text);
         }
-        if let Some(encrypted) = item.encrypted {
-            push_reasoning_details(&mut message.extra_json, &encrypted);
+        if let Some(details) = details {
+            push_reasoning_details(&mut message.extra_json, details);
         }
     }
 
@@ -173,6 +185,25 @@ impl Conversation {
     }
 }
 
+/// Returns both contents as one.
+fn joined(before: Content, more: Content) -> Content {
+    match (before, more) {
+        (Content::Text(before), Content::Text(more)) => Content::Text(before + &more),
+        (before, more) => {
+            let mut parts = into_parts(before);
+            parts.append(&mut into_parts(more));
+            Content::Parts(pb::ContentParts { parts })
+        }
+    }
+}
+
+fn into_parts(content: Content) -> Vec<pb::ContentPart> {
+    match content {
+        Content::Text(text) => vec![pb::ContentPart { part: Some(Part::Text(text)), extra_json: String::new() }],
+        Content::Parts(pb::ContentParts { parts }) => parts,
+    }
+}
+
 fn message(role: &str, content: Option<Content>) -> pb::ChatMessage {
     pb::ChatMessage { role: role.to_owned(), content, ..pb::ChatMessage::default() }
 }
@@ -182,18 +213,19 @@ pub(super) fn result(call_id: String, content: Content) -> pb::ChatMessage {
     pb::ChatMessage { tool_call_id: Some(call_id), ..message("tool", Some(content)) }
 }
 
-/// Adds the `reasoning_details` of an upstream, which the API hands out as `encrypted_content`, to a message. Text of
-/// another origin, such as that of OpenAI's server, is unreadable for every other upstream and ignored.
-fn push_reasoning_details(extra_json: &mut String, encrypted: &str) {
-    let is_array = serde_json::from_str::<Vec<&RawValue>>(encrypted)
-        .is_ok_and(|details| !details.is_empty() && details.iter().all(|detail| detail.get().starts_with('{')));
-    if !is_array {
-        return;
-    }
-    let inner = encrypted.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or_default();
+/// Returns the elements of an upstream's `reasoning_details`, which the API hands out as `encrypted_content`. Returns `None`
+/// for text of another origin, such as OpenAI's server.
+fn reasoning_details(encrypted: &str) -> Option<&str> {
+    let details = serde_json::from_str::<Vec<&RawValue>>(encrypted).ok()?;
+    let is_ours = !details.is_empty() && details.iter().all(|detail| detail.get().starts_with('{'));
+    encrypted.trim().strip_prefix('[')?.strip_suffix(']').filter(|_| is_ours)
+}
+
+/// Adds elements of `reasoning_details` to a message.
+fn push_reasoning_details(extra_json: &mut String, elements: &str) {
     let details = match remove_member(extra_json, "reasoning_details") {
-        Some(before) => format!("{},{inner}]", before.strip_suffix(']').unwrap_or(&before)),
-        None => format!("[{inner}]"),
+        Some(before) => format!("{},{elements}]", before.strip_suffix(']').unwrap_or(&before)),
+        None => format!("[{elements}]"),
     };
     append_member(extra_json, "reasoning_details", &details);
 }

@@ -25,7 +25,7 @@ pub(super) struct Echo {
     pub(super) top_logprobs: String,
     pub(super) top_p: String,
     pub(super) truncation: &'static str,
-    pub(super) user: String,
+    pub(super) user: Option<String>,
 }
 
 impl Default for Echo {
@@ -52,7 +52,7 @@ impl Default for Echo {
             top_logprobs: "0".to_owned(),
             top_p: null(),
             truncation: "disabled",
-            user: null(),
+            user: None,
         }
     }
 }

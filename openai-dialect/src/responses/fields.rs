@@ -8,7 +8,7 @@ use std::{fmt::Display, ops::RangeInclusive};
 use serde_json::value::RawValue;
 
 use super::error::InvalidRequest;
-use crate::json::{extra_members, raw::exceeds_max_depth};
+use crate::json::{extra::append_member, extra_members, raw::exceeds_max_depth};
 
 /// Maximum number of characters of a value that an error message repeats.
 const MAX_SHOWN: usize = 60;
@@ -181,6 +181,15 @@ impl<'a> Fields<'a> {
     pub(super) fn rest_with_nulls(self) -> Vec<(String, Node<'a>)> {
         let nodes = self.members.iter().map(|(name, raw)| (name.clone(), Node { path: self.path_of(name), raw }));
         nodes.collect()
+    }
+
+    /// Returns the members that have not been taken as an `extra_json`, which passes them on to the upstream.
+    pub(super) fn into_extra(self) -> String {
+        let mut extra = String::new();
+        for (name, value) in self.rest() {
+            append_member(&mut extra, &name, value);
+        }
+        extra
     }
 
     /// Returns the members that have not been taken, in order, without those that are `null`.

@@ -18,6 +18,7 @@ mod input;
 mod item;
 mod logprobs;
 mod metadata;
+mod refused;
 mod request;
 mod settings;
 mod text;

@@ -7,6 +7,7 @@ use super::{
     error::InvalidRequest,
     fields::{Fields, Node},
     metadata::read_metadata,
+    refused::refuse_unserved,
     text::{TextSettings, read_text},
     tools::{ToolChoice, Tools, read_tool_choice, read_tools},
 };
@@ -24,26 +25,6 @@ const INCLUDES: [&str; 8] = [
     "code_interpreter_call.outputs",
 ];
 const LOGPROBS: &str = "message.output_text.logprobs";
-
-/// Members of chat completions that the Responses API names otherwise, and features that are not served.
-const REFUSED: [(&str, &str); 16] = [
-    ("messages", "is a member of chat completions; send the conversation in `input`"),
-    ("response_format", "is a member of chat completions; send the format in `text.format`"),
-    ("max_tokens", "is a member of chat completions; send the limit in `max_output_tokens`"),
-    ("max_completion_tokens", "is a member of chat completions; send the limit in `max_output_tokens`"),
-    ("reasoning_effort", "is a member of chat completions; send the effort in `reasoning.effort`"),
-    ("verbosity", "is a member of chat completions; send the verbosity in `text.verbosity`"),
-    ("functions", "is a member of chat completions; send functions in `tools`"),
-    ("function_call", "is a member of chat completions; send the choice in `tool_choice`"),
-    ("logprobs", "is a member of chat completions; send `include: [\"message.output_text.logprobs\"]`"),
-    ("n", "is a member of chat completions; a response has one output, so send several requests"),
-    ("modalities", "is a member of chat completions; responses have text and generated images"),
-    ("audio", "is a member of chat completions; responses have text and generated images"),
-    ("conversation", "conversations are not served; continue a response with `previous_response_id`"),
-    ("prompt", "prompt templates are not served; send the text in `instructions` and `input`"),
-    ("context_management", "compaction is not served; shorten `input` and omit this member"),
-    ("moderation", "moderation of responses is not served; omit this member"),
-];
 
 /// The settings of a validated request.
 #[derive(Debug, Clone, Default)]
@@ -67,11 +48,7 @@ pub(super) struct Settings {
 /// in chat completions: vendors add members to their APIs, and the upstream judges them.
 pub(super) fn read_settings(mut fields: Fields<'_>) -> Result<Settings, InvalidRequest> {
     let mut settings = Settings::default();
-    for (name, message) in REFUSED {
-        if let Some(node) = fields.take(name) {
-            return Err(node.unsupported(message));
-        }
-    }
+    refuse_unserved(&mut fields)?;
     // A chat request as JSON: its reader knows which members have fields.
     let mut members = r#"{"model":"","messages":[]}"#.to_owned();
     settings.instructions = fields.optional("instructions", |node| {
@@ -182,8 +159,14 @@ fn read_reasoning(
         }
     }
     append_member(&mut echo, "summary", summary_json);
+    let mut others = String::new();
     for (name, value) in reasoning.rest() {
         append_member(&mut echo, &name, value);
+        append_member(&mut others, &name, value);
+    }
+    if !others.is_empty() {
+        // The name that OpenRouter gives the same object in chat completions.
+        append_member(members, "reasoning", &others);
     }
     settings.echo.reasoning = echo;
     Ok(())
@@ -195,8 +178,12 @@ fn read_identifiers(
     members: &mut String,
 ) -> Result<(), InvalidRequest> {
     let echo = &mut settings.echo;
+    if let Some(user) = fields.take("user") {
+        user.string()?;
+        append_member(members, "user", user.raw());
+        echo.user = Some(user.raw().to_owned());
+    }
     let identifiers = [
-        ("user", &mut echo.user),
         ("safety_identifier", &mut echo.safety_identifier),
         ("prompt_cache_key", &mut echo.prompt_cache_key),
         ("service_tier", &mut echo.service_tier),

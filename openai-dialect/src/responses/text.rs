@@ -36,6 +36,9 @@ pub(super) fn read_text(node: &Node<'_>) -> Result<TextSettings, InvalidRequest>
     if let Some(verbosity) = &verbosity {
         append_member(&mut echo, "verbosity", verbosity);
     }
+    if let Some(node) = fields.rest_with_nulls().into_iter().map(|(_, node)| node).find(|node| !node.is_null()) {
+        return Err(node.unsupported("this setting is not served; omit it"));
+    }
     Ok(TextSettings { format, verbosity, echo })
 }
 
@@ -61,9 +64,6 @@ fn read_schema(mut fields: Fields<'_>) -> Result<pb::JsonSchemaFormat, InvalidRe
     schema.object()?;
     let description = fields.optional("description", Node::string)?;
     let strict = fields.optional("strict", Node::boolean)?;
-    let mut extra_json = String::new();
-    for (name, value) in fields.rest() {
-        append_member(&mut extra_json, &name, value);
-    }
+    let extra_json = fields.into_extra();
     Ok(pb::JsonSchemaFormat { name, description, schema_json: schema.raw().to_owned(), strict, extra_json })
 }

@@ -7,7 +7,8 @@ use super::{
         error::InvalidRequest,
         fields::{Fields, Node},
     },
-    Call, CallOutput, Image, part,
+    item::{Call, CallOutput, Image},
+    part,
 };
 use crate::json::write::write_object;
 

@@ -1,5 +1,7 @@
 //! The form in which the items of an input are listed and stored.
 
+use serde_json::value::RawValue;
+
 use super::super::{id::input_item_id, item::Item};
 use crate::json::{extra::append_member, extra_members, write::write_scalar};
 
@@ -35,6 +37,7 @@ pub(in crate::responses) fn listed_item(json: &str, response_id: &str, position:
             "id" | "type" => {}
             "status" if *value == "null" => {}
             "content" if kind == "message" => append_member(&mut listed, name, &listed_content(value, is_assistant)),
+            "output" if value.starts_with('[') => append_member(&mut listed, name, &listed_parts(value)),
             _ => append_member(&mut listed, name, value),
         }
     }
@@ -63,7 +66,11 @@ fn listed_content(json: &str, is_assistant: bool) -> String {
             format!(r#"[{{"type":"input_text","text":{json}}}]"#)
         };
     }
-    let parts = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(json).unwrap_or_default();
+    listed_parts(json)
+}
+
+fn listed_parts(json: &str) -> String {
+    let parts = serde_json::from_str::<Vec<&RawValue>>(json).unwrap_or_default();
     let parts: Vec<_> = parts.into_iter().map(|part| listed_part(part.get())).collect();
     format!("[{}]", parts.join(","))
 }

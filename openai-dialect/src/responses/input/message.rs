@@ -4,9 +4,9 @@ use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part};
 
 use super::{
     super::{error::InvalidRequest, fields::Fields},
-    Message, part,
+    item::Message,
+    part,
 };
-use crate::json::extra::append_member;
 
 const ROLES: [&str; 4] = ["user", "assistant", "system", "developer"];
 
@@ -22,10 +22,7 @@ pub(super) fn read_message(mut fields: Fields<'_>) -> Result<Message, InvalidReq
     };
     // `phase` distinguishes commentary from answers of OpenAI's own models; a chat message has no place for it.
     fields.ignore(&["type", "id", "status", "phase"]);
-    let mut extra_json = String::new();
-    for (name, value) in fields.rest() {
-        append_member(&mut extra_json, &name, value);
-    }
+    let extra_json = fields.into_extra();
     Ok(Message { role, content, refusal, extra_json })
 }
 

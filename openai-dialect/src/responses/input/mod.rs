@@ -1,86 +1,19 @@
 //! The items of `input`, and the stored items of previous responses, which have the same form.
 
 mod call;
+mod item;
 mod listing;
 mod message;
 mod part;
 mod reasoning;
 
-use triptych_proto::v1::chat_message::Content;
-
+pub(super) use item::{Call, CallOutput, Image, InputItem, Message, Reasoning, Reference};
 pub(super) use listing::{listed_item, message_of_text};
 
 use super::{
     error::InvalidRequest,
     fields::{Fields, Node},
 };
-
-/// An item, as far as a chat upstream can understand it.
-#[derive(Debug)]
-pub(super) enum InputItem {
-    /// A message of any role.
-    Message(Message),
-    /// The reasoning that precedes a message or a call of the assistant.
-    Reasoning(Reasoning),
-    /// A call of a function or of a custom tool.
-    Call(Call),
-    /// The result of a call.
-    CallOutput(CallOutput),
-    /// An image that the hosted tool generated.
-    Image(Image),
-    /// A reference to a stored item.
-    Reference(Reference),
-}
-
-#[derive(Debug)]
-pub(super) struct Message {
-    /// `user`, `assistant`, `system` or `developer`.
-    pub(super) role: &'static str,
-    pub(super) content: Option<Content>,
-    /// The refusal of an assistant.
-    pub(super) refusal: Option<String>,
-    /// Members that the API does not know, passed on to the upstream.
-    pub(super) extra_json: String,
-}
-
-#[derive(Debug)]
-pub(super) struct Reasoning {
-    /// The text, empty if the item has none.
-    pub(super) text: String,
-    /// The `encrypted_content` as it was received.
-    pub(super) encrypted: Option<String>,
-}
-
-#[derive(Debug)]
-pub(super) struct Call {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) arguments: String,
-}
-
-#[derive(Debug)]
-pub(super) struct CallOutput {
-    /// The path of the member with the id, for errors.
-    pub(super) path: String,
-    pub(super) call_id: String,
-    pub(super) content: Content,
-}
-
-#[derive(Debug)]
-pub(super) struct Image {
-    /// The id of the item. It is also the id of the tool call in the conversation with the upstream.
-    pub(super) id: String,
-    pub(super) prompt: String,
-    /// The image as a `data:` URL, if it was finished.
-    pub(super) url: Option<String>,
-}
-
-#[derive(Debug)]
-pub(super) struct Reference {
-    /// The path of the member with the id, for errors.
-    pub(super) path: String,
-    pub(super) id: String,
-}
 
 /// Item types that OpenAI defines for tools and features that are not served here.
 const UNSUPPORTED: &str = "the served types are message, reasoning, function_call, function_call_output, \

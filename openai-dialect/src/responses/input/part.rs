@@ -6,7 +6,6 @@ use super::super::{
     error::InvalidRequest,
     fields::{Fields, Node},
 };
-use crate::json::extra::append_member;
 
 /// Reads an array of parts.
 pub(super) fn read_parts(node: &Node<'_>) -> Result<Vec<pb::ContentPart>, InvalidRequest> {
@@ -33,7 +32,7 @@ fn read_part(node: &Node<'_>) -> Result<pb::ContentPart, InvalidRequest> {
     let mut fields = node.object()?;
     let kind = fields.required("type")?;
     let part = match kind.string()?.as_str() {
-        "input_text" | "output_text" | "text" | "summary_text" => {
+        "input_text" | "output_text" => {
             fields.ignore(&["annotations", "logprobs"]);
             Part::Text(fields.required("text")?.string()?)
         }
@@ -45,10 +44,7 @@ fn read_part(node: &Node<'_>) -> Result<pb::ContentPart, InvalidRequest> {
             return Err(kind.expected("one of input_text, output_text, refusal, input_image, input_file, input_audio"));
         }
     };
-    let mut extra_json = String::new();
-    for (name, value) in fields.rest() {
-        append_member(&mut extra_json, &name, value);
-    }
+    let extra_json = fields.into_extra();
     Ok(pb::ContentPart { part: Some(part), extra_json })
 }
 

@@ -5,7 +5,7 @@ use super::{
         error::InvalidRequest,
         fields::{Fields, Node},
     },
-    Reasoning,
+    item::Reasoning,
 };
 
 /// Reads a reasoning item. The text is that of `content`, or of `summary` if there is no content.

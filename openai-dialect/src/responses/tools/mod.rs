@@ -117,10 +117,7 @@ fn read_function(mut fields: Fields<'_>) -> Result<pb::FunctionTool, InvalidRequ
     let description = fields.optional("description", Node::string)?;
     let parameters = fields.optional("parameters", |node| node.object().map(|_| node.raw().to_owned()))?;
     let strict = fields.optional("strict", Node::boolean)?;
-    let mut extra_json = String::new();
-    for (name, value) in fields.rest() {
-        append_member(&mut extra_json, &name, value);
-    }
+    let extra_json = fields.into_extra();
     Ok(pb::FunctionTool { name, description, parameters_json: parameters.unwrap_or_default(), strict, extra_json })
 }
 
@@ -134,13 +131,8 @@ fn read_custom(mut fields: Fields<'_>) -> Result<pb::FunctionTool, InvalidReques
             return Err(kind.unsupported("custom tools with a grammar are not served; the served format is `text`"));
         }
     }
-    Ok(pb::FunctionTool {
-        name,
-        description,
-        parameters_json: CUSTOM_TOOL_SCHEMA.to_owned(),
-        strict: None,
-        extra_json: String::new(),
-    })
+    let extra_json = fields.into_extra();
+    Ok(pb::FunctionTool { name, description, parameters_json: CUSTOM_TOOL_SCHEMA.to_owned(), strict: None, extra_json })
 }
 
 /// Returns the JSON of a function in a response, which always has `parameters` and `strict`.

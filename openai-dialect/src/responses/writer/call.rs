@@ -175,16 +175,14 @@ fn kind_name(kind: ToolKind) -> &'static str {
     }
 }
 
-/// Writes an item; `payload` is the name and value of its arguments or input. The item of a custom tool has no status.
+/// Writes an item; `payload` is the name and value of its arguments or input.
 fn write_call(out: &mut Vec<u8>, id: &str, status: &str, call_id: &str, name: &str, payload: (&'static str, &str)) {
     let (payload_name, payload) = payload;
-    let is_custom = payload_name == "input";
+    let kind = if payload_name == "input" { "custom_tool_call" } else { "function_call" };
     write_object(out, |o| {
         o.scalar("id", id);
-        o.scalar("type", if is_custom { "custom_tool_call" } else { "function_call" });
-        if !is_custom {
-            o.scalar("status", status);
-        }
+        o.scalar("type", kind);
+        o.scalar("status", status);
         o.scalar(payload_name, payload);
         o.scalar("call_id", call_id);
         o.scalar("name", name);

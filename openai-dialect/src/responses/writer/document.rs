@@ -116,6 +116,9 @@ impl Document {
                 Some((code, message)) => o.object("error", |o| {
                     o.scalar("code", code);
                     o.scalar("message", message);
+                    // Newer members, of which the AI SDK requires the type.
+                    o.scalar("type", error_type(code));
+                    o.raw("param", "null");
                 }),
                 None => o.raw("error", "null"),
             }
@@ -142,13 +145,22 @@ impl Document {
             o.raw("top_logprobs", &echo.top_logprobs);
             o.raw("top_p", &echo.top_p);
             o.scalar("truncation", echo.truncation);
-            match usage {
-                Some(usage) => o.value("usage", usage),
-                None => o.raw("usage", "null"),
+            // OpenAI's description allows no `null` for these two.
+            o.optional_value("usage", usage.as_ref());
+            if let Some(user) = &echo.user {
+                o.raw("user", user);
             }
-            o.raw("user", &echo.user);
             o.raw("metadata", &echo.metadata);
         });
+    }
+}
+
+/// Returns the error type for a code, as the errors of other endpoints have it.
+fn error_type(code: &str) -> &'static str {
+    match code {
+        "server_error" => "server_error",
+        "rate_limit_exceeded" => "rate_limit_error",
+        _ => "invalid_request_error",
     }
 }
 

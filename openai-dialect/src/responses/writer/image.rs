@@ -188,7 +188,8 @@ fn write_item(out: &mut Vec<u8>, id: &str, status: &str, members: impl FnOnce(&m
 
 fn write_failed(out: &mut Vec<u8>, id: &str, prompt: &str, message: &str) {
     write_item(out, id, "failed", |o| {
-        o.raw("result", "null");
+        // OpenAI's description also allows `null`, which the AI SDK rejects together with the whole response.
+        o.scalar("result", "");
         o.scalar("revised_prompt", prompt);
         o.object("error", |o| {
             o.scalar("type", "image_generation_error");
