@@ -6,7 +6,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // protox prints no `rerun-if-changed` lines. Without this one, a change to any file of the package would run this
     // script again and rebuild every crate that depends on the contract.
     println!("cargo::rerun-if-changed=proto/triptych");
-    let files = ["chat", "image", "video", "webhook", "usage", "admin", "model", "media", "error"]
+    let files = ["chat", "response", "image", "video", "webhook", "usage", "admin", "model", "media", "error"]
         .map(|name| format!("proto/triptych/v1/{name}.proto"));
     let descriptors = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

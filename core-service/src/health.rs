@@ -20,7 +20,7 @@ use tonic_health::{
 };
 use triptych_proto::v1::{
     admin_service_server, chat_service_server, image_service_server, media_service_server, model_service_server,
-    usage_service_server, video_service_server, webhook_service_server,
+    response_service_server, usage_service_server, video_service_server, webhook_service_server,
 };
 
 use crate::{database::Database, media::MediaStore, metrics};
@@ -41,9 +41,10 @@ pub(crate) enum Needs {
 }
 
 /// The names that the health service knows. The empty name stands for the whole server.
-pub(crate) const NAMES: [(&str, Needs); 9] = [
+pub(crate) const NAMES: [(&str, Needs); 10] = [
     ("", Needs::JobsAndMedia),
     (chat_service_server::SERVICE_NAME, Needs::Nothing),
+    (response_service_server::SERVICE_NAME, Needs::Jobs),
     (image_service_server::SERVICE_NAME, Needs::Media),
     (video_service_server::SERVICE_NAME, Needs::JobsAndMedia),
     (webhook_service_server::SERVICE_NAME, Needs::Jobs),
@@ -246,8 +247,8 @@ mod tests {
         health.stop.cancel();
         // Whether each service is reported as serving, in the order of `NAMES`.
         for (stores, expected) in [
-            (Stores { jobs: false, media: true }, [false, true, true, false, false, false, false, true, true]),
-            (Stores { jobs: true, media: false }, [false, true, false, false, true, true, true, true, false]),
+            (Stores { jobs: false, media: true }, [false, true, false, true, false, false, false, false, true, true]),
+            (Stores { jobs: true, media: false }, [false, true, true, false, false, true, true, true, true, false]),
         ] {
             health.report(stores).await;
             for ((name, _), is_serving) in NAMES.into_iter().zip(expected) {

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`chat`], [`image`], [`video`] | the services: provider trait, providers, gRPC service; video also the jobs |
+//! | [`response`] | the Responses API over chat and images: stored responses, and those in the background |
 //! | [`models`], [`catalog`] | the models of one modality and of all, and their gRPC service |
 //! | [`media`] | stored files |
 //! | [`keys`], [`context`], [`idempotency`] | the caller, the context and the identity of a call |
@@ -57,6 +58,7 @@ pub mod prices;
 pub mod priority;
 pub mod probe;
 pub mod rate_limits;
+pub mod response;
 mod sampler;
 pub mod served_models;
 pub mod server;

@@ -17,6 +17,7 @@
 pub mod base64;
 pub mod chat;
 mod json;
+pub mod responses;
 pub mod sse;
 
 pub use json::{ReadError, extra_members, sanitized};

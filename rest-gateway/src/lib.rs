@@ -12,7 +12,7 @@
 //! | `body`, `json`, `form`, `members` | request bodies: bounded, JSON or multipart |
 //! | `lists` | pages of lists |
 //! | [`error`], `sse`, `download` | error responses, event streams, files |
-//! | `chat`, `image`, `video`, `webhooks`, `usage`, `admin`, `models`, `media`, `health`, `openapi` | handlers |
+//! | `chat`, `response`, `image`, `video`, `webhooks`, `usage`, `admin`, `models`, `media`, `health`, `openapi` | handlers |
 //! | `pages` | the pages for browsers |
 
 mod access_log;
@@ -53,6 +53,7 @@ mod ranges;
 mod request_id;
 mod request_memory;
 mod request_state;
+mod response;
 mod routes;
 mod server;
 mod settings;

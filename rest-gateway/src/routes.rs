@@ -10,8 +10,8 @@ use axum::{
 use tower::{Layer, util::MapRequestLayer};
 
 use crate::{
-    admin, app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, pages, path, usage,
-    video, webhooks,
+    admin, app::App, chat, error::GatewayError, health, image, media, middleware, models, openapi, pages, path,
+    response, usage, video, webhooks,
 };
 
 /// One method of one path. `HEAD` works wherever `GET` does.
@@ -44,6 +44,11 @@ macro_rules! routes {
 routes! {
     POST "/v1/chat/completions" => chat::completions,
     POST "/v1/engines/{engine}/chat/completions" => chat::engine_completions,
+    POST "/v1/responses" => response::create,
+    GET "/v1/responses/{id}" => response::get,
+    DELETE "/v1/responses/{id}" => response::delete,
+    POST "/v1/responses/{id}/cancel" => response::cancel,
+    GET "/v1/responses/{id}/input_items" => response::input_items,
     GET "/v1/models" => models::list,
     GET "/v1/models/{*id}" => models::get,
     POST "/v1/images/generations" => image::generate,
@@ -134,6 +139,10 @@ pub(crate) fn router_for_folded_paths(app: App, port: Port) -> Router {
     handlers(port)
         .merge(pages)
         .route(UNSUPPORTED, any(not_found))
+        .route("/v1/responses/input_tokens", any(response::unsupported))
+        .route("/v1/responses/compact", any(response::unsupported))
+        .route("/v1/conversations", any(response::unsupported))
+        .route("/v1/conversations/{*rest}", any(response::unsupported))
         .fallback(not_found)
         .method_not_allowed_fallback(async |request: Request| GatewayError::method_not_allowed(request.method()))
         // `body` bounds request bodies.

@@ -74,7 +74,7 @@ CHAT = {"messages": [{"role": "user", "text": "Hello"}]}
 
 def test_services_are_listed_by_reflection_v1_and_v1alpha():
     services = set(database.get_services())
-    names = ("ChatService", "ImageService", "VideoService", "ModelService", "MediaService", "WebhookService", "UsageService", "AdminService")
+    names = ("ChatService", "ResponseService", "ImageService", "VideoService", "ModelService", "MediaService", "WebhookService", "UsageService", "AdminService")
     for name in names:
         assert f"triptych.v1.{name}" in services, services
     assert "grpc.health.v1.Health" in services, services

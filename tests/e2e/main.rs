@@ -20,6 +20,7 @@ mod media;
 mod models;
 mod pages;
 mod priority;
+mod response;
 mod responses;
 mod test_server;
 mod timeouts;

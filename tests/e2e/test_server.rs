@@ -17,8 +17,9 @@ use tonic::transport::{Channel, Endpoint};
 use triptych_proto::v1::{
     admin_service_client::AdminServiceClient, chat_service_client::ChatServiceClient,
     image_service_client::ImageServiceClient, media_service_client::MediaServiceClient,
-    model_service_client::ModelServiceClient, usage_service_client::UsageServiceClient,
-    video_service_client::VideoServiceClient, webhook_service_client::WebhookServiceClient,
+    model_service_client::ModelServiceClient, response_service_client::ResponseServiceClient,
+    usage_service_client::UsageServiceClient, video_service_client::VideoServiceClient,
+    webhook_service_client::WebhookServiceClient,
 };
 
 use crate::{fake_upstream::FakeUpstream, log_capture};
@@ -212,6 +213,10 @@ impl TestServer {
         ChatServiceClient::new(self.channel().await)
     }
 
+    pub(crate) async fn response_client(&self) -> ResponseServiceClient<Channel> {
+        ResponseServiceClient::new(self.channel().await)
+    }
+
     pub(crate) async fn model_client(&self) -> ModelServiceClient<Channel> {
         ModelServiceClient::new(self.channel().await)
     }
@@ -259,6 +264,7 @@ fn in_process_services(core: &Core) -> CoreServices {
     let services = core.services();
     CoreServices {
         chat: services.chat.clone(),
+        response: services.response.clone(),
         image: services.image.clone(),
         video: services.video.clone(),
         webhook: services.webhook.clone(),

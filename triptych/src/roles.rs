@@ -195,6 +195,7 @@ fn in_process(core: &Core) -> CoreServices {
     let services = core.services();
     CoreServices {
         chat: Arc::clone(&services.chat) as _,
+        response: Arc::clone(&services.response) as _,
         image: Arc::clone(&services.image) as _,
         video: Arc::clone(&services.video) as _,
         webhook: Arc::clone(&services.webhook) as _,

@@ -17,6 +17,7 @@ test("every service answers, and the program ends after close", async (t) => {
     image: "image/png",
     media: "image/png",
     model: "offline-video",
+    response: "completed",
     usage: "64x64",
     video: "SUCCEEDED",
     webhook: "video.completed",

@@ -7,6 +7,8 @@ async function callEveryService(client: Client): Promise<Record<string, string |
     chat: { messages: [{ role: "user", content: { case: "text", value: "Hello" } }] },
   });
   const text = chat.choices[0]?.message?.content;
+  const { responseJson } = await client.response.createResponse({ requestJson: JSON.stringify({ input: "Hello" }) });
+  const response: { status: string } = JSON.parse(responseJson);
   const images = await client.image.generateImages({ image: { prompt: "A lighthouse", size: "256x256" } });
   const key: string = images.pictures[0]?.mediaKey ?? "";
   const { media } = await client.media.getMedia({ key });
@@ -26,6 +28,7 @@ async function callEveryService(client: Client): Promise<Record<string, string |
     image: images.pictures[0]?.mediaType,
     media: media?.mediaType,
     model: models[0]?.id,
+    response: response.status,
     usage: estimate?.size,
     video: v1.Video_State[video.state],
     webhook: eventTypes[0],

@@ -1,5 +1,6 @@
 """A call of every service. mypy checks this file in strict mode, as it would check a program that uses the package."""
 
+import json
 import unittest
 
 from server import API_KEY, Server
@@ -16,6 +17,10 @@ def call_every_service(client: Client) -> dict[str, str]:
     images: v1.GenerateImagesResponse = client.image.GenerateImages(
         v1.GenerateImagesRequest(image=v1.ImageRequest(prompt="A lighthouse", size="256x256")), timeout=60
     )
+    created: v1.CreateResponseResponse = client.response.CreateResponse(
+        v1.CreateResponseRequest(request_json='{"input": "Hello"}'), timeout=60
+    )
+    response = json.loads(created.response_json)
     media: v1.Media = client.media.GetMedia(v1.GetMediaRequest(key=images.pictures[0].media_key), timeout=60).media
     models = client.model.ListModels(v1.ListModelsRequest(modality=v1.MODALITY_VIDEO), timeout=60).models
     create = v1.CreateVideoRequest(prompt="Pan left", size="64x64", duration_seconds=1, idempotency_key="sample")
@@ -28,6 +33,7 @@ def call_every_service(client: Client) -> dict[str, str]:
         "image": images.pictures[0].media_type,
         "media": media.media_type,
         "model": models[0].id,
+        "response": str(response["status"]),
         "usage": estimate.size,
         "video": v1.Video.State.Name(state),
         "webhook": event_types[0],
@@ -40,7 +46,7 @@ class SampleTest(unittest.TestCase):
             found = call_every_service(client)
         self.assertTrue(found.pop("chat"))
         expected = {"image": "image/png", "media": "image/png", "model": "offline-video", "usage": "64x64"}
-        self.assertEqual(found, expected | {"video": "STATE_SUCCEEDED", "webhook": "video.completed"})
+        self.assertEqual(found, expected | {"video": "STATE_SUCCEEDED", "webhook": "video.completed", "response": "completed"})
 
 
 if __name__ == "__main__":

@@ -45,6 +45,10 @@ use crate::{
     },
     metrics,
     prices::PriceTable,
+    response::{
+        BackgroundHandle, BackgroundRunner, LiveResponses, ModelCalls, QueueLimits, ResponseStore, ResponseSweeper,
+        ResponseSweeperHandle, grpc::ResponseGrpc,
+    },
     sampler,
     usage::UsageGrpc,
     video::{
@@ -91,6 +95,7 @@ pub struct Core {
     detached: DetachedCalls,
     background: TaskTracker,
     runner: RunnerHandle,
+    responses: Responses,
     dispatcher: DispatcherHandle,
     sweeper: SweeperHandle,
     ledger: LedgerHandle,
@@ -99,11 +104,20 @@ pub struct Core {
     directory_lock: DirectoryLock,
 }
 
+/// The background tasks of responses.
+#[derive(Debug)]
+struct Responses {
+    runner: BackgroundHandle,
+    sweeper: ResponseSweeperHandle,
+}
+
 /// The gRPC services of a core, for a server or for a gateway in the same process.
 #[derive(Debug, Clone)]
 pub struct Services {
     /// The chat service.
     pub chat: Arc<ChatGrpc>,
+    /// The service for responses.
+    pub response: Arc<ResponseGrpc>,
     /// The image service.
     pub image: Arc<ImageGrpc>,
     /// The video service.
@@ -175,8 +189,12 @@ impl Core {
         );
         let video = Arc::new(video.with_keys(keys.clone()));
         let usage = UsageGrpc::new(ledger.clone(), image.clone(), video.clone(), keys.clone());
+        let chat = Arc::new(chat.with_keys(keys.clone()).with_ledger(ledger));
+        let calls = ModelCalls { chat: chat.clone(), image: image.clone() };
+        let (response, responses) = responses(&settings.responses, &database, &keys, calls).await?;
         let services = Services {
-            chat: Arc::new(chat.with_keys(keys.clone()).with_ledger(ledger)),
+            chat,
+            response: Arc::new(response),
             image,
             video,
             webhook: Arc::new(webhook.with_keys(keys.clone())),
@@ -209,6 +227,7 @@ impl Core {
             detached,
             background,
             runner,
+            responses,
             dispatcher,
             sweeper,
             ledger: ledger_task,
@@ -309,6 +328,7 @@ impl Core {
             detached,
             background,
             runner,
+            responses,
             dispatcher,
             sweeper,
             ledger,
@@ -318,6 +338,9 @@ impl Core {
             ..
         } = self;
         drop(sampler);
+        // Before the images, which they generate.
+        let Responses { runner: background_responses, sweeper: response_sweeper } = responses;
+        tokio::join!(background_responses.stop(drain_deadline), response_sweeper.stop());
         let images = async {
             services.image.close().await;
             background.close();
@@ -331,6 +354,30 @@ impl Core {
         database.close().await;
         drop(directory_lock);
     }
+}
+
+/// Creates the service for responses, and starts to generate those that are queued.
+async fn responses(
+    settings: &config::Responses,
+    database: &Database,
+    keys: &Keys,
+    calls: ModelCalls,
+) -> Result<(ResponseGrpc, Responses), Error> {
+    let config::Responses { retention, max_stored_bytes, concurrency, max_queued_per_owner, max_queued } = *settings;
+    let store = ResponseStore::new(database.clone(), max_stored_bytes);
+    let (live, wake) = (LiveResponses::default(), Arc::new(Notify::new()));
+    let service = ResponseGrpc {
+        store: store.clone(),
+        calls: calls.clone(),
+        keys: keys.clone(),
+        live: live.clone(),
+        wake: wake.clone(),
+        queue_limits: QueueLimits { per_owner: max_queued_per_owner, total: max_queued },
+    };
+    let runner = BackgroundRunner { store: store.clone(), calls, keys: keys.clone(), live, wake, concurrency };
+    let runner = runner.start().await?;
+    let sweeper = ResponseSweeper { store, retention }.start();
+    Ok((service, Responses { runner, sweeper }))
 }
 
 /// Creates the webhook service and starts the dispatcher. `live` are the settings that a reload replaces.

@@ -69,6 +69,16 @@ impl ChatGrpc {
         Self { ledger, ..self }
     }
 
+    /// Returns the public name of the model that a request for this name calls; that of the default model for the empty name.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`]; [`Error::ModelNotAllowed`].
+    pub(crate) fn public_name(&self, name: &str, caller: &Caller) -> Result<String, Error> {
+        let entry = self.models.load().find(name, |model| caller.may_call(model))?;
+        caller.check_model(&entry.id)?;
+        Ok(entry.id.clone())
+    }
+
     /// Returns what happens to a call when its client disconnects: as the call says, else as the caller's key says, else as
     /// configured.
     fn on_disconnect(&self, metadata: &MetadataMap, caller: &Caller) -> Result<OnDisconnect, Error> {

@@ -20,6 +20,7 @@ mod media;
 mod offline;
 mod prices;
 mod reload;
+mod responses;
 mod settings;
 mod video;
 mod webhooks;
@@ -42,6 +43,7 @@ pub use self::{
     offline::Offline,
     prices::{Price, PriceConditions},
     reload::{FixedSetting, RELOADABLE},
+    responses::Responses,
     settings::Settings,
     video::{
         Fal, GeminiVideos, Kling, MidjourneyVideos, Minimax, OpenaiVideos, Runway, Seedance, SeedanceResolution,

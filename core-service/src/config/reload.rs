@@ -44,7 +44,7 @@ macro_rules! fixed {
 }
 
 /// The fixed settings with their comparisons, except for [`SIGNING_KEY`].
-const FIXED: [(&str, IsEqual); 36] = fixed![
+const FIXED: [(&str, IsEqual); 41] = fixed![
     data_dir,
     chat.on_disconnect,
     image.idempotency_ttl,
@@ -55,6 +55,11 @@ const FIXED: [(&str, IsEqual); 36] = fixed![
     jobs.max_file_bytes,
     jobs.max_queued_per_owner,
     jobs.max_queued,
+    responses.retention,
+    responses.max_stored_bytes,
+    responses.concurrency,
+    responses.max_queued_per_owner,
+    responses.max_queued,
     webhooks.allow_private_addresses,
     webhooks.max_in_flight,
     media.fetch_private_addresses,

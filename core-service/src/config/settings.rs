@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     chat::Chat, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, limits::Team, media::Media,
-    offline::Offline, prices::Price, video::Video, webhooks::Webhooks,
+    offline::Offline, prices::Price, responses::Responses, video::Video, webhooks::Webhooks,
 };
 
 /// All settings of the core.
@@ -33,6 +33,8 @@ pub struct Settings {
     pub offline: Offline,
     /// Video jobs.
     pub jobs: Jobs,
+    /// Stored responses of the Responses API.
+    pub responses: Responses,
     /// Webhooks.
     pub webhooks: Webhooks,
     /// Input pictures, stored files and links to them.
@@ -54,6 +56,7 @@ impl Default for Settings {
             video: Video::default(),
             offline: Offline::default(),
             jobs: Jobs::default(),
+            responses: Responses::default(),
             webhooks: Webhooks::default(),
             media: Media::default(),
             grpc: Grpc::default(),
@@ -80,6 +83,7 @@ impl Settings {
             // Every number is valid.
             offline: Offline { chat_tokens_per_second: _ },
             jobs,
+            responses,
             webhooks,
             media,
             grpc,
@@ -94,6 +98,7 @@ impl Settings {
         image.validate()?;
         video.validate()?;
         jobs.validate()?;
+        responses.validate()?;
         webhooks.validate()?;
         media.validate()?;
         grpc.validate()

@@ -22,6 +22,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 13] = [
     (11, "ledger and usage", include_str!("../../migrations/sqlite/0011_ledger.sql")),
     (12, "API keys, authors of ledger entries", include_str!("../../migrations/sqlite/0012_keys.sql")),
     (13, "priority of keys and jobs", include_str!("../../migrations/sqlite/0013_priority.sql")),
+    (14, "responses", include_str!("../../migrations/sqlite/0014_responses.sql")),
 ];
 
 /// Applies the migrations that the database does not have yet.

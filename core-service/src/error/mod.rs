@@ -93,6 +93,17 @@ pub enum Error {
     /// No money is reserved under this id.
     #[error("hold `{}` does not exist or has ended", echo(.0))]
     HoldNotFound(String),
+    /// No response has this id.
+    #[error("response `{}` does not exist, was deleted or has expired", echo(.0))]
+    ResponseNotFound(String),
+    /// A request continues a response that does not exist. The message begins as that of OpenAI's API, which clients match.
+    #[error("Previous response with id '{}' not found.{why}", echo(id))]
+    PreviousResponseNotFound {
+        /// The id in the request.
+        id: String,
+        /// A further sentence, with a space before it; or empty.
+        why: String,
+    },
     /// The files of the video do not exist yet, or never will.
     #[error("video `{id}` is not ready: {why}")]
     VideoNotReady {
@@ -122,11 +133,13 @@ pub enum Error {
     /// The request message was not received in time.
     #[error("timed out waiting for the request message")]
     RequestTimeout,
-    /// As many video jobs are queued as a setting allows.
+    /// As many jobs are queued as a setting allows.
     #[error(
-        "{limit} videos are queued, the most that the setting `{setting}` allows; retry when some of them have started"
+        "{limit} {what} are queued, the most that the setting `{setting}` allows; retry when some of them have started"
     )]
     QueueFull {
+        /// What is queued: "videos" or "responses".
+        what: &'static str,
         /// The path of the setting.
         setting: &'static str,
         /// Its value.
@@ -227,6 +240,8 @@ impl Error {
             Self::KeyNotFound(_) => ErrorReason::KeyNotFound,
             Self::KeyExists { .. } => ErrorReason::KeyExists,
             Self::HoldNotFound(_) => ErrorReason::HoldNotFound,
+            Self::ResponseNotFound(_) => ErrorReason::ResponseNotFound,
+            Self::PreviousResponseNotFound { .. } => ErrorReason::PreviousResponseNotFound,
             Self::VideoNotReady { .. } => ErrorReason::VideoNotReady,
             Self::RangeNotSatisfiable { .. } => ErrorReason::RangeNotSatisfiable,
             Self::IdempotencyConflict(_) => ErrorReason::IdempotencyConflict,

@@ -200,6 +200,19 @@ impl Keys {
         Ok(caller)
     }
 
+    /// Returns the caller that owns stored work, to go on with it. The anonymous owner exists only while no key is required.
+    ///
+    /// # Errors
+    /// [`Error::InvalidApiKey`] if no valid key has the name any more.
+    pub(crate) fn caller_of(&self, owner: &Owner) -> Result<Caller, Error> {
+        let table = self.table.load();
+        if !table.requires_key {
+            return Ok(Caller::default());
+        }
+        let caller = table.valid_callers(SystemTime::now()).find(|caller| caller.name() == Some(owner.as_str()));
+        caller.cloned().ok_or(Error::InvalidApiKey { present: !owner.as_str().is_empty() })
+    }
+
     /// Checks the value of the `authorization` header of a request whose message has not been read.
     ///
     /// # Errors

@@ -125,6 +125,12 @@ impl Table {
         self.entries.values().map(|entry| &entry.caller)
     }
 
+    /// Returns the callers whose secrets are valid at this time.
+    pub(super) fn valid_callers(&self, now: SystemTime) -> impl Iterator<Item = &Caller> {
+        let is_valid = move |entry: &&Entry| entry.valid_until.is_none_or(|until| now < until);
+        self.entries.values().filter(is_valid).map(|entry| &entry.caller)
+    }
+
     fn limiters(&self) -> impl Iterator<Item = &Arc<Limiter>> {
         self.callers().flat_map(Caller::limiters)
     }

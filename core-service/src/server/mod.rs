@@ -21,8 +21,9 @@ use tower::{ServiceBuilder, util::MapRequestLayer};
 use triptych_proto::v1::{
     admin_service_server::AdminServiceServer, chat_service_server::ChatServiceServer,
     image_service_server::ImageServiceServer, media_service_server::MediaServiceServer,
-    model_service_server::ModelServiceServer, usage_service_server::UsageServiceServer,
-    video_service_server::VideoServiceServer, webhook_service_server::WebhookServiceServer,
+    model_service_server::ModelServiceServer, response_service_server::ResponseServiceServer,
+    usage_service_server::UsageServiceServer, video_service_server::VideoServiceServer,
+    webhook_service_server::WebhookServiceServer,
 };
 
 use self::{
@@ -112,6 +113,7 @@ fn routes(services: &Services, settings: &Grpc, health: HealthGrpc) -> Result<Ch
     let mut routes = Routes::builder();
     routes
         .add_service(HealthServer::new(health).max_decoding_message_size(MAX_PUBLIC_MESSAGE_BYTES))
+        .add_service(service!(ResponseServiceServer, services.response))
         .add_service(service!(ImageServiceServer, services.image))
         .add_service(service!(VideoServiceServer, services.video))
         .add_service(service!(WebhookServiceServer, services.webhook))

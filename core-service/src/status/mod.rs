@@ -68,7 +68,9 @@ pub fn code(reason: ErrorReason) -> Code {
         | ErrorReason::WebhookEndpointNotFound
         | ErrorReason::WebhookDeliveryNotFound
         | ErrorReason::KeyNotFound
-        | ErrorReason::HoldNotFound => Code::NotFound,
+        | ErrorReason::HoldNotFound
+        | ErrorReason::ResponseNotFound
+        | ErrorReason::PreviousResponseNotFound => Code::NotFound,
         ErrorReason::RangeNotSatisfiable => Code::OutOfRange,
         ErrorReason::IdempotencyConflict | ErrorReason::KeyExists => Code::AlreadyExists,
         ErrorReason::Overloaded
@@ -200,6 +202,7 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
         Error::ModelNotFound { .. } | Error::ModelNotAllowed { .. } | Error::Unpriced { .. } => {
             Some(("model", error.to_string()))
         }
+        Error::PreviousResponseNotFound { .. } => Some(("previous_response_id", error.to_string())),
         Error::InvalidApiKey { .. }
         | Error::LimitExceeded(_)
         | Error::BudgetExceeded(_)
@@ -210,6 +213,7 @@ fn field_violation(error: &Error) -> Option<(&str, String)> {
         | Error::KeyNotFound(_)
         | Error::KeyExists { .. }
         | Error::HoldNotFound(_)
+        | Error::ResponseNotFound(_)
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
@@ -253,6 +257,8 @@ fn retry_delay(error: &Error) -> Option<Duration> {
         | Error::KeyNotFound(_)
         | Error::KeyExists { .. }
         | Error::HoldNotFound(_)
+        | Error::ResponseNotFound(_)
+        | Error::PreviousResponseNotFound { .. }
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
@@ -302,6 +308,8 @@ fn log(reason: &str, error: &Error) {
         | Error::KeyNotFound(_)
         | Error::KeyExists { .. }
         | Error::HoldNotFound(_)
+        | Error::ResponseNotFound(_)
+        | Error::PreviousResponseNotFound { .. }
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)
@@ -343,6 +351,8 @@ fn client_message(error: &Error, request_id: Option<&str>) -> String {
         | Error::KeyNotFound(_)
         | Error::KeyExists { .. }
         | Error::HoldNotFound(_)
+        | Error::ResponseNotFound(_)
+        | Error::PreviousResponseNotFound { .. }
         | Error::VideoNotReady { .. }
         | Error::RangeNotSatisfiable { .. }
         | Error::IdempotencyConflict(_)

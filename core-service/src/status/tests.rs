@@ -17,7 +17,7 @@ fn pushback_equals_the_retry_delay_in_milliseconds() {
     let rate_limited = ProviderError::RateLimited { message: String::new(), retry_after: None };
     assert_eq!(pushback(rate_limited).as_deref(), Some("1000"));
     assert_eq!(pushback(Error::ShuttingDown).as_deref(), Some("1000"));
-    let full = Error::QueueFull { setting: "jobs.max_queued", limit: 5 };
+    let full = Error::QueueFull { what: "videos", setting: "jobs.max_queued", limit: 5 };
     assert!(Status::from(full.clone()).message().contains("jobs.max_queued"));
     assert_eq!(pushback(full).as_deref(), Some("10000"));
 }

@@ -25,7 +25,8 @@ impl<'de> DeserializeSeed<'de> for ValidatedRaw {
     }
 }
 
-fn exceeds_max_depth(raw: &str) -> bool {
+/// Returns whether a JSON text is nested deeper than 128 levels.
+pub(crate) fn exceeds_max_depth(raw: &str) -> bool {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in raw.bytes() {
         match byte {

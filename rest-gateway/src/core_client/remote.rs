@@ -16,6 +16,7 @@ use triptych_proto::{
         image_service_client::ImageServiceClient, image_service_server::ImageService,
         media_service_client::MediaServiceClient, media_service_server::MediaService,
         model_service_client::ModelServiceClient, model_service_server::ModelService,
+        response_service_client::ResponseServiceClient, response_service_server::ResponseService,
         usage_service_client::UsageServiceClient, usage_service_server::UsageService,
         video_service_client::VideoServiceClient, video_service_server::VideoService,
         webhook_service_client::WebhookServiceClient, webhook_service_server::WebhookService,
@@ -100,6 +101,7 @@ impl CoreServices {
         let remote = Arc::new(RemoteCore { channel, options });
         Ok(Self {
             chat: remote.clone(),
+            response: remote.clone(),
             image: remote.clone(),
             video: remote.clone(),
             webhook: remote.clone(),
@@ -176,6 +178,16 @@ fn delta_encode(chunks: impl Stream<Item = Result<pb::StreamChatResponse, Status
 forward!(ChatService by ChatServiceClient {
     unary create_chat(CreateChatRequest) -> CreateChatResponse;
     stream StreamChatStream: stream_chat(StreamChatRequest) -> ChatStream = delta_encode;
+});
+
+forward!(ResponseService by ResponseServiceClient {
+    unary create_response(CreateResponseRequest) -> CreateResponseResponse;
+    unary get_response(GetResponseRequest) -> GetResponseResponse;
+    unary cancel_response(CancelResponseRequest) -> CancelResponseResponse;
+    unary delete_response(DeleteResponseRequest) -> DeleteResponseResponse;
+    unary list_input_items(ListInputItemsRequest) -> ListInputItemsResponse;
+    stream StreamResponseStream: stream_response(StreamResponseRequest) -> ReplyStream<pb::StreamResponseResponse> = StreamExt::boxed;
+    stream ResumeResponseStream: resume_response(ResumeResponseRequest) -> ReplyStream<pb::ResumeResponseResponse> = StreamExt::boxed;
 });
 
 forward!(ImageService by ImageServiceClient {

@@ -10,7 +10,8 @@ use triptych_proto::{
     v1::{
         self as pb, admin_service_server::AdminService, chat_service_server::ChatService,
         image_service_server::ImageService, media_service_server::MediaService, model_service_server::ModelService,
-        usage_service_server::UsageService, video_service_server::VideoService, webhook_service_server::WebhookService,
+        response_service_server::ResponseService, usage_service_server::UsageService,
+        video_service_server::VideoService, webhook_service_server::WebhookService,
     },
 };
 
@@ -25,6 +26,13 @@ pub type KeyCheck = Arc<dyn Fn(Option<&[u8]>) -> Result<(), Status> + Send + Syn
 pub struct CoreServices {
     /// Chat completions.
     pub chat: Arc<dyn ChatService<StreamChatStream = ChatStream>>,
+    /// Responses.
+    pub response: Arc<
+        dyn ResponseService<
+                StreamResponseStream = ReplyStream<pb::StreamResponseResponse>,
+                ResumeResponseStream = ReplyStream<pb::ResumeResponseResponse>,
+            >,
+    >,
     /// Image generation and editing.
     pub image: Arc<dyn ImageService<StreamImagesStream = ReplyStream<pb::StreamImagesResponse>>>,
     /// Video jobs.

@@ -117,8 +117,17 @@ impl GatewayError {
     /// 404 below `/v1`.
     pub fn unsupported_endpoint(path: &str) -> Self {
         let message = format!(
-            "endpoint \"{path}\" is not supported; supported below /v1: chat/completions, models, images/generations, \
-             images/edits, videos, webhook_endpoints (see /openapi.json)"
+            "endpoint \"{path}\" is not supported; supported below /v1: chat/completions, responses, models, \
+             images/generations, images/edits, videos, webhook_endpoints (see /openapi.json)"
+        );
+        Self::new(StatusCode::NOT_FOUND, "unsupported_endpoint", message)
+    }
+
+    /// 404 below `/v1/responses`, and for conversations.
+    pub(crate) fn unsupported_responses_endpoint(path: &str) -> Self {
+        let message = format!(
+            "endpoint \"{path}\" is not supported; of the Responses API, responses is (create, get, delete, cancel, input_items); a \
+             conversation continues with previous_response_id"
         );
         Self::new(StatusCode::NOT_FOUND, "unsupported_endpoint", message)
     }

@@ -28,7 +28,7 @@ pub(crate) fn to_json_path(field: &str) -> Option<String> {
             "kind" if within("input_references") => "type",
             "mode" if within("tool_choice") => continue,
             "function_name" if within("tool_choice") => "function.name",
-            "extra_json" | "other_json" => continue,
+            "extra_json" | "other_json" | "request_json" => continue,
             // `content` of a message is a text or a list of parts; the contract has a field for each.
             "text" if place > 0 && path.len() == 1 && within("messages") => "content",
             "parts" if within("content") => {
@@ -98,6 +98,9 @@ mod tests {
             ("input_references[2].kind", Some("input_references[2].type")),
             ("delivery", Some("response_format")),
             ("extra_json", None),
+            ("request_json", None),
+            ("input[2].content[0].image_url", Some("input[2].content[0].image_url")),
+            ("text.format.schema", Some("text.format.schema")),
             ("", None),
         ] {
             assert_eq!(to_json_path(contract).as_deref(), json, "{contract}");

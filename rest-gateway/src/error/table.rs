@@ -27,6 +27,9 @@ const UPSTREAM_MEMBERS: &str = "upstream_members";
 /// within less than a second an overload does not clear.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
 
+/// The field of the contract that is the whole body of a request.
+const DOCUMENT: &str = "request_json";
+
 /// One row of the error table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
@@ -61,7 +64,9 @@ fn row(reason: ErrorReason) -> Row {
         | ErrorReason::UpstreamRefused
         | ErrorReason::ContentPolicyViolation
         | ErrorReason::VideoNotReady
-        | ErrorReason::ModelNotPriced => (StatusCode::BAD_REQUEST, Retry::AsUsual),
+        | ErrorReason::ModelNotPriced
+        // As OpenAI's API.
+        | ErrorReason::PreviousResponseNotFound => (StatusCode::BAD_REQUEST, Retry::AsUsual),
         ErrorReason::InvalidApiKey => (StatusCode::UNAUTHORIZED, Retry::AsUsual),
         ErrorReason::ModelNotAllowed | ErrorReason::PermissionDenied => (StatusCode::FORBIDDEN, Retry::AsUsual),
         ErrorReason::ModelNotFound
@@ -70,7 +75,8 @@ fn row(reason: ErrorReason) -> Row {
         | ErrorReason::WebhookEndpointNotFound
         | ErrorReason::WebhookDeliveryNotFound
         | ErrorReason::KeyNotFound
-        | ErrorReason::HoldNotFound => (StatusCode::NOT_FOUND, Retry::AsUsual),
+        | ErrorReason::HoldNotFound
+        | ErrorReason::ResponseNotFound => (StatusCode::NOT_FOUND, Retry::AsUsual),
         // OpenAI's clients retry every 409, and a retry of this one fails again.
         ErrorReason::IdempotencyConflict | ErrorReason::KeyExists => (StatusCode::CONFLICT, Retry::Never),
         ErrorReason::RangeNotSatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, Retry::AsUsual),
@@ -148,6 +154,7 @@ impl From<Status> for GatewayError {
             let rest = status.message().strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
             match (rest, &param) {
                 (Some(rest), Some(param)) => format!("{param}: {rest}"),
+                (Some(rest), None) if field == DOCUMENT => rest.to_owned(),
                 (Some(_) | None, _) => status.message().to_owned(),
             }
         };

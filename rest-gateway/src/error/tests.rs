@@ -29,8 +29,8 @@ async fn respond(status: Status) -> (u16, Vec<(String, String)>, String) {
 fn every_error_reason_has_a_row() {
     let rows: Vec<_> = table().collect();
     // The values of `ErrorReason` without `UNSPECIFIED`.
-    assert_eq!(rows.len(), 31);
-    assert_eq!(rows.iter().map(Row::code).collect::<HashSet<_>>().len(), 31);
+    assert_eq!(rows.len(), 33);
+    assert_eq!(rows.iter().map(Row::code).collect::<HashSet<_>>().len(), 33);
     for row in rows {
         assert!(row.http.is_client_error() || row.http.is_server_error(), "{row:?}");
         let is_later = matches!(row.http.as_u16(), 429 | 503) && row.reason != ErrorReason::BudgetExceeded;

@@ -47,9 +47,9 @@ pub(super) struct CallLayer {
     metrics: Arc<CallMetrics>,
 }
 
-/// The method whose streams only observe: they can last for hours, and clients can reconnect without loss, so that they end
+/// The methods whose streams only observe: they can last for hours, and clients can reconnect without loss, so that they end
 /// when the drain begins.
-const WATCH_VIDEO: &str = "/triptych.v1.VideoService/WatchVideo";
+const OBSERVERS: [&str; 2] = ["/triptych.v1.VideoService/WatchVideo", "/triptych.v1.ResponseService/ResumeResponse"];
 
 /// Returns whether a method requires an API key. Media reads do not: the key of the media file grants access.
 fn requires_key(path: &str) -> bool {
@@ -136,7 +136,7 @@ where
         // The transport ends a call at its deadline as well, but as CANCELLED. This timer is created first, so it wins.
         let timeout = deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
         let Drain { announced: _, draining, cut_off } = &self.drain;
-        let cut_off = if request.uri().path() == WATCH_VIDEO { draining.clone() } else { cut_off.clone() };
+        let cut_off = if OBSERVERS.contains(&request.uri().path()) { draining.clone() } else { cut_off.clone() };
         let handler = catch_unwind(AssertUnwindSafe(|| span.in_scope(|| self.inner.call(request))));
         Box::pin(
             async move {

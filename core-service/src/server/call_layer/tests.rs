@@ -159,7 +159,7 @@ async fn calls_past_the_cut_off_end_with_shutting_down() {
 async fn watch_streams_end_when_the_drain_starts() {
     let shutdown = Drain::default();
     let mut request = request(&[]);
-    *request.uri_mut() = WATCH_VIDEO.parse().unwrap();
+    *request.uri_mut() = OBSERVERS[0].parse().unwrap();
     let handler = |_| std::future::ready(streaming(std::future::pending()));
     let response = call(&shutdown, request, handler).await;
     shutdown.draining.cancel();

@@ -333,7 +333,7 @@ impl From<StoreError> for Error {
         match error {
             StoreError::KeyConflict(key) => Self::IdempotencyConflict(key),
             StoreError::Budget(exceeded) => Self::BudgetExceeded(exceeded),
-            StoreError::QueueFull { setting, limit } => Self::QueueFull { setting, limit },
+            StoreError::QueueFull { setting, limit } => Self::QueueFull { what: "videos", setting, limit },
             StoreError::InFlight(InFlightLimit { subject, owners: _, limit }) => {
                 Self::LimitExceeded(Box::new(LimitExceeded {
                     subject,

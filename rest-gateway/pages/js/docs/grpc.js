@@ -16,6 +16,17 @@ const SERVICES = [
     ],
   ],
   [
+    "ResponseService",
+    [
+      ["CreateResponse", "unary", "createResponse"],
+      ["StreamResponse", "stream", "streamResponse"],
+      ["GetResponse, ListInputItems", "read", "getResponse"],
+      ["ResumeResponse", "readStream", "resumeResponse"],
+      ["CancelResponse", "idempotent", "cancelResponse"],
+      ["DeleteResponse", "unary", "deleteResponse"],
+    ],
+  ],
+  [
     "ImageService",
     [
       ["GenerateImages", "unary", "generateImages"],

@@ -6,6 +6,7 @@ mod health;
 mod image;
 mod media;
 mod model;
+mod response;
 mod usage;
 mod video;
 mod webhook;
@@ -43,6 +44,8 @@ struct State {
     is_usage_truncated: bool,
     /// The debug text of the last request for administrators.
     admin_request: String,
+    /// The text of the last request for a response, or the debug text of another request about responses.
+    response_request: String,
     /// The debug text of the last webhook request.
     webhook_request: String,
     idempotency_key: String,
@@ -71,6 +74,7 @@ impl CoreStub {
         let stub = Arc::new(self.clone());
         CoreServices {
             chat: stub.clone(),
+            response: stub.clone(),
             image: stub.clone(),
             video: stub.clone(),
             webhook: stub.clone(),
@@ -87,6 +91,7 @@ impl CoreStub {
     pub(crate) fn serve(&self, mut server: tonic::transport::Server) -> tonic::transport::server::Router {
         server
             .add_service(pb::chat_service_server::ChatServiceServer::new(self.clone()))
+            .add_service(pb::response_service_server::ResponseServiceServer::new(self.clone()))
             .add_service(pb::image_service_server::ImageServiceServer::new(self.clone()))
             .add_service(pb::video_service_server::VideoServiceServer::new(self.clone()))
             .add_service(pb::webhook_service_server::WebhookServiceServer::new(self.clone()))
@@ -180,6 +185,10 @@ impl CoreStub {
 
     pub(crate) fn admin_request(&self) -> String {
         self.with(|state| state.admin_request.clone())
+    }
+
+    pub(crate) fn response_request(&self) -> String {
+        self.with(|state| state.response_request.clone())
     }
 
     pub(crate) fn webhook_request(&self) -> String {

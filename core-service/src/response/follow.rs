@@ -1,0 +1,70 @@
+//! The stream of the events of a response in the background: those that are stored, then those that follow.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::sync::watch;
+
+use super::{
+    live::LiveResponse,
+    store::{ResponseStore, StoredEvent},
+};
+use crate::error::Error;
+
+/// How many events are read at a time. Each has up to some megabytes, with an image in it.
+const BATCH: u32 = 64;
+
+struct Follower {
+    store: ResponseStore,
+    id: String,
+    next: u64,
+    read: VecDeque<StoredEvent>,
+    ended: bool,
+    live: Arc<LiveResponse>,
+    changes: watch::Receiver<()>,
+}
+
+/// Streams the events from number `first` on, until the last one of the response.
+pub(super) fn follow(
+    store: ResponseStore,
+    id: String,
+    first: u64,
+    live: Arc<LiveResponse>,
+) -> BoxStream<'static, Result<StoredEvent, Error>> {
+    // Subscribed before the first read: a change in between is seen.
+    let changes = live.changes();
+    let follower = Follower { store, id, next: first, read: VecDeque::new(), ended: false, live, changes };
+    stream::try_unfold(
+        follower,
+        |mut follower| async move { Ok(follower.next().await?.map(|event| (event, follower))) },
+    )
+    .boxed()
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Option<StoredEvent>, Error> {
+        loop {
+            if let Some(event) = self.read.pop_front() {
+                self.next = event.sequence_number + 1;
+                return Ok(Some(event));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            let (status, events) = self.store.events(&self.id, self.next, BATCH).await?;
+            self.read = events.into();
+            if self.read.is_empty() {
+                if status.is_final() {
+                    self.ended = true;
+                } else {
+                    // The sender is in `live`, so that this fails never.
+                    let _ = self.changes.changed().await;
+                    let _ = &self.live;
+                }
+            }
+        }
+    }
+}
