@@ -315,7 +315,7 @@ fn failure_keeps_the_items_so_far() {
     let mut writer = crate::upstream::writer(&request(&hello()));
     let events = writer.fail("outcome_unknown", "The server was restarted");
     let response: Value = serde_json::from_str(&writer.response_json()).unwrap();
-    assert_eq!(checked(&events, &response), ["created failed", "failed failed"]);
+    assert_eq!(checked(&events, &response), ["created in_progress", "failed failed"]);
     let expected = error("server_error", "server_error", "outcome_unknown: The server was restarted");
     assert_eq!(response["error"], expected);
 }
@@ -402,4 +402,27 @@ fn complete_response_has_the_same_output_as_a_stream() {
     let (_, streamed) = stream(&hello(), &deltas, "tool_calls");
     assert_eq!((&whole["output"], &whole["usage"]), (&streamed["output"], &streamed["usage"]));
     assert_eq!(whole["service_tier"], "flex");
+}
+
+#[test]
+fn events_of_a_request_over_several_lines_are_one_line() {
+    let schema = json!({"type": "object", "properties": {"a b": {"const": "x \\\" {\n y"}}});
+    let document = json!({
+        "instructions": "one\ntwo", "input": "Hi", "metadata": {"a b": "c d"}, "reasoning": {"effort": "low"},
+        "text": {"format": {"type": "json_schema", "name": "n", "schema": schema}},
+        "tools": [{"type": "function", "name": "f", "parameters": schema}],
+        "tool_choice": {"type": "function", "name": "f"},
+    });
+    let pretty = serde_json::to_string_pretty(&document).unwrap();
+    let request = openai_dialect::responses::ResponseRequest::parse(&pretty).unwrap();
+    let mut writer = writer(&request);
+    let mut events = writer.start();
+    events.extend(writer.chunk(read(&delta(&json!({"content": "a\nb"})))));
+    events.extend(writer.finish(NOW));
+    assert!(events.iter().all(|event| !event.data.contains('\n')));
+    let response: Value = serde_json::from_str(&writer.response_json()).unwrap();
+    checked(&events, &response);
+    assert_eq!(response["tools"][0]["parameters"], schema);
+    assert_eq!(response["text"], document["text"]);
+    assert_eq!((&response["instructions"], &response["metadata"]), (&document["instructions"], &document["metadata"]));
 }

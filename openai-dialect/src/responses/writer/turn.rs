@@ -84,6 +84,9 @@ impl TurnState {
 
     /// Ends all items. `is_cut`: the upstream stopped before the model was finished.
     pub(super) fn end(&mut self, is_cut: bool, format: &Format, output: &mut Output) {
+        if self.calls.iter().any(|call| call.item().is_none()) {
+            self.end_text("completed", output);
+        }
         for call in &mut self.calls {
             if call.item().is_none() {
                 call.begin(format.tools.kind(&call.name), output);
