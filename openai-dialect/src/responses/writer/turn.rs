@@ -10,9 +10,12 @@ use super::{
     call::CallItem,
     message::{MessageItem, PartKind},
     output::Output,
-    reasoning::{ReasoningItem, append_elements},
+    reasoning::ReasoningItem,
 };
-use crate::{chat::ToolCallIndexer, json::extra_members};
+use crate::{
+    chat::ToolCallIndexer,
+    json::{extra::append_elements, extra_members},
+};
 
 /// How a response is written.
 #[derive(Debug)]
