@@ -64,6 +64,7 @@ routes! {
     POST "/v1/videos/{id}/remix" => video::remix,
     GET "/v1/videos/{id}/content" => video::content,
     GET "/v1/videos/{id}/events" => video::events,
+    GET "/v1/videos/{id}/history" => video::history::get,
     GET "/v1/videos/{id}/deliveries" => webhooks::deliveries_of_video,
     // The paths of OpenRouter's API.
     POST "/api/v1/videos" => video::openrouter::create,

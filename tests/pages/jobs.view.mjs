@@ -88,6 +88,12 @@ async function listAndDetails({ page, url, takePictures }) {
 
   // A video in progress is cancelled and deleted.
   await page.locator(".details progress").waitFor();
+  await page.locator(".timeline").getByText("Rendering").waitFor();
+  const work = page
+    .locator(".details-section")
+    .filter({ has: page.locator(".timeline") })
+    .locator("dd");
+  assert.deepEqual(await work.allTextContents(), ["offline", stuck.id, "1"]);
   await takePictures("jobs-running");
   await page.locator("[data-action=cancel]").click();
   await page.locator("dialog .button-danger").click();

@@ -192,6 +192,11 @@ impl Jobs {
         found.ok_or_else(|| not_found(id))
     }
 
+    /// Returns the changes of state of a job, oldest first.
+    pub(super) async fn events(&self, id: &JobId) -> Result<Vec<JobEvent>, Error> {
+        Ok(self.store.events(id).await?)
+    }
+
     /// Returns one page of jobs.
     pub async fn list(&self, page: &Page) -> Result<Vec<Job>, Error> {
         Ok(self.store.list(page).await?)

@@ -17,6 +17,7 @@ pub mod charge;
 mod files;
 pub mod grpc;
 pub mod guarded;
+mod history;
 pub mod inputs;
 pub mod job;
 pub mod jobs;

@@ -69,7 +69,7 @@ pub(super) fn adjustment(adjustment: &Adjustment) -> pb::VideoAdjustment {
     pb::VideoAdjustment { field, requested, used }
 }
 
-fn contract_state(phase: Phase) -> State {
+pub(super) fn contract_state(phase: Phase) -> State {
     match phase {
         Phase::Queued => State::Queued,
         Phase::Submitting => State::Submitting,

@@ -198,6 +198,7 @@ forward!(ImageService by ImageServiceClient {
 forward!(VideoService by VideoServiceClient {
     unary create_video(CreateVideoRequest) -> CreateVideoResponse;
     unary get_video(GetVideoRequest) -> GetVideoResponse;
+    unary get_video_history(GetVideoHistoryRequest) -> GetVideoHistoryResponse;
     unary list_videos(ListVideosRequest) -> ListVideosResponse;
     unary cancel_video(CancelVideoRequest) -> CancelVideoResponse;
     unary delete_video(DeleteVideoRequest) -> DeleteVideoResponse;

@@ -1,6 +1,7 @@
 //! `/v1/videos`: video jobs, their events and their files; `/api/v1/videos`: the same in the form of OpenRouter.
 
 pub(crate) mod estimate;
+pub(crate) mod history;
 mod inputs;
 pub(crate) mod openrouter;
 mod request;

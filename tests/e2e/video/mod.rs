@@ -111,6 +111,17 @@ async fn video_is_the_same_over_rest_grpc_events_and_downloads() {
         );
         assert_eq!((&done["status"], &done["progress"]), (&json!("completed"), &json!(100)));
 
+        let history = format!("/v1/videos/{id}/history");
+        let history = json_body(server.request(Method::GET, &history).send().await.unwrap()).await;
+        let states = ["queued", "submitting", "rendering", "storing", "completed"];
+        let transitions = history["transitions"].as_array().unwrap();
+        assert_eq!(transitions.iter().map(|transition| &transition["state"]).collect::<Vec<_>>(), states);
+        assert!(transitions.is_sorted_by_key(|transition| transition["at"].as_f64()), "{history}");
+        let work = (&history["provider"], &history["provider_task_id"], &history["submissions"], &history["failures"]);
+        assert_eq!(work, (&json!("offline"), &json!(id), &json!(1), &json!(0)));
+        let unknown = server.request(Method::GET, "/v1/videos/video_1/history").send().await.unwrap();
+        assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+
         let content = format!("/v1/videos/{id}/content");
         let content_bytes = server.request(Method::GET, &content).send().await.unwrap();
         assert_eq!(content_bytes.headers()["content-type"], "video/mp4");

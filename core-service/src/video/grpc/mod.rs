@@ -16,6 +16,7 @@ use triptych_proto::v1::{self as pb, download_video_response::Part, video_servic
 
 use super::{
     callback::CallbackRule,
+    history,
     job::Job,
     jobs::Jobs,
     provider::VideoModel,
@@ -146,6 +147,20 @@ impl VideoService for VideoGrpc {
             self.video(&job, &context.caller).await
         });
         Ok(Response::new(pb::GetVideoResponse { video: Some(video.await?) }))
+    }
+
+    async fn get_video_history(
+        &self,
+        request: Request<pb::GetVideoHistoryRequest>,
+    ) -> Result<Response<pb::GetVideoHistoryResponse>, Status> {
+        let context = self.context(&request, "")?;
+        let pb::GetVideoHistoryRequest { id } = request.into_inner();
+        let history = context.within(async {
+            let job = self.jobs.get(&id, &context.caller.owners()).await?;
+            let events = self.jobs.events(&job.id).await?;
+            Ok::<_, Error>(history::response(&job, &events))
+        });
+        Ok(Response::new(history.await?))
     }
 
     async fn list_videos(

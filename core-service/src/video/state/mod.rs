@@ -358,6 +358,20 @@ impl Phase {
             Self::Cancelled => "cancelled",
         }
     }
+
+    /// Parses a name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let all = [
+            Self::Queued,
+            Self::Submitting,
+            Self::Rendering,
+            Self::Storing,
+            Self::Succeeded,
+            Self::Failed,
+            Self::Cancelled,
+        ];
+        all.into_iter().find(|phase| phase.as_str() == name)
+    }
 }
 
 impl fmt::Display for Phase {

@@ -37,7 +37,7 @@ const SERVICES = [
     "VideoService",
     [
       ["CreateVideo, EditVideo, ExtendVideo, RemixVideo", "unary", "createVideo"],
-      ["GetVideo, ListVideos", "read", "getVideo"],
+      ["GetVideo, GetVideoHistory, ListVideos", "read", "getVideo"],
       ["WatchVideo", "readStream", "watchVideo"],
       ["DownloadVideo", "readStream", "downloadVideo"],
       ["CancelVideo", "idempotent", "cancelVideo"],

@@ -14,7 +14,7 @@ import { downloadLinks, videoPlayer } from "../video/player.js";
 import { progressView, statusBadge } from "../video/status.js";
 import { deliveriesView } from "./deliveries.js";
 import { costFacts, originFacts } from "./facts.js";
-import { Timeline } from "./timeline.js";
+import { timelineView } from "./timeline.js";
 
 /// Returns `{ id, element, close(), focus() }`. `onchange(video)` gets each change, `oncreated(video)` a video that was created from this
 /// one; `ondeleted()` is called after its deletion.
@@ -35,7 +35,7 @@ export function videoDetails(id, { onchange, oncreated, ondeleted }) {
     ),
     content,
   );
-  const timeline = new Timeline();
+  const timeline = timelineView(id, signal);
   const progress = progressView();
   let models = [];
   let video = null;
@@ -44,7 +44,7 @@ export function videoDetails(id, { onchange, oncreated, ondeleted }) {
   const update = (next) => {
     const isNewState = !video || next.status !== video.status;
     video = next;
-    timeline.add(video);
+    timeline.load();
     onchange(video);
     if (isNewState) render();
     if (!isFinal(video)) progress.update(video);
@@ -97,10 +97,8 @@ function retry(load) {
 }
 
 function layout(video, { models, progress, timeline, deliveries, ...events }) {
-  const times = h("div");
   const costs = h("div");
   const update = (video) => {
-    replace(times, timeline.render(video));
     replace(costs, costFacts(video));
   };
   const remixed = video.remixed_from_video_id;
@@ -125,7 +123,7 @@ function layout(video, { models, progress, timeline, deliveries, ...events }) {
     { class: "stack" },
     section("jobs.section.parameters", parameterFacts(video), h("p", { class: "field-hint", t: "jobs.inputs.gap" })),
     section("jobs.section.cost", costs),
-    section("jobs.section.timeline", times, h("p", { class: "field-hint", t: "jobs.timeline.gap" })),
+    section("jobs.section.timeline", timeline.element),
     section(
       "jobs.section.origin",
       originFacts(video, remixed && h("a", { class: "mono", href: url(`jobs#${remixed}`) }, remixed)),

@@ -1,51 +1,69 @@
-// The times of a video: those that the API has, and the changes that this page has seen.
-import { h } from "../dom.js";
+// The changes of state of a video, and its work at the provider.
+import { requestJson } from "../api.js";
+import { h, replace } from "../dom.js";
 import { dateTime, duration, timeOfDay } from "../format.js";
-import { isFinal } from "../video-events.js";
-import { statusOf } from "../video/status.js";
 
-/// Collects the changes of a video while it is followed.
-export class Timeline {
-  /// `{ status, at }` in Unix seconds of this computer's clock.
-  #seen = [];
-  #last = null;
+/// How long after a request the next one is sent at the earliest, in milliseconds: a video in progress has many changes.
+const INTERVAL = 1000;
 
-  /// Takes note of the status of a snapshot. The first one is no change.
-  add(video) {
-    const status = statusOf(video);
-    if (this.#last !== null && this.#last !== status && status === "in_progress")
-      this.#seen.push({ status, at: Date.now() / 1000 });
-    this.#last = status;
-  }
-
-  /// Returns the list of times.
-  render(video) {
-    const { created_at: created, completed_at: completed } = video;
-    const status = statusOf(video);
-    return h(
-      "ol",
-      { class: "timeline" },
-      entry("jobs.time.created", created),
-      this.#seen.map(({ at }) => entry("jobs.time.started", at, created, "jobs.time.seen")),
-      isFinal(video)
-        ? entry(`jobs.time.${status}`, completed, created, null, { completed: "good", failed: "bad" }[status])
-        : h("li", { class: "timeline-now" }, h("span", { t: `video.status.${status}` })),
-    );
-  }
+/// Returns `{ element, load() }`: the timeline of a video, which `load` reads again.
+export function timelineView(id, signal) {
+  const element = h("div", { class: "stack" }, h("p", { class: "muted", t: "common.loading" }));
+  let isLoading = false;
+  let isOutdated = false;
+  const load = async () => {
+    isOutdated = true;
+    if (isLoading) return;
+    isLoading = true;
+    while (isOutdated && !signal.aborted) {
+      isOutdated = false;
+      await read();
+      if (isOutdated) await new Promise((done) => setTimeout(done, INTERVAL));
+    }
+    isLoading = false;
+  };
+  const read = async () => {
+    try {
+      replace(element, history(await requestJson(`v1/videos/${encodeURIComponent(id)}/history`, { signal })));
+    } catch {
+      // The rest of the page says what is wrong.
+      if (!signal.aborted) replace(element, h("p", { class: "muted", t: "jobs.timeline.failed" }));
+    }
+  };
+  return { element, load };
 }
 
-/// An entry with its time, the time since the creation, and where the time is from. Videos that failed may lack the time.
-function entry(name, at, since, source, kind) {
+function history({ transitions, submissions, failures, provider, provider_task_id: task }) {
+  const created = transitions[0]?.at;
+  const fact = (name, value) => [h("dt", { t: name }), h("dd", { class: "mono" }, value)];
+  return [
+    h(
+      "ol",
+      { class: "timeline" },
+      transitions.map(({ state, at }, index) => entry(state, at, created, index === transitions.length - 1)),
+    ),
+    h(
+      "dl",
+      { class: "facts" },
+      fact("jobs.timeline.provider", provider),
+      task && fact("jobs.timeline.task", task),
+      fact("jobs.timeline.submissions", String(submissions)),
+      failures > 0 && fact("jobs.timeline.failures", String(failures)),
+    ),
+  ];
+}
+
+/// An entry with its time, and the time since the creation.
+function entry(state, at, created, isLast) {
+  const kind = { completed: "good", failed: "bad", cancelled: "end" }[state] ?? (isLast ? "now" : null);
   return h(
     "li",
     { class: kind ? `timeline-${kind}` : null },
-    h("span", { t: name }),
-    at &&
-      h(
-        "span",
-        { class: "muted numeric" },
-        since === undefined ? dateTime(at) : `${timeOfDay(at)} (+${duration(Math.max(0, at - since))})`,
-      ),
-    source && h("span", { class: "muted", t: source }),
+    h("span", { t: `jobs.state.${state}` }),
+    h(
+      "span",
+      { class: "muted numeric" },
+      at === created ? dateTime(at) : `${timeOfDay(at)} (+${duration(Math.max(0, at - created))})`,
+    ),
   );
 }

@@ -75,6 +75,17 @@ impl VideoService for CoreStub {
         Ok(self.reply(pb::GetVideoResponse { video: self.current() }))
     }
 
+    async fn get_video_history(
+        &self,
+        request: Request<pb::GetVideoHistoryRequest>,
+    ) -> Result<Response<pb::GetVideoHistoryResponse>, Status> {
+        self.receive(request)?;
+        let time = Some(Timestamp { seconds: 1_700_000_000, nanos: 250_000_000 });
+        let transitions = vec![pb::VideoTransition { state: pb::video::State::Submitting.into(), time }];
+        let provider = "stub".to_owned();
+        Ok(self.reply(pb::GetVideoHistoryResponse { transitions, submissions: 1, provider, ..Default::default() }))
+    }
+
     async fn list_videos(
         &self,
         request: Request<pb::ListVideosRequest>,

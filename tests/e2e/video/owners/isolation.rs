@@ -60,6 +60,7 @@ async fn every_method(server: &TestServer, secret: &str, id: &str) -> Vec<String
         client.edit_video(grpc(secret, edit)).await.unwrap_err(),
         client.extend_video(grpc(secret, extension)).await.unwrap_err(),
         client.get_video(grpc(secret, pb::GetVideoRequest { id: id_of() })).await.unwrap_err(),
+        client.get_video_history(grpc(secret, pb::GetVideoHistoryRequest { id: id_of() })).await.unwrap_err(),
         client.watch_video(grpc(secret, pb::WatchVideoRequest { id: id_of() })).await.unwrap_err(),
         client.cancel_video(grpc(secret, pb::CancelVideoRequest { id: id_of() })).await.unwrap_err(),
         client.remix_video(grpc(secret, remix)).await.unwrap_err(),

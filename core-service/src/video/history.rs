@@ -1,0 +1,44 @@
+//! The history of a job, for its owner: its changes of state, and its work at the provider.
+
+use serde_json::Value;
+use triptych_proto::v1 as pb;
+
+use super::{job::Job, response::contract_state, state::Phase, store::JobEvent, task::UpstreamTask};
+
+/// Returns the history of a job with these outbox rows.
+pub(super) fn response(job: &Job, events: &[JobEvent]) -> pb::GetVideoHistoryResponse {
+    let transition = |event: &JobEvent| {
+        let state = contract_state(Phase::parse(&event.kind)?).into();
+        Some(pb::VideoTransition { state, time: Some(event.created_at.into()) })
+    };
+    pb::GetVideoHistoryResponse {
+        transitions: events.iter().filter_map(transition).collect(),
+        submissions: job.submissions,
+        failures: if job.state.is_final() { 0 } else { job.failures },
+        provider: job.request.provider_id.clone(),
+        provider_task_id: job.state.task().and_then(id).unwrap_or_default(),
+    }
+}
+
+/// Returns the id within the name of a render. Names are texts of the providers: an id alone, or a JSON object with other data that is
+/// not for clients.
+fn id(task: &UpstreamTask) -> Option<String> {
+    match serde_json::from_str(&task.0) {
+        Ok(Value::Object(members)) => members.get("id").and_then(Value::as_str).map(str::to_owned),
+        Ok(_) | Err(_) => Some(task.0.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn id_of_a_render_is_the_name_or_a_member_of_it() {
+        for (name, expected) in
+            [("task-1", Some("task-1")), ("42", Some("42")), (r#"{"id":"a","key":"b"}"#, Some("a")), ("{}", None)]
+        {
+            assert_eq!(id(&UpstreamTask(name.to_owned())).as_deref(), expected, "{name}");
+        }
+    }
+}
