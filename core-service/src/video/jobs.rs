@@ -11,7 +11,7 @@ use super::{
     files::media_key,
     job::{Job, JobId, JobKey, JobOrigin, JobRequest},
     provider::Variant,
-    store::{Inserted, JobChanges, JobLimits, JobStore, Page, StoreError},
+    store::{Inserted, JobChanges, JobEvent, JobLimits, JobStore, Page, StoreError},
 };
 use crate::{
     context::RequestContext,
