@@ -24,7 +24,7 @@ export function timelineView(id, signal) {
   };
   const read = async () => {
     try {
-      replace(element, history(await requestJson(`v1/videos/${encodeURIComponent(id)}/history`, { signal })));
+      replace(element, history(await requestJson(`v1/videos/${encodeURIComponent(id)}/history`)));
     } catch {
       // The rest of the page says what is wrong.
       if (!signal.aborted) replace(element, h("p", { class: "muted", t: "jobs.timeline.failed" }));
