@@ -13,7 +13,7 @@ pub(crate) use self::schedule::PrioritySchedule;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "&'static str")]
 pub enum Priority {
-    /// After all others: work that nobody waits for, such as batches.
+    /// After all others, for example for batches.
     Low,
     /// That of keys that do not set it.
     #[default]

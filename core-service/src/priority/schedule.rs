@@ -9,8 +9,8 @@ const TURNS_BEFORE_LOWER: u8 = 3;
 /// Decides which waiting priority is served next, for one resource.
 ///
 /// While several priorities wait, the highest has three of four turns, and the lower ones have the fourth, among which the same rule
-/// applies. With all three priorities waiting, `high` has 12 of 16 turns, `normal` 3 and `low` 1. A turn that nobody lower waits
-/// for is not counted.
+/// applies. With all three priorities waiting, `high` has 12 of 16 turns, `normal` 3 and `low` 1. Turns while no lower priority waits
+/// are not counted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PrioritySchedule {
     /// The turns that each priority has had before lower ones, since their last turn.

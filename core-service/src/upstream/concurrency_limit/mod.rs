@@ -83,7 +83,7 @@ impl Permits {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a free permit. Overtakes nobody: while a call waits, none is free.
+    /// Takes a free permit. It cannot overtake a waiting call, because none is free while a call waits.
     fn try_take(self: &Arc<Self>) -> Option<Permit> {
         let take = self.free.fetch_update(Ordering::Acquire, Ordering::Relaxed, |free| free.checked_sub(1));
         take.ok().map(|_| Permit(Some(Arc::clone(self))))
@@ -93,7 +93,7 @@ impl Permits {
         let (sender, receiver) = oneshot::channel();
         let ticket = {
             let mut queue = self.queue();
-            // Returned since the last look.
+            // One may have become free since the look without the lock.
             if let Some(permit) = self.try_take() {
                 return Ok(permit);
             }
@@ -115,8 +115,8 @@ impl Permits {
         let mut permits = self;
         while let Some(waiting) = permits.pop_or_return() {
             metrics::queued().decrement(1.0);
-            // Sent without the lock, which a permit takes when it is dropped in the channel. The receiver of a call that was dropped
-            // after the look into the queue is gone: its permit comes back.
+            // Sent without the lock, because a permit that is dropped in the channel takes the lock. If the call was dropped since it
+            // was removed from the queue, its receiver is gone, and the permit comes back.
             let Err(mut refused) = waiting.send(Permit(Some(permits))) else { return };
             let Some(back) = refused.0.take() else { return };
             permits = back;
