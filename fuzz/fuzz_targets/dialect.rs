@@ -1,10 +1,13 @@
 //! Checks that every chat request, response and chunk in OpenAI's JSON that can be read is written as JSON that can be read
-//! again.
+//! again, and that every Responses request that is accepted has items that can be read again, and a chat request.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_dialect::chat::{
-    ToolCallIndexer, Streaming, read_chunk, read_response, read_request, write_chunk, write_response, write_request,
+use openai_dialect::{
+    chat::{
+        Streaming, ToolCallIndexer, read_chunk, read_request, read_response, write_chunk, write_request, write_response,
+    },
+    responses::{Item, ResponseRequest},
 };
 
 fuzz_target!(|text: &[u8]| {
@@ -25,5 +28,16 @@ fuzz_target!(|text: &[u8]| {
         ToolCallIndexer::default().assign(&mut chunk.response);
         write_chunk(&mut out, &chunk.response, true);
         read_chunk(&out).expect("written JSON can be read");
+    }
+    if let Some(request) = str::from_utf8(text).ok().and_then(|text| ResponseRequest::parse(text).ok()) {
+        let items = request.input_items("resp_00", &[], &[]);
+        for item in &items {
+            assert_eq!(Item::from_json(item.to_json()).as_ref(), Some(item));
+        }
+        if let Ok(chat) = request.to_chat(&items, &items) {
+            let mut out = Vec::new();
+            write_request(&mut out, "m", &chat, Streaming::No);
+            read_request(&out).expect("written JSON can be read");
+        }
     }
 });

@@ -3,7 +3,7 @@
 //! The gateway reads requests and writes responses; the OpenAI-compatible providers of the core write requests and read
 //! responses. Both directions are in one crate because they must agree: a member that one of them drops is lost.
 //!
-//! Two rules hold everywhere:
+//! [`responses`] translates OpenAI's Responses API into these messages, and has rules of its own. Elsewhere two rules hold:
 //!
 //! 1. A member is stored in its field if the field can represent the value. Every other member, for example a vendor
 //!    extension or an explicit `null`, is stored in the `extra_json` of its level as raw text and written back byte for

@@ -27,6 +27,14 @@ pub(crate) fn append_member(extra: &mut String, name: &str, json: &str) {
     extra.push('}');
 }
 
+/// Appends the elements of a JSON array, separated by commas and without brackets, to others.
+pub(crate) fn append_elements(elements: &mut String, more: &str) {
+    if !elements.is_empty() && !more.is_empty() {
+        elements.push(',');
+    }
+    elements.push_str(more);
+}
+
 /// Removes all members called `name` from an `extra_json` and returns the text of the last one's value.
 pub(crate) fn remove_member(extra: &mut String, name: &str) -> Option<String> {
     let (mut remaining, mut removed) = (String::new(), None);

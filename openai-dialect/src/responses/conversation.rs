@@ -14,7 +14,7 @@ use super::{
     input::{Call, CallOutput, Image, InputItem, Message, Reasoning},
 };
 use crate::json::{
-    extra::{append_member, remove_member},
+    extra::{append_elements, append_member},
     write::write_object,
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Conversation {
     messages: Vec<pb::ChatMessage>,
     /// The message of the assistant that further items may extend.
     assistant: Option<pb::ChatMessage>,
+    /// The elements of the `reasoning_details` of `assistant`.
+    details: String,
     /// The results of the calls in `assistant` that this API knows.
     results: Vec<pb::ChatMessage>,
     call_ids: HashSet<String>,
@@ -132,7 +134,7 @@ impl Conversation {
             reasoning.push_str(&text);
         }
         if let Some(details) = details {
-            push_reasoning_details(&mut message.extra_json, details);
+            append_elements(&mut self.details, details);
         }
     }
 
@@ -179,6 +181,10 @@ impl Conversation {
                 // A message with reasoning alone, for example of a response that was cut: upstreams require a content.
                 message.content = Some(Content::Text(String::new()));
             }
+            if !self.details.is_empty() {
+                let details = format!("[{}]", std::mem::take(&mut self.details));
+                append_member(&mut message.extra_json, "reasoning_details", &details);
+            }
             self.messages.push(message);
             self.messages.append(&mut self.results);
         }
@@ -219,13 +225,4 @@ fn reasoning_details(encrypted: &str) -> Option<&str> {
     let details = serde_json::from_str::<Vec<&RawValue>>(encrypted).ok()?;
     let is_ours = !details.is_empty() && details.iter().all(|detail| detail.get().starts_with('{'));
     encrypted.trim().strip_prefix('[')?.strip_suffix(']').filter(|_| is_ours)
-}
-
-/// Adds elements of `reasoning_details` to a message.
-fn push_reasoning_details(extra_json: &mut String, elements: &str) {
-    let details = match remove_member(extra_json, "reasoning_details") {
-        Some(before) => format!("{},{elements}]", before.strip_suffix(']').unwrap_or(&before)),
-        None => format!("[{elements}]"),
-    };
-    append_member(extra_json, "reasoning_details", &details);
 }

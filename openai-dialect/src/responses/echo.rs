@@ -66,9 +66,30 @@ impl Echo {
         }
     }
 
+    /// Removes white space between the tokens of members that are objects or arrays of the client, which may span lines: an
+    /// event is one line.
+    pub(super) fn compact(&mut self) {
+        for json in [&mut self.metadata, &mut self.reasoning, &mut self.text, &mut self.tool_choice, &mut self.tools] {
+            compact(json);
+        }
+    }
+
     /// Returns the JSON of `service_tier`.
     pub(super) fn service_tier(&self) -> &str {
         let is_known = SERVICE_TIERS.iter().any(|tier| self.service_tier.trim_matches('"') == *tier);
         if is_known { &self.service_tier } else { "null" }
     }
+}
+
+fn compact(json: &mut String) {
+    let (mut in_string, mut escaped) = (false, false);
+    json.retain(|character| {
+        match character {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            _ => {}
+        }
+        in_string || !character.is_ascii_whitespace()
+    });
 }

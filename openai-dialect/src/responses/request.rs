@@ -1,6 +1,6 @@
 //! A request of `POST /v1/responses`.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use triptych_proto::v1 as pb;
 
@@ -110,6 +110,7 @@ impl ResponseRequest {
     /// Items without an id get one derived from `response_id`. References are replaced by the item of `referenced` or
     /// `history` with that id, and left out if there is none; [`ResponseRequest::to_chat`] reports that error.
     pub fn input_items(&self, response_id: &str, history: &[Item], referenced: &[Item]) -> Vec<Item> {
+        let known = by_id(history.iter().chain(referenced));
         let mut items = Vec::new();
         if let Some(text) = self.input_text() {
             items.push(listed_item(&message_of_text(text), response_id, 0));
@@ -117,8 +118,7 @@ impl ResponseRequest {
         for (position, node) in self.input_nodes().iter().enumerate() {
             match read_item(node) {
                 Ok(InputItem::Reference(reference)) => {
-                    let mut known = referenced.iter().chain(history);
-                    items.extend(known.find(|item| item.id() == reference.id).cloned());
+                    items.extend(known.get(reference.id.as_str()).copied().cloned());
                 }
                 Ok(_) => items.push(listed_item(node.raw(), response_id, position)),
                 // `parse` has read all items.
@@ -163,11 +163,12 @@ impl ResponseRequest {
         if let Some(text) = self.input_text() {
             conversation.push(read_item(&Node::new("input", &message_of_text(text)))?)?;
         }
+        let (history, referenced) = (by_id(history.iter()), by_id(referenced.iter()));
         for node in self.input_nodes() {
             let item = read_item(&node)?;
             if let InputItem::Reference(reference) = item {
-                if !history.iter().any(|item| item.id() == reference.id) {
-                    conversation.push(resolve(&reference, referenced)?)?;
+                if !history.contains_key(reference.id.as_str()) {
+                    conversation.push(resolve(&reference, &referenced)?)?;
                 }
             } else {
                 conversation.push(item)?;
@@ -192,9 +193,13 @@ impl ResponseRequest {
     }
 }
 
+fn by_id<'a>(items: impl Iterator<Item = &'a Item>) -> HashMap<&'a str, &'a Item> {
+    items.map(|item| (item.id(), item)).collect()
+}
+
 /// Returns the item that a reference names.
-fn resolve(reference: &Reference, referenced: &[Item]) -> Result<InputItem, InvalidRequest> {
-    let Some(item) = referenced.iter().find(|item| item.id() == reference.id) else {
+fn resolve(reference: &Reference, referenced: &HashMap<&str, &Item>) -> Result<InputItem, InvalidRequest> {
+    let Some(item) = referenced.get(reference.id.as_str()) else {
         let rule = "no stored item has this id; send the item itself, or store the response that it belongs to";
         return Err(InvalidRequest::at(&reference.path, format_args!("{:?}: {rule}", reference.id)));
     };

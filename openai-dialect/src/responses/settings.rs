@@ -80,6 +80,7 @@ pub(super) fn read_settings(mut fields: Fields<'_>) -> Result<Settings, InvalidR
     for (name, value) in fields.rest() {
         append_member(&mut members, &name, value);
     }
+    settings.echo.compact();
     let read = read_request(members.as_bytes());
     settings.chat = read.map_err(|error| InvalidRequest::at(&error.path, error.message))?.chat;
     settings.chat.response_format = format;

@@ -99,6 +99,8 @@ fn invalid_tools_and_formats_are_rejected() {
     rejected(&tools(json!([{"type": "function"}])), "tools[0].name", "is required");
     rejected(&tools(json!([{"type": "function", "function": {"name": "f"}}])), "tools[0].function", "chat completions");
     rejected(&tools(json!([{"type": "function", "name": "f", "parameters": []}])), "tools[0].parameters", "an object");
+    let many: Vec<_> = (0..129).map(|number| json!({"type": "function", "name": format!("f{number}")})).collect();
+    rejected(&tools(json!(many)), "tools", "129 tools");
     let twice = json!([{"type": "function", "name": "image_generation"}, {"type": "image_generation"}]);
     rejected(&tools(twice), "tools[1]", "two tools called `image_generation`");
     let image = json!({"type": "image_generation", "partial_images": 4});

@@ -197,6 +197,7 @@ fn second_image_of_a_response_can_edit_the_first() {
     assert_eq!(calls[0].input_images, ["data:image/webp;base64,AA=="]);
     // The response is cancelled before the second image is finished.
     writer.cancel();
+    assert!(writer.image_completed(&calls[0], &image).is_empty() && writer.image_partial(&calls[0], "AA==").is_empty());
     let response: Value = serde_json::from_str(&writer.response_json()).unwrap();
     assert_eq!((&response["status"], &response["output"][1]["status"]), (&json!("cancelled"), &json!("failed")));
 }
@@ -207,4 +208,17 @@ fn images_of_the_user_can_be_edited() {
     let document = json!({"input": [{"role": "user", "content": [{"type": "input_text", "text": "Blue!"}, image]}]});
     let images = request(&document).conversation_images(&items(&[]), &[]).unwrap();
     assert_eq!(images, ["https://example.org/cat.png"]);
+}
+
+#[test]
+fn image_call_that_is_not_executed_fails_at_the_end() {
+    let request = request(&document());
+    let mut writer = writer(&request);
+    let mut events = writer.start();
+    let calls = turn(&mut writer, &[call(0, "a", &json!({"prompt": "x"}))], &mut events);
+    events.extend(writer.finish(NOW));
+    assert!(writer.image_failed(&calls[0], "late").is_empty());
+    let response: Value = serde_json::from_str(&writer.response_json()).unwrap();
+    let events = checked(&events, &response);
+    assert_eq!(events[events.len() - 2..], ["output_item.done 0 image_generation_call failed", "completed completed"]);
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a panic fails the test")]
 
+mod calls;
+mod endings;
 mod errors;
 mod events;
 mod images;

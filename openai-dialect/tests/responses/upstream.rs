@@ -84,3 +84,20 @@ pub(crate) fn checked(events: &[Event], response: &Value) -> Vec<String> {
     assert_eq!(Replay::of(events), response["output"], "the events must add up to the response");
     events.iter().map(summary).collect()
 }
+
+/// A request with a text alone.
+pub(crate) fn hello() -> Value {
+    json!({"model": "public", "input": "Hi"})
+}
+
+/// Returns the delta that begins a call.
+pub(crate) fn call(index: u32, id: &str, name: &str, arguments: &str) -> Value {
+    json!({"tool_calls": [
+        {"index": index, "id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+    ]})
+}
+
+/// Returns the delta that continues a call.
+pub(crate) fn more(index: u32, arguments: &str) -> Value {
+    json!({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
+}

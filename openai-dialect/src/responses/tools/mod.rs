@@ -18,6 +18,9 @@ use crate::json::extra::append_member;
 const CUSTOM_TOOL_SCHEMA: &str =
     r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}"#;
 
+/// Maximum number of tools; OpenAI's limit.
+const MAX_TOOLS: usize = 128;
+
 /// What a call of a tool becomes in the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ToolKind {
@@ -67,7 +70,12 @@ pub(super) fn function_name(tool: &pb::Tool) -> &str {
 /// Reads `tools`.
 pub(super) fn read_tools(node: &Node<'_>) -> Result<Tools, InvalidRequest> {
     let mut tools = Tools::default();
-    for tool in node.array()? {
+    let nodes = node.array()?;
+    if nodes.len() > MAX_TOOLS {
+        let rule = format_args!("has {} tools; at most {MAX_TOOLS} are allowed", nodes.len());
+        return Err(InvalidRequest::at(node.path(), rule));
+    }
+    for tool in nodes {
         let mut fields = tool.object()?;
         let kind = fields.required("type")?;
         let (function, echo) = match kind.string()?.as_str() {

@@ -13,6 +13,8 @@ use super::{
 use crate::json::write::{ObjectWriter, write_object};
 
 const KIND: &str = "image_generation_call";
+/// The error of a call that has no image when its response ends.
+const UNFINISHED: &str = "The response ended before the image was finished.";
 
 /// The image calls of a response.
 #[derive(Debug)]
@@ -143,6 +145,14 @@ impl Images {
         output.close(slot, KIND, |out| write_failed(out, &slot.id, prompt, message));
     }
 
+    /// Ends all calls that the caller has not ended.
+    pub(super) fn fail_unfinished(&mut self, output: &mut Output) {
+        let unfinished = self.calls.iter().filter(|call| call.result.is_none()).map(|call| call.slot.id.clone());
+        for item_id in unfinished.collect::<Vec<_>>() {
+            self.fail(&item_id, UNFINISHED, output);
+        }
+    }
+
     /// Ends all calls without events.
     pub(super) fn abandon(&mut self, calls: &[CallItem], output: &mut Output) {
         for call in calls {
@@ -150,10 +160,10 @@ impl Images {
             let progress = self.calls.iter().find(|progress| progress.slot.id == slot.id);
             if progress.is_none_or(|progress| progress.result.is_none()) {
                 let prompt = progress.map_or("", |progress| &progress.prompt);
-                let message = "The response ended before the image was finished.";
-                output.store(slot, KIND, |out| write_failed(out, &slot.id, prompt, message));
+                output.store(slot, KIND, |out| write_failed(out, &slot.id, prompt, UNFINISHED));
             }
         }
+        self.calls.clear();
     }
 
     /// Returns the ids of the calls and the results that the model is told.

@@ -177,12 +177,13 @@ impl ResponseWriter {
     }
 
     /// Ends the response: `response.completed`, or `response.incomplete` if the upstream stopped at the token limit or a
-    /// content filter. `now` in Unix seconds.
+    /// content filter. `now` in Unix seconds. Image calls that have not ended fail.
     pub fn finish(&mut self, now: i64) -> Vec<Event> {
         if self.document.status.is_final() {
             return Vec::new();
         }
-        self.abandon();
+        let mut events = self.end_turn().events;
+        self.images.fail_unfinished(&mut self.output);
         if self.document.incomplete_reason.is_some() {
             self.document.status = Status::Incomplete;
             self.emit_response("response.incomplete");
@@ -191,7 +192,8 @@ impl ResponseWriter {
             self.document.completed_at = Some(now);
             self.emit_response("response.completed");
         }
-        self.output.emitter.take()
+        events.append(&mut self.output.emitter.take());
+        events
     }
 
     /// Ends the response with an error: `response.failed`. Items that have not ended are part of the output, as incomplete.
@@ -201,10 +203,10 @@ impl ResponseWriter {
         if self.document.status.is_final() {
             return Vec::new();
         }
+        self.create();
         self.abandon();
         self.document.set_error(code, message);
         self.document.status = Status::Failed;
-        self.create();
         self.emit_response("response.failed");
         self.output.emitter.take()
     }

@@ -1,7 +1,10 @@
 //! The reasoning of the model.
 
 use super::output::{Output, Slot};
-use crate::json::write::{ObjectWriter, write_object};
+use crate::json::{
+    extra::append_elements,
+    write::{ObjectWriter, write_object},
+};
 
 /// A reasoning item that has not ended.
 #[derive(Debug)]
@@ -100,14 +103,6 @@ impl ReasoningItem {
     fn write(&self, out: &mut Vec<u8>, status: &str) {
         write_item(out, &self.slot.id, status, self.form, &self.text, &self.details);
     }
-}
-
-/// Appends elements of a JSON array to others.
-pub(super) fn append_elements(elements: &mut String, more: &str) {
-    if !elements.is_empty() && !more.is_empty() {
-        elements.push(',');
-    }
-    elements.push_str(more);
 }
 
 fn write_part(out: &mut Vec<u8>, form: Form, text: &str) {

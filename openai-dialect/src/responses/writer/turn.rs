@@ -10,9 +10,12 @@ use super::{
     call::CallItem,
     message::{MessageItem, PartKind},
     output::Output,
-    reasoning::{ReasoningItem, append_elements},
+    reasoning::ReasoningItem,
 };
-use crate::{chat::ToolCallIndexer, json::extra_members};
+use crate::{
+    chat::ToolCallIndexer,
+    json::{extra::append_elements, extra_members},
+};
 
 /// How a response is written.
 #[derive(Debug)]
@@ -84,6 +87,9 @@ impl TurnState {
 
     /// Ends all items. `is_cut`: the upstream stopped before the model was finished.
     pub(super) fn end(&mut self, is_cut: bool, format: &Format, output: &mut Output) {
+        if self.calls.iter().any(|call| call.item().is_none()) {
+            self.end_text("completed", output);
+        }
         for call in &mut self.calls {
             if call.item().is_none() {
                 call.begin(format.tools.kind(&call.name), output);
