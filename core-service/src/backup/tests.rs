@@ -1,6 +1,7 @@
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use tempfile::TempDir;
 
 use super::{
@@ -92,6 +93,31 @@ async fn read(data_dir: PathBuf, id: &JobId) -> Job {
     let job = SqliteStore::new(database.clone()).read(id).await.unwrap().unwrap();
     database.close().await;
     job
+}
+
+#[tokio::test]
+async fn queued_response_of_a_backup_fails_when_a_process_starts_and_is_not_generated() {
+    let data = DataDir::new().await;
+    let insert = "INSERT INTO responses (id, owner, status, background, created_at, used_at, request_id, request, response, \
+                  input_items, output_items, size_bytes) VALUES ('resp_1', '', 'queued', 1, 0, 9000000000000, 'req_1', \
+                  '{\"input\":\"Hi\",\"background\":true}', '{\"model\":\"m\"}', '[]', '[]', 0)";
+    sqlx::query(insert).execute(data.database.writer()).await.unwrap();
+    data.backup("backup").await.unwrap();
+    for (name, queued, expected) in
+        [("new", QueuedJobs::MayBeSubmitted, "failed"), ("resumed", QueuedJobs::Resume, "completed")]
+    {
+        data.restore("backup", name, queued).await.unwrap();
+        let core = Core::open(&Settings { data_dir: data.path(name), ..Settings::default() }).await.unwrap();
+        let request = triptych_proto::v1::ResumeResponseRequest { id: "resp_1".to_owned(), starting_after: None };
+        let events = triptych_proto::v1::response_service_server::ResponseService::resume_response(
+            &*core.services().response,
+            tonic::Request::new(request),
+        );
+        let events: Vec<_> = events.await.unwrap().into_inner().collect().await;
+        let last = events.into_iter().next_back().unwrap().unwrap().event.unwrap();
+        assert_eq!(last.r#type, format!("response.{expected}"), "{}", last.data_json);
+        core.close().await;
+    }
 }
 
 #[tokio::test]

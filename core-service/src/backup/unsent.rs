@@ -63,6 +63,7 @@ pub(super) async fn prepare(
     if queued == QueuedJobs::Resume {
         return Ok(Unsent { resumed: ids.len() as u64, ..Unsent::default() });
     }
+    interrupt_responses(database).await?;
     let outcomes = stream::iter(ids.iter().map(|id| settle(&store, id, as_of, is_searchable.then_some(deadline))));
     outcomes
         .buffer_unordered(CONCURRENCY)
@@ -117,6 +118,14 @@ async fn settle(
     ended.due_at = ended.due_when_final();
     store.amend(&submitting, &ended).await?;
     Ok(Outcome::Failed)
+}
+
+/// Marks queued responses as in progress: the process that was backed up may have generated them since, and chat upstreams cannot be
+/// searched. Those in progress fail with `outcome_unknown` when the process starts.
+async fn interrupt_responses(database: &Database) -> Result<(), BackupError> {
+    let query = sqlx::query("UPDATE responses SET status = 'in_progress' WHERE status = 'queued'");
+    query.execute(database.writer()).await.map_err(failed)?;
+    Ok(())
 }
 
 /// Gives the renders, and submissions that can be searched for, time until `deadline`, and makes them due.

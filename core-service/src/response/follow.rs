@@ -23,7 +23,8 @@ struct Follower {
     next: u64,
     read: VecDeque<StoredEvent>,
     ended: bool,
-    live: Arc<LiveResponse>,
+    /// Keeps the sender of `changes`.
+    _live: Arc<LiveResponse>,
     changes: watch::Receiver<()>,
 }
 
@@ -36,7 +37,7 @@ pub(super) fn follow(
 ) -> BoxStream<'static, Result<StoredEvent, Error>> {
     // Subscribed before the first read: a change in between is seen.
     let changes = live.changes();
-    let follower = Follower { store, id, next: first, read: VecDeque::new(), ended: false, live, changes };
+    let follower = Follower { store, id, next: first, read: VecDeque::new(), ended: false, _live: live, changes };
     stream::try_unfold(
         follower,
         |mut follower| async move { Ok(follower.next().await?.map(|event| (event, follower))) },
@@ -60,9 +61,8 @@ impl Follower {
                 if status.is_final() {
                     self.ended = true;
                 } else {
-                    // The sender is in `live`, so that this fails never.
+                    // The sender is in `_live`, so that this fails never.
                     let _ = self.changes.changed().await;
-                    let _ = &self.live;
                 }
             }
         }

@@ -29,8 +29,8 @@ pub(super) struct History {
 /// ended or has failed, or if the chain is too long; [`Error::Storage`].
 pub(super) async fn read(store: &ResponseStore, id: &str, owners: &Owners) -> Result<History, Error> {
     let (mut links, mut bytes) = (Vec::new(), 0);
-    let mut next = Some(id.to_owned());
-    while let Some(current) = next {
+    let mut current = id.to_owned();
+    loop {
         let missing = || Error::PreviousResponseNotFound {
             id: id.to_owned(),
             why: if links.is_empty() {
@@ -54,8 +54,12 @@ pub(super) async fn read(store: &ResponseStore, id: &str, owners: &Owners) -> Re
             );
             return Err(Error::invalid("previous_response_id", message));
         }
-        next = link.previous_id.clone();
+        let previous = link.previous_id.clone();
         links.push(link);
+        match previous {
+            Some(previous) => current = previous,
+            None => break,
+        }
     }
     let mut items = Vec::new();
     for link in links.iter().rev() {

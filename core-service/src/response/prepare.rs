@@ -44,7 +44,7 @@ impl Prepared {
         caller: &Caller,
         store: &ResponseStore,
         calls: &ModelCalls,
-    ) -> Result<Self, Error> {
+    ) -> Result<Box<Self>, Error> {
         Self::read(text, new_id(), store.now(), caller, store, calls).await
     }
 
@@ -57,7 +57,7 @@ impl Prepared {
         caller: &Caller,
         store: &ResponseStore,
         calls: &ModelCalls,
-    ) -> Result<Self, Error> {
+    ) -> Result<Box<Self>, Error> {
         Self::read(&stored.request, stored.id.clone(), stored.created_at, caller, store, calls).await
     }
 
@@ -68,7 +68,7 @@ impl Prepared {
         caller: &Caller,
         store: &ResponseStore,
         calls: &ModelCalls,
-    ) -> Result<Self, Error> {
+    ) -> Result<Box<Self>, Error> {
         let request = ResponseRequest::parse(text).map_err(failure::invalid)?;
         let model = calls.chat.public_name(request.model(), caller)?;
         let owners = caller.owners();
@@ -86,7 +86,9 @@ impl Prepared {
         } else {
             Vec::new()
         };
-        Ok(Self { id, created_at, request, model, chat, input_items, images, predecessors: history.responses })
+        let predecessors = history.responses;
+        // Boxed, because it is part of large futures.
+        Ok(Box::new(Self { id, created_at, request, model, chat, input_items, images, predecessors }))
     }
 
     /// Returns the writer of the response.

@@ -76,7 +76,7 @@ impl Generation {
     }
 
     /// Returns the final state; `None` if the response was deleted.
-    async fn generate(&self, id: &str, mut execution: Execution) -> Option<ResponseStatus> {
+    async fn generate(&self, id: &str, mut execution: Box<Execution>) -> Option<ResponseStatus> {
         // Those of the create, which has written them.
         execution.writer.queued();
         let mut unwritten = execution.writer.start();

@@ -63,9 +63,10 @@ enum Reply {
 
 impl Execution {
     /// Creates the execution of a request, without calling anything.
-    pub(super) fn new(prepared: Prepared, calls: ModelCalls, identity: CallIdentity) -> Self {
+    pub(super) fn new(prepared: Box<Prepared>, calls: ModelCalls, identity: CallIdentity) -> Box<Self> {
         let writer = prepared.writer();
-        Self {
+        // Boxed, because it is part of large futures.
+        Box::new(Self {
             calls,
             identity,
             streamed: prepared.request.is_streamed(),
@@ -77,13 +78,14 @@ impl Execution {
             tokens: Tokens::default(),
             cost: None,
             ended: None,
-        }
+        })
     }
 
     /// Sets whether the model is asked for a stream.
     #[must_use]
-    pub(super) fn streamed(self, streamed: bool) -> Self {
-        Self { streamed, ..self }
+    pub(super) fn streamed(mut self: Box<Self>, streamed: bool) -> Box<Self> {
+        self.streamed = streamed;
+        self
     }
 
     /// Calls the model for the first time, and returns the metadata of its reply.
@@ -139,7 +141,7 @@ impl Execution {
         }
     }
 
-    /// Adds what this execution knows to the metadata of a reply: the sum of the costs.
+    /// Returns the sum of the costs of all calls; `None` if none is known.
     pub(super) fn cost(&self) -> Option<Usd> {
         self.cost
     }

@@ -28,7 +28,7 @@ const METHOD: &str = "CreateResponse";
 /// A response that is generated in the call, and what is stored of it at its end.
 struct Foreground {
     service: ResponseGrpc,
-    execution: Execution,
+    execution: Box<Execution>,
     /// Without the result. `None`: it is not stored.
     row: Option<Box<NewResponse>>,
     /// Events that were not sent yet.
@@ -97,14 +97,14 @@ impl ResponseGrpc {
         Ok(response)
     }
 
-    async fn prepare(&self, request_json: &str, context: &RequestContext) -> Result<Prepared, Error> {
+    async fn prepare(&self, request_json: &str, context: &RequestContext) -> Result<Box<Prepared>, Error> {
         Prepared::new(request_json, &context.caller, &self.store, &self.calls).await
     }
 
     /// Stores a response for the background, or returns that of the call which this one repeats.
     async fn enqueue(
         &self,
-        prepared: Prepared,
+        prepared: Box<Prepared>,
         context: &RequestContext,
         call: Option<Idempotency>,
     ) -> Result<StoredResponse, Error> {

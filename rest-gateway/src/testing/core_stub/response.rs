@@ -8,9 +8,9 @@ use crate::core_client::ReplyStream;
 
 const RESPONSE: &str = r#"{"id":"resp_1","object":"response","status":"completed"}"#;
 
-fn event(sequence_number: u64, kind: &str) -> Option<pb::ResponseEvent> {
+fn event(sequence_number: u64, kind: &str) -> pb::ResponseEvent {
     let data_json = format!(r#"{{"type":"{kind}","sequence_number":{sequence_number}}}"#);
-    Some(pb::ResponseEvent { sequence_number, r#type: kind.to_owned(), data_json })
+    pb::ResponseEvent { sequence_number, r#type: kind.to_owned(), data_json }
 }
 
 impl CoreStub {
@@ -18,9 +18,9 @@ impl CoreStub {
     fn events<T>(&self, message: impl Fn(Option<pb::ResponseEvent>) -> T) -> Vec<Result<T, Status>> {
         let last = match self.with(|state| state.stream_failure.take()) {
             Some(failure) => Err(failure),
-            None => Ok(message(event(1, "response.completed"))),
+            None => Ok(message(Some(event(1, "response.completed")))),
         };
-        vec![Ok(message(event(0, "response.created"))), last]
+        vec![Ok(message(Some(event(0, "response.created")))), last]
     }
 }
 
