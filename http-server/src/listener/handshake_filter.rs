@@ -28,7 +28,8 @@ const FIRST_PACKETS_DROPPED: [SockFilter; 5] = [
 ];
 
 // `linux/bpf_common.h`: the class, the size or operation, and the mode or source of each instruction.
-const LOAD_BYTE: u16 = 0x00 | 0x10 | 0x20;
+// The class of loads is 0.
+const LOAD_BYTE: u16 = 0x10 | 0x20;
 const AND: u16 = 0x04 | 0x50;
 const JUMP_IF_EQUAL: u16 = 0x05 | 0x10;
 const RETURN: u16 = 0x06;
