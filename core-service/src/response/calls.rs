@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use tonic::{Request, metadata::MetadataMap};
+use tonic::{
+    Request,
+    metadata::{MetadataMap, MetadataValue},
+};
 use triptych_telemetry::CallReport;
 
 use crate::{
@@ -11,6 +14,7 @@ use crate::{
     context::{REQUEST_ID, RequestContext},
     image::grpc::ImageGrpc,
     keys::Caller,
+    on_disconnect::ON_DISCONNECT,
 };
 
 /// The metadata key of the deadline, defined by gRPC.
@@ -50,6 +54,8 @@ impl CallIdentity {
         if let Ok(id) = request_id.parse() {
             metadata.insert(REQUEST_ID, id);
         }
+        // The end of the generation is that of the call at the upstream, whatever the key of the caller says.
+        metadata.insert(ON_DISCONNECT, MetadataValue::from_static("cancel"));
         Self { metadata, caller, report: CallReport::new(None), deadline: None }
     }
 

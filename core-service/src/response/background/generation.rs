@@ -84,11 +84,11 @@ impl Generation {
         if !self.append(id, &mut unwritten, Some(snapshot)).await {
             return None;
         }
+        let mut flush_at = Instant::now() + FLUSH_DELAY;
         while execution.ended.is_none() {
             let events = {
                 let mut next = pin!(execution.next());
                 loop {
-                    let flush_at = Instant::now() + FLUSH_DELAY;
                     tokio::select! {
                         biased;
                         () = self.live.cancel.cancelled() => break None,
@@ -97,12 +97,18 @@ impl Generation {
                             if !self.append(id, &mut unwritten, None).await {
                                 return None;
                             }
+                            flush_at = Instant::now() + FLUSH_DELAY;
                         }
                     }
                 }
             };
             match events {
-                Some(Some(events)) => unwritten.extend(events),
+                Some(Some(events)) => {
+                    if unwritten.is_empty() {
+                        flush_at = Instant::now() + FLUSH_DELAY;
+                    }
+                    unwritten.extend(events);
+                }
                 // The execution ends with a final state, so that there is always one.
                 Some(None) => break,
                 None => {
@@ -110,10 +116,9 @@ impl Generation {
                     return self.finish(id, ResponseStatus::Cancelled, &execution.writer, unwritten).await;
                 }
             }
-            if execution.ended.is_none()
-                && unwritten.len() >= FLUSH_EVENTS
-                && !self.append(id, &mut unwritten, None).await
-            {
+            // The model may send faster than the timer is polled.
+            let is_due = unwritten.len() >= FLUSH_EVENTS || flush_at <= Instant::now();
+            if execution.ended.is_none() && is_due && !self.append(id, &mut unwritten, None).await {
                 return None;
             }
         }

@@ -26,11 +26,20 @@ pub(super) async fn fail_interrupted(store: &ResponseStore, live: &LiveResponses
             return Ok(());
         }
         for stored in interrupted {
-            let id = stored.id.clone();
-            store.finish(failed(store, stored).await?).await?;
-            live.of(&id).publish();
+            fail(store, live, stored).await?;
         }
     }
+}
+
+/// Fails a response that is in progress and is not generated any more.
+///
+/// # Errors
+/// [`Error::Storage`].
+pub(super) async fn fail(store: &ResponseStore, live: &LiveResponses, stored: StoredResponse) -> Result<(), Error> {
+    let id = stored.id.clone();
+    store.finish(failed(store, stored).await?).await?;
+    live.of(&id).publish();
+    Ok(())
 }
 
 /// Returns the end of an interrupted response.

@@ -7,8 +7,9 @@
 mod generation;
 mod interrupted;
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::{
     sync::Notify,
     task::{JoinHandle, JoinSet},
@@ -16,9 +17,19 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{generation::Generation, interrupted::fail_interrupted};
-use super::{calls::ModelCalls, live::LiveResponses, store::ResponseStore};
-use crate::{error::Error, keys::Keys};
+use self::{
+    generation::Generation,
+    interrupted::{fail, fail_interrupted},
+};
+use super::{
+    calls::ModelCalls,
+    live::LiveResponses,
+    store::{ResponseStore, StoredResponse},
+};
+use crate::{
+    error::Error,
+    keys::{Keys, Owners},
+};
 
 /// How long the runner waits after a failure of the database.
 const FAILURE_DELAY: Duration = Duration::from_secs(1);
@@ -91,11 +102,27 @@ impl BackgroundRunner {
     async fn claim(&self, generations: &mut JoinSet<()>) -> Result<(), Error> {
         while generations.len() < self.concurrency {
             let Some(stored) = self.store.claim().await? else { break };
-            let generation = Generation::new(self.store.clone(), self.live.of(&stored.id));
-            let (calls, keys) = (self.calls.clone(), self.keys.clone());
-            generations.spawn(async move { generation.run(stored, calls, &keys).await });
+            let runner = self.clone();
+            generations.spawn(async move { runner.generate(stored).await });
         }
         Ok(())
+    }
+}
+
+impl BackgroundRunner {
+    /// Generates a claimed response. After a panic it fails as after a crash.
+    async fn generate(self, stored: StoredResponse) {
+        let Self { store, calls, keys, live, .. } = self;
+        let id = stored.id.clone();
+        let generation = Generation::new(store.clone(), live.of(&id));
+        if AssertUnwindSafe(generation.run(stored, calls, &keys)).catch_unwind().await.is_ok() {
+            return;
+        }
+        tracing::error!(response = id, "the generation of a response panicked");
+        let failed = async { fail(&store, &live, store.get(&id, &Owners::All).await?).await };
+        if let Err(error) = failed.await {
+            tracing::error!(response = id, "a response was not marked as failed: {error}");
+        }
     }
 }
 
@@ -103,7 +130,6 @@ fn log_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended
         && error.is_panic()
     {
-        // It stays in progress until the next start, which fails it.
         tracing::error!("the generation of a response panicked: {error}");
     }
 }
