@@ -26,7 +26,6 @@ REFUSALS = [
     (r"input_reference.*|frame_images.*", r"cannot be combined|accepts sounds only beside|must be", CONTENT),
     (r".*", r"the model `offline-video`", "`fit_policy` is `strict`, or the inputs are those of another model"),
     (r"image", r"at most 16 images", "`image` and `image[]` together"),
-    (r"video", r"https://example|fetch", "the URL does not exist"),
     (r"limits\.models.*", r"must have 1 to 256 bytes", "JSON Schema counts characters"),
 ]
 # Requests that are invalid by the document and accepted: what schemathesis says about them, and the reason.

@@ -30,7 +30,7 @@ def narrow(document, video_id, receiver):
     schemas["ImageText"] = {"enum": [PICTURE, DATA_URL]}
     schemas["MediaText"] = {"enum": ["https://example.org/clip.mp4", "asset://clip"]}
     schemas["VideoText"] = {"enum": [video_id]}
-    schemas["VideoFileText"] = {"enum": [f"{video_id}.mp4", "https://example.org/clip.mp4"]}
+    schemas["VideoFileText"] = {"enum": [f"{video_id}.mp4"]}
     _members(schemas["VideoSource"])["id"] = {"enum": [video_id]}
     _members(schemas["VideoSource"])["file_id"] = {"enum": [f"{video_id}.mp4"]}
     for name in ("ImageReference", "VideoFrame", "VideoReference"):
