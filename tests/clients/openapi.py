@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from fake_provider import start_in
+from openapi_examples import check_examples
 from openapi_narrow import for_invalid_requests, narrow
 
 KEY = "the-secret-of-an-operator"
@@ -85,16 +86,21 @@ def finished_video(rest):
 
 
 def schemathesis(document, url, mode, phases, examples, video_id, directory):
-    """Sends requests that are valid (mode `positive`) or invalid (`negative`) by the document."""
+    """Sends requests that are valid (mode `positive`) or invalid (`negative`) by the document. Returns the process that has ended."""
     path = Path(directory) / f"{mode}.json"
     path.write_text(json.dumps(document))
-    command = [sys.executable, "-m", "schemathesis.cli", "run", str(path), "--url", url, "--mode", mode]
-    command += ["--header", f"authorization: Bearer {KEY}", "--checks", ",".join([*CHECKS, ACCEPTANCE[mode]]), "--phases", phases]
-    command += ["--max-examples", examples, "--seed", "1", "--generation-deterministic"]
-    command += ["--no-shrink", "--suppress-health-check", "all", "--warnings", "off", "--no-color", "--continue-on-failure", "--request-timeout", "60"]
-    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "openapi_hooks", "OPENAPI_VIDEO": video_id, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-m", "schemathesis.cli", "run", str(path), "--url", url, "--mode", mode, "--phases", phases]
+    command += ["--header", f"authorization: Bearer {KEY}", "--checks", ",".join([*CHECKS, ACCEPTANCE[mode]])]
+    command += ["--max-examples", examples, "--seed", "1", "--generation-deterministic", "--no-shrink", "--continue-on-failure"]
+    command += ["--suppress-health-check", "all", "--warnings", "off", "--no-color", "--request-timeout", "60"]
+    variables = {"SCHEMATHESIS_HOOKS": "openapi_hooks", "OPENAPI_VIDEO": video_id, "PYTHONPATH": str(Path(__file__).parent)}
+    return subprocess.run(command, cwd=directory, env={**os.environ, **variables}, capture_output=True, text=True)
+
+
+def check(document, url, mode, *arguments):
+    """Returns whether the API is as the document says."""
     start = time.monotonic()
-    result = subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+    result = schemathesis(document, url, mode, *arguments)
     verdict = "ok  " if result.returncode == 0 else "FAIL"
     if result.returncode != 0:
         print(result.stdout, result.stderr)
@@ -103,6 +109,15 @@ def schemathesis(document, url, mode, phases, examples, video_id, directory):
     assert int(counts[0]) > 200, f"only {counts[0]} requests"
     print(f"  {verdict} {counts[0]} requests that are {WORDS[mode]} by the document ({time.monotonic() - start:.1f} s)", flush=True)
     return result.returncode == 0
+
+
+def check_failure(document, url, *arguments):
+    """A document that is wrong about a response is found."""
+    path = "/healthz"
+    wrong = {**document, "paths": {path: json.loads(json.dumps(document["paths"][path]))}}
+    wrong["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = {"type": "array"}
+    result = schemathesis(wrong, url, "positive", *arguments)
+    assert "Response violates schema" in result.stdout, result.stdout + result.stderr
 
 
 def main(program, examples="0", document=None):
@@ -116,13 +131,15 @@ def main(program, examples="0", document=None):
         with start_in(directory, program, {}) as (rest, _):
             url = rest.removesuffix("/v1")
             api = json.loads(Path(document).read_text()) if document else call(f"{url}/openapi.json")
+            print(f"  ok   {check_examples(api)} examples of the document fit their schemas", flush=True)
             if examples == "0":
                 for path in SAME_BODY:
                     del api["paths"][path]["post"]
             video_id = finished_video(rest)
             valid = narrow(api, video_id, f"http://127.0.0.1:{receiver.server_port}/hook")
-            passed = schemathesis(valid, url, "positive", phases, "3" if examples == "0" else examples, video_id, directory)
-            passed &= schemathesis(for_invalid_requests(api), url, "negative", negative, "1" if examples == "0" else examples, video_id, directory)
+            check_failure(valid, url, "fuzzing", "1", video_id, directory)
+            passed = check(valid, url, "positive", phases, "3" if examples == "0" else examples, video_id, directory)
+            passed &= check(for_invalid_requests(api), url, "negative", negative, "1" if examples == "0" else examples, video_id, directory)
     receiver.shutdown()
     if not passed:
         sys.exit("the document and the API differ")
