@@ -9,7 +9,7 @@ use crate::{
     app::App,
     authentication,
     error::GatewayError,
-    json::{self, JsonBody},
+    json::{self, JsonBody, as_integer},
 };
 
 /// The members of a body; none for an empty one. A null member counts as absent.
@@ -31,9 +31,9 @@ impl Members {
         self.member(name, "true or false", Value::as_bool)
     }
 
-    /// Returns a member that is an integer.
+    /// Returns a member that is an integer, `3` or `3.0`.
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, GatewayError> {
-        self.member(name, "an integer", Value::as_i64)
+        self.member(name, "an integer", as_integer)
     }
 
     /// Returns a member that is a list of texts; empty if it is absent.
@@ -46,7 +46,7 @@ impl Members {
 
     /// Returns a member that is an unsigned integer of 32 bits.
     pub(crate) fn unsigned(&self, name: &str) -> Result<Option<u32>, GatewayError> {
-        let unsigned = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+        let unsigned = |value: &Value| as_integer(value).and_then(|number| u32::try_from(number).ok());
         self.member(name, "an integer, 0 to 4294967295", unsigned)
     }
 

@@ -16,10 +16,28 @@ const SENT = [
 const title = (page) => page.locator("#docs-title");
 
 async function operations(url) {
-  const { paths } = await (await fetch(`${url}openapi.json`)).json();
-  return Object.entries(paths).flatMap(([path, item]) =>
-    Object.entries(item).map(([method, operation]) => ({ ...operation, path, method: method.toUpperCase() })),
+  const document = await (await fetch(`${url}openapi.json`)).json();
+  return Object.entries(document.paths).flatMap(([path, item]) =>
+    Object.entries(item).map(([method, operation]) => ({
+      ...operation,
+      path,
+      method: method.toUpperCase(),
+      examples: examplesOf(document, operation),
+    })),
   );
+}
+
+/// Returns the examples of the first media type of each body, which is shown at once, as they are shown.
+function examplesOf(document, { requestBody, responses }) {
+  const resolve = (value) => {
+    const part = (node, name) => node[name.replaceAll("~1", "/")];
+    return value?.$ref ? resolve(value.$ref.split("/").slice(1).reduce(part, document)) : value;
+  };
+  return [requestBody, ...Object.values(responses)]
+    .map((body) => Object.values(resolve(body)?.content ?? {})[0] ?? {})
+    .flatMap(({ example, examples = {} }) => [example, ...Object.values(examples).map(({ value }) => value)])
+    .filter((value) => value !== undefined)
+    .map((value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2)));
 }
 
 async function everyOperation({ page, url, takePictures }) {
@@ -32,7 +50,7 @@ async function everyOperation({ page, url, takePictures }) {
     [],
   );
   await takePictures("docs");
-  for (const { operationId, summary, path, method, responses } of all) {
+  for (const { operationId, summary, path, method, responses, examples } of all) {
     await page.goto(`${url}docs#${operationId}`);
     await page.waitForFunction((summary) => document.getElementById("docs-title").textContent === summary, summary);
     assert.equal(await page.locator(".endpoint-path").textContent(), path);
@@ -50,6 +68,7 @@ async function everyOperation({ page, url, takePictures }) {
       return "too deep";
     });
     assert.doesNotMatch(text, /undefined|\[object|too deep/, operationId);
+    for (const example of examples) assert.ok(text.includes(example), `${operationId}: ${example}`);
   }
 }
 

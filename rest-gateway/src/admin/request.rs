@@ -4,7 +4,9 @@ use prost_types::{Duration, FieldMask, Timestamp};
 use serde_json::Value;
 use triptych_proto::v1::{self as pb, api_key::Priority, hold::State, resolve_hold_request::Resolution};
 
-use crate::{error::GatewayError, lists::read_page, members::Members, query::QueryParams, usd::parse_usd};
+use crate::{
+    error::GatewayError, json::as_integer, lists::read_page, members::Members, query::QueryParams, usd::parse_usd,
+};
 
 /// Members of a key, with their paths in the field mask of the contract.
 const MEMBERS: [(&str, &str); 5] = [
@@ -165,7 +167,7 @@ fn usd(members: &Members, name: &str) -> Result<Option<i64>, GatewayError> {
     members.member(name, expected, |value| match value {
         Value::String(text) => parse_usd(text),
         // Integers are exact, other numbers may not be.
-        Value::Number(number) => number.as_u64().and_then(|dollars| parse_usd(&dollars.to_string())),
+        Value::Number(_) => as_integer(value).and_then(|dollars| parse_usd(&dollars.to_string())),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     })
 }

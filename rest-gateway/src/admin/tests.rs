@@ -39,7 +39,7 @@ async fn created_key_has_its_members_and_its_secret_is_returned_once() {
     let body = json!({
         "name": "alice", "team": "research", "admin": true, "on_disconnect": "10s", "priority": "low",
         "expires_at": 1_900_000_000,
-        "limits": {"models": ["gpt-*"], "tokens_per_minute": 5, "budget_per_day": "0.50", "budget_total": 12}
+        "limits": {"models": ["gpt-*"], "tokens_per_minute": 5.0, "budget_per_day": "0.50", "budget_total": 12.0}
     });
     let response = posted(&core, "/admin/v1/keys", &body).await;
     let mut created = key();
@@ -87,7 +87,7 @@ async fn update_changes_the_members_that_are_present_and_null_removes_a_value() 
 #[tokio::test]
 async fn rotation_and_revocation_name_the_key() {
     let core = CoreStub::default();
-    let response = posted(&core, &format!("{KEY}/rotate"), &json!({"overlap_seconds": 60})).await;
+    let response = posted(&core, &format!("{KEY}/rotate"), &json!({"overlap_seconds": 60.0})).await;
     assert_eq!(response.json()["secret"], "sk-trp-2");
     assert!(core.admin_request().contains("seconds: 60"), "{}", core.admin_request());
     let response = posted(&core, &format!("{KEY}/revoke"), &json!({})).await;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::value::{Value, to_json};
-use crate::error::GatewayError;
+use crate::{error::GatewayError, json::exact_integer};
 
 /// One name of a body, with its values.
 #[derive(Debug)]
@@ -159,12 +159,8 @@ fn flag(text: &str) -> Option<bool> {
 }
 
 fn integer<T: TryFrom<i64>>(name: &str, value: &Value<'_>) -> Result<T, GatewayError> {
-    /// 2^53: beyond it, a double cannot represent every integer.
-    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     let text = value.text().trim();
-    #[expect(clippy::cast_possible_truncation, reason = "bounded by MAX_EXACT")]
-    let exact = |number: f64| (number.fract() == 0.0 && number.abs() <= MAX_EXACT).then_some(number as i64);
-    let number = text.parse::<i64>().ok().or_else(|| exact(text.parse().ok()?));
+    let number = text.parse::<i64>().ok().or_else(|| exact_integer(text.parse().ok()?));
     let number = number.ok_or_else(|| invalid(name, value, "an integer"))?;
     T::try_from(number).map_err(|_| invalid(name, value, &format!("an integer within the range of {name}")))
 }

@@ -1,5 +1,6 @@
 //! JSON request bodies: read, and checked as UTF-8 text of bounded depth before any handler parses them.
 
+mod integer;
 mod scan;
 
 use axum::{
@@ -9,6 +10,7 @@ use axum::{
 use bytes::Bytes;
 use http::{header, request::Parts};
 
+pub(crate) use self::integer::{as_integer, exact_integer};
 use crate::{app::App, authentication, body, error::GatewayError, offload};
 
 /// Content types accepted as JSON, besides those ending in `+json`. Clients often send a wrong one: none at all,

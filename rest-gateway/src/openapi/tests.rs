@@ -82,6 +82,35 @@ fn every_path_variable_is_described() {
     }
 }
 
+/// Returns the media types of a request body or response with their descriptions.
+fn media_types<'a>(document: &'a Value, value: &'a Value) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    resolve(document, value)["content"].as_object().into_iter().flatten()
+}
+
+fn has_example(content: &Value) -> bool {
+    content.get("example").or_else(|| content.get("examples")).is_some()
+}
+
+#[test]
+fn every_operation_has_an_own_summary_and_examples() {
+    let document = document();
+    let mut summaries = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let summary = operation["summary"].as_str().unwrap();
+            assert!(summaries.insert(summary), "{method} {path}: another operation has the summary {summary}");
+            let request = media_types(&document, &operation["requestBody"]);
+            let responses = operation["responses"].as_object().unwrap().values();
+            for (kind, content) in request.chain(responses.flat_map(|response| media_types(&document, response))) {
+                // Files have none.
+                let is_text =
+                    kind.starts_with("application/") || kind.starts_with("text/") || kind.starts_with("multipart/");
+                assert!(has_example(content) || !is_text, "{method} {path}: {kind} has no example");
+            }
+        }
+    }
+}
+
 /// Asserts that the document describes a response: status, content type, required and known members.
 fn check(document: &Value, method: &str, path: &str, response: &TestResponse) {
     let operation_name = format!("{method} {path}: {}", response.status);

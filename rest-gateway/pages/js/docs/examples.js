@@ -1,31 +1,8 @@
 // Examples of requests and responses.
 import { members, normalize } from "./schema.js";
 
-const PROMPT = "A lighthouse at sunset";
-const VIDEO = { prompt: PROMPT, seconds: "4" };
-const ENDPOINT = { url: "https://example.org/webhook", event_types: ["video.completed"] };
-
-/// The bodies of requests, by operation. The schemas alone do not say which members make a typical call.
-const BODIES = {
-  createChatCompletion: { messages: [{ role: "user", content: "Hello" }] },
-  createChatCompletionForEngine: { messages: [{ role: "user", content: "Hello" }] },
-  createImage: { prompt: PROMPT, n: 1 },
-  createVideo: VIDEO,
-  createOpenRouterVideo: { prompt: PROMPT, duration: 4 },
-  editVideo: { video: { id: "ID" }, prompt: "The same at night" },
-  extendVideo: { video: { id: "ID" }, prompt: "The camera rises", seconds: "4" },
-  remixVideo: { prompt: "The same in the rain" },
-  estimateVideo: VIDEO,
-  estimateImages: { prompt: PROMPT, n: 1 },
-  createWebhookEndpoint: ENDPOINT,
-  updateWebhookEndpoint: { enabled: false },
-  testWebhookEndpoint: { event_type: "video.completed" },
-};
-
-/// The fields of forms, by operation, for calls that upload files.
-const FORMS = {
-  editImage: { image: "@picture.png", prompt: "Add a boat" },
-};
+/// Operations whose call with curl uploads the file of the form.
+const FORMS = ["editImage"];
 
 /// Deeper members of examples are left out.
 const MAX_DEPTH = 4;
@@ -35,12 +12,16 @@ export function curl(api, operation, { base, hasKey }) {
   const path = operation.path.slice(1).replace(/\{(\w+)\}/g, (_, name) => name.toUpperCase());
   const lines = [`curl ${operation.method === "DELETE" ? "-X DELETE " : ""}${option(operation)}${base}${path}`];
   if (hasKey) lines.push('-H "Authorization: Bearer $KEY"');
-  const form = FORMS[operation.id];
+  const content = operation.requestBody?.content ?? {};
+  const form = FORMS.includes(operation.id) && content["multipart/form-data"];
   if (form) {
-    lines.push(...Object.entries(form).map(([name, value]) => `-F ${name}=${/\s/.test(value) ? `'${value}'` : value}`));
-  } else if (operation.requestBody) {
-    const schema = operation.requestBody.content["application/json"]?.schema;
-    const body = BODIES[operation.id] ?? example(api, schema, { isRequiredOnly: true });
+    const { properties } = normalize(api, form.schema);
+    for (const [name, value] of Object.entries(contentExample(api, form))) {
+      const text = properties[name].format === "binary" ? `@${value}` : value;
+      lines.push(`-F ${name}=${/\s/.test(text) ? `'${text}'` : text}`);
+    }
+  } else if (content["application/json"]) {
+    const body = contentExample(api, content["application/json"], { isRequiredOnly: true });
     lines.push('-H "Content-Type: application/json"', `-d '${JSON.stringify(body)}'`);
   } else if (operation.method === "POST") {
     lines[0] = lines[0].replace("curl ", "curl -X POST ");
@@ -53,6 +34,21 @@ function option(operation) {
   const types = Object.values(operation.responses).flatMap((response) => Object.keys(response.content ?? {}));
   if (types.length > 0 && types.every((type) => type === "text/event-stream")) return "-N ";
   return types.includes("video/mp4") ? "-o video.mp4 " : "";
+}
+
+/// Returns the examples of a media type as pairs of a title, which may be missing, and a value.
+export function contentExamples(api, { example: only, examples = {} }) {
+  if (only !== undefined) return [[undefined, only]];
+  return Object.values(examples).map((named) => {
+    const { summary, value } = api.resolve(named);
+    return [summary, value];
+  });
+}
+
+/// Returns the first example of a media type. If it has none: a value that fits its schema.
+export function contentExample(api, content, options) {
+  const [first] = contentExamples(api, content);
+  return first ? first[1] : example(api, content.schema, options);
 }
 
 /// Returns a value that fits a schema. It contains the required members only, or all.

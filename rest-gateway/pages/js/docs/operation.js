@@ -4,7 +4,7 @@ import { h } from "../dom.js";
 import { getKey } from "../key.js";
 import { codeBlock, copyButton } from "../ui/copy.js";
 import { tabs } from "../ui/tabs.js";
-import { curl, example } from "./examples.js";
+import { contentExamples, curl, example } from "./examples.js";
 import { inline, prose } from "./prose.js";
 import { memberList, schemaView } from "./schema_view.js";
 
@@ -77,8 +77,12 @@ function contentView(api, content, direction) {
   const types = Object.keys(content);
   const view = (type) => {
     const { schema = {} } = content[type];
-    const hasExample = direction === "response" && type === "application/json";
-    return [schemaView(api, schema, direction), hasExample && exampleItem(api, schema)];
+    const examples = contentExamples(api, content[type]);
+    // An error without an example of its own.
+    if (examples.length === 0 && direction === "response" && type === "application/json") {
+      examples.push([undefined, example(api, schema)]);
+    }
+    return [schemaView(api, schema, direction), ...examples.map((named) => exampleItem(...named))];
   };
   if (types.length === 1) return [h("p", { class: "media-type mono" }, types[0]), view(types[0])];
   const { list, panel } = tabs({
@@ -89,9 +93,10 @@ function contentView(api, content, direction) {
   return [list, panel];
 }
 
-function exampleItem(api, schema) {
-  const details = h("details", { class: "expander" }, h("summary", { t: "docs.example" }));
-  const text = () => JSON.stringify(example(api, schema), null, 2);
+function exampleItem(title, value) {
+  const summary = h("summary", {}, h("span", { t: "docs.example" }), title && [": ", inline(title)]);
+  const details = h("details", { class: "expander" }, summary);
+  const text = () => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
   details.addEventListener("toggle", () => details.append(codeBlock(text(), { label: "docs.example" })), {
     once: true,
   });

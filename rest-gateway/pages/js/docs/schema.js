@@ -13,7 +13,11 @@ export function normalize(api, value) {
     }));
   }
   const choices = schema.oneOf ?? schema.anyOf;
-  if (choices) {
+  if (choices && schema.properties && choices.every(({ type, $ref }) => !type && !$ref)) {
+    // They only say which of the members exclude or require each other.
+    const { oneOf, anyOf, ...rest } = schema;
+    schema = rest;
+  } else if (choices) {
     const others = choices.filter((choice) => choice.type !== "null");
     const isNullable = others.length < choices.length;
     const { oneOf, anyOf, ...rest } = schema;
