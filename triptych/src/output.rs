@@ -95,6 +95,14 @@ impl Output {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the thread of an output does nothing but write, and belongs to no runtime"
+)]
+fn pause(time: Duration) {
+    thread::sleep(time);
+}
+
 /// Writes what is enqueued, as few writes as possible: under load, a write and a wake-up of this thread for each line would cost more
 /// than making the line.
 fn write_all(mut stream: impl Write, entries: &Receiver<Entry>, shared: &Shared) {
@@ -102,7 +110,7 @@ fn write_all(mut stream: impl Write, entries: &Receiver<Entry>, shared: &Shared)
     let mut last_write: Option<Instant> = None;
     while let Ok(first) = entries.recv() {
         if let Some(rest) = last_write.and_then(|last| COLLECT_TIME.checked_sub(last.elapsed())) {
-            thread::sleep(rest);
+            pause(rest);
         }
         let mut lines = 0;
         let mut flush = None;
@@ -186,9 +194,8 @@ mod tests {
     fn texts_that_wait_are_written_together_and_in_order() {
         let (open, gate) = channel();
         let (written, writes) = <(Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>)>::default();
-        let counter = Arc::clone(&writes);
-        let counted = Gate { open: gate, written: Arc::clone(&written) };
-        let output = Output::start("test", Counted { stream: counted, writes: counter }).unwrap();
+        let stream = Gate { open: gate, written: Arc::clone(&written) };
+        let output = Output::start("test", Counted { stream, writes: Arc::clone(&writes) }).unwrap();
         let texts: Vec<String> = (0..1000).map(|number| format!("{number}\n")).collect();
         for text in &texts {
             output.send(text.as_bytes());

@@ -113,9 +113,9 @@ async fn video_is_the_same_over_rest_grpc_events_and_downloads() {
 
         let history = format!("/v1/videos/{id}/history");
         let history = json_body(server.request(Method::GET, &history).send().await.unwrap()).await;
-        let states = ["queued", "submitting", "rendering", "storing", "completed"];
+        let expected = ["queued", "submitting", "rendering", "storing", "completed"];
         let transitions = history["transitions"].as_array().unwrap();
-        assert_eq!(transitions.iter().map(|transition| &transition["state"]).collect::<Vec<_>>(), states);
+        assert_eq!(transitions.iter().map(|transition| &transition["state"]).collect::<Vec<_>>(), expected);
         assert!(transitions.is_sorted_by_key(|transition| transition["at"].as_f64()), "{history}");
         let work = (&history["provider"], &history["provider_task_id"], &history["submissions"], &history["failures"]);
         assert_eq!(work, (&json!("offline"), &json!(id), &json!(1), &json!(0)));
