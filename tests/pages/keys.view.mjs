@@ -43,7 +43,8 @@ async function takeSecret(page) {
   await inDialog(page, "Copy").click();
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), secret);
   await inDialog(page, "Done").click();
-  await dialog(page).waitFor({ state: "detached" });
+  // A dialog is closed before its event removes it.
+  await page.locator(".key-secret").waitFor({ state: "detached" });
   assert.ok(!(await page.content()).includes(secret));
   return secret;
 }
