@@ -1,7 +1,9 @@
-// The Responses API with OpenAI's current Node SDK, and with the AI SDK, whose models of OpenAI use it by default.
+// The Responses API with OpenAI's current Node SDK, with the AI SDK, whose models of OpenAI use it by default, and with OpenAI's Agents
+// SDK.
 
 import assert from "node:assert/strict";
 import { createOpenAI } from "@ai-sdk/openai";
+import { Agent, OpenAIResponsesModel, run, setTracingDisabled, tool as agentTool } from "@openai/agents";
 import { generateText, jsonSchema, Output, stepCountIs, streamText, tool } from "ai";
 import OpenAI, { BadRequestError, NotFoundError } from "openai";
 
@@ -9,6 +11,8 @@ const base = process.env.TRIPTYCH_REST;
 const model = "qwen3-next-80b-a3b-instruct";
 const client = new OpenAI({ baseURL: `${base}/v1`, apiKey: "not-needed", maxRetries: 0 });
 const provider = createOpenAI({ baseURL: `${base}/v1`, apiKey: "not-needed" });
+// Traces would be sent to OpenAI.
+setTracingDisabled(true);
 const schema = {
   type: "object",
   properties: { name: { type: "string" }, length: { type: "integer" } },
@@ -108,6 +112,39 @@ const tests = {
     });
     assert.ok(called.length > 0);
     assert.ok(steps.at(-1).text);
+  },
+
+  async "agent answers, and streams"() {
+    const agent = new Agent({ name: "Guide", instructions: "Be brief.", model: new OpenAIResponsesModel(client, model) });
+    const result = await run(agent, "Hello");
+    assert.ok(result.finalOutput && result.lastResponseId.startsWith("resp_"));
+    const stream = await run(agent, "Hello", { stream: true });
+    let text = "";
+    for await (const chunk of stream.toTextStream()) text += chunk;
+    await stream.completed;
+    assert.equal(text, result.finalOutput);
+  },
+
+  async "agent calls a tool and goes on"() {
+    const called = [];
+    const weather = agentTool({
+      name: "get_weather",
+      description: "The weather in a city.",
+      parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"], additionalProperties: false },
+      strict: true,
+      execute: ({ city }) => {
+        called.push(city);
+        return "21 degrees";
+      },
+    });
+    const agent = new Agent({
+      name: "Guide",
+      model: new OpenAIResponsesModel(client, model),
+      modelSettings: { toolChoice: "required" },
+      tools: [weather],
+    });
+    const result = await run(agent, "What is the weather in Paris?");
+    assert.ok(called.length > 0 && result.finalOutput);
   },
 };
 
