@@ -44,6 +44,7 @@ def narrow(document, video_id, receiver):
         if name.endswith("Form"):
             schemas[name]["properties"]["video"] = {"enum": [video_id]}
     _narrow_members(schemas["ChatCompletionRequest"], "Chat", receiver)
+    _narrow_response(schemas, receiver)
     for path, operations in document["paths"].items():
         for operation in operations.values():
             _drop_page_tokens(operation)
@@ -55,6 +56,24 @@ def narrow(document, video_id, receiver):
     for name in ("Video", "MediaKey"):
         document["components"]["parameters"][name]["example"] = video_id + (".mp4" if name == "MediaKey" else "")
     return document
+
+
+def _narrow_response(schemas, receiver):
+    """Leaves out references to stored items, and functions whose parameters are no schema that the engine can satisfy."""
+    request = schemas["ResponseRequest"]
+    _narrow_members(request, "Chat", receiver)
+    request["properties"]["previous_response_id"] = {"enum": [None]}
+    # A response in the background goes on after the request.
+    request["properties"]["background"] = {"enum": [False, None]}
+    # Each name may occur once.
+    request["properties"]["tools"]["maxItems"] = 1
+    request["properties"]["text"]["properties"]["format"]["oneOf"][1]["properties"]["schema"] = {"enum": [{"type": "object"}]}
+    items = schemas["ResponseInputItem"]["oneOf"]
+    del items[-1]
+    function, _, image = (tool["properties"] for tool in schemas["ResponseTool"]["oneOf"])
+    function["parameters"] = {"enum": [{"type": "object", "properties": {"city": {"type": "string"}}}, None]}
+    image["size"] = {"enum": ["64x64", None]}
+    image["model"] = {"enum": ["offline-image", None]}
 
 
 def _members(schema):

@@ -88,6 +88,8 @@ fn unserved_features_are_refused_by_name() {
     let grammar =
         json!({"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": ""}});
     rejected(&json!({"input": "Hi", "tools": [grammar]}), "tools[0].format.type", "grammar");
+    let parameters = json!({"type": "custom", "name": "c", "parameters": {}});
+    rejected(&json!({"input": "Hi", "tools": [parameters]}), "tools[0].parameters", "type `function`");
     let image = json!({"type": "image_generation", "svg": {}});
     rejected(&json!({"input": "Hi", "tools": [image]}), "tools[0].svg", "not served");
 }

@@ -79,6 +79,15 @@ fn tools_keep_their_schemas_and_choices_become_those_of_chat() {
 }
 
 #[test]
+fn member_of_a_custom_tool_that_the_contract_has_is_no_unknown_member() {
+    let tool = json!({"type": "custom", "name": "c", "strict": true});
+    let chat = chat(&json!({"input": "Hi", "tools": [tool]}));
+    assert_eq!(chat["tools"][0]["function"]["strict"], true);
+    let request = request(&json!({"input": "Hi", "tools": [tool]})).to_chat(&[], &[]).unwrap();
+    assert_eq!(request.tools[0].function.as_ref().unwrap().extra_json, "");
+}
+
+#[test]
 fn allowed_tools_are_the_only_ones_offered() {
     let tools =
         json!([{"type": "function", "name": "f"}, {"type": "function", "name": "g"}, {"type": "image_generation"}]);

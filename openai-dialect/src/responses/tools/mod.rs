@@ -139,8 +139,12 @@ fn read_custom(mut fields: Fields<'_>) -> Result<pb::FunctionTool, InvalidReques
             return Err(kind.unsupported("custom tools with a grammar are not served; the served format is `text`"));
         }
     }
+    if let Some(parameters) = fields.take("parameters") {
+        return Err(parameters.unsupported("custom tools have no parameters; use a tool of type `function`"));
+    }
+    let strict = fields.optional("strict", Node::boolean)?;
     let extra_json = fields.into_extra();
-    Ok(pb::FunctionTool { name, description, parameters_json: CUSTOM_TOOL_SCHEMA.to_owned(), strict: None, extra_json })
+    Ok(pb::FunctionTool { name, description, parameters_json: CUSTOM_TOOL_SCHEMA.to_owned(), strict, extra_json })
 }
 
 /// Returns the JSON of a function in a response, which always has `parameters` and `strict`.
