@@ -10,8 +10,8 @@ use crate::error::Error;
 /// The field of a request that is no valid document.
 const REQUEST: &str = "request_json";
 
-/// The code of responses whose call was in flight when the server ended: the model may have been called, and billed, so that it is
-/// not called again.
+/// The error code of responses whose model call was in flight when the process ended. The provider may have executed and billed the call,
+/// so it is not repeated.
 pub(super) const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 
 /// Converts the error of a request.

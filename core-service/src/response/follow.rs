@@ -14,8 +14,8 @@ use super::{
 };
 use crate::error::Error;
 
-/// How many events are read at a time. Each has up to some megabytes, with an image in it.
-const BATCH: u32 = 64;
+/// The number of events that are read at a time. An event with an image has some megabytes, so this bounds the memory of a stream.
+const BATCH: u32 = 16;
 
 struct Follower {
     store: ResponseStore,
@@ -61,7 +61,7 @@ impl Follower {
                 if status.is_final() {
                     self.ended = true;
                 } else {
-                    // The sender is in `_live`, so that this fails never.
+                    // Cannot fail: `_live` has the sender.
                     let _ = self.changes.changed().await;
                 }
             }

@@ -1,4 +1,4 @@
-//! JSON Schemas that stand in a prompt instead of `response_format`: libraries write them for models without structured outputs, such
+//! JSON Schemas in prompts, instead of in `response_format`. Libraries write them for models without structured outputs, such
 //! as Instructor in its JSON modes and LangChain in its output parsers.
 
 use serde_json::{Deserializer, Value};

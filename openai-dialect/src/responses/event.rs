@@ -21,7 +21,7 @@ pub(super) struct Emitter {
 }
 
 impl Emitter {
-    /// Adds an event with these members, besides `type` and `sequence_number`.
+    /// Adds an event with `type`, `sequence_number` and these members.
     pub(super) fn emit(&mut self, name: &'static str, members: impl FnOnce(&mut ObjectWriter<'_>)) {
         let sequence_number = self.next;
         self.next += 1;

@@ -70,7 +70,7 @@ impl ResponseGrpc {
                 }
                 ResponseStatus::InProgress => {
                     live.cancel.cancel();
-                    // The sender is in `live`, so that this fails never.
+                    // Cannot fail: `live` has the sender.
                     let _ = changes.changed().await;
                 }
                 ResponseStatus::Completed

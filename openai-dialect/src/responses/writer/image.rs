@@ -166,7 +166,7 @@ impl Images {
         self.calls.clear();
     }
 
-    /// Returns the ids of the calls and the results that the model is told.
+    /// Returns the ids of the calls and the results that are sent to the model.
     pub(super) fn results(&self) -> impl Iterator<Item = (&str, &str)> {
         self.calls.iter().map(|call| (call.call_id.as_str(), call.result.as_deref().unwrap_or_default()))
     }
