@@ -47,6 +47,7 @@ pub mod ledger;
 pub mod limits;
 pub mod live;
 pub mod media;
+pub mod media_location;
 mod metrics;
 mod midjourney_errors;
 pub mod model_facts;

@@ -29,8 +29,14 @@ const MAX_NAMED: usize = 10;
 /// # Errors
 /// Nothing is left of the backup then.
 pub(crate) fn create(config: Option<&Path>, arguments: &Backup) -> anyhow::Result<()> {
-    let data_dir = data_dir(&Config::load(config)?, arguments.data_dir.as_ref());
-    let method = if arguments.copy { Method::Copy } else { Method::Link };
+    let config = Config::load(config)?;
+    let data_dir = data_dir(&config, arguments.data_dir.as_ref());
+    let media_url = config.core.media.url.as_str();
+    let method = match (media_url, arguments.copy) {
+        ("", true) => Method::Copy,
+        ("", false) => Method::Link,
+        (_, _) => Method::Leave,
+    };
     let start = Instant::now();
     let target = arguments.target.as_path();
     let manifest = run(|stop| async move { backup::create(&data_dir, target, method, &stop, progress()).await })?;
@@ -45,6 +51,9 @@ pub(crate) fn create(config: Option<&Path>, arguments: &Backup) -> anyhow::Resul
         Size(bytes),
         missing.len(),
     ))?;
+    if method == Method::Leave {
+        print(format_args!("The media files are at media.url = \"{media_url}\" and not part of the backup."))?;
+    }
     for key in missing.iter().take(MAX_NAMED) {
         eprintln!("triptych: the media file {key} is missing in the data directory, and in the backup");
     }

@@ -13,6 +13,7 @@ mod health;
 mod help_files;
 mod init;
 mod log_filter;
+mod log_format;
 mod open_files;
 mod output;
 mod ports;

@@ -156,7 +156,7 @@ impl Core {
         let prices = Live::new(PriceTable::of(settings));
         let ledger_store = LedgerStore::new(database.clone());
         let (ledger, ledger_task) = Ledger::start(ledger_store.clone(), prices.clone()).await?;
-        let media_store = MediaStore::local(&dir.join("media"), database.clone()).await?;
+        let media_store = MediaStore::at(&settings.media.location(dir)?, database.clone()).await?;
         let picture_budget = PictureBudget::new(&settings.media);
         let inputs = InputResolver::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
         let queue = Arc::new(SqliteStore::new(database.clone()));

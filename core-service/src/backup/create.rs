@@ -72,7 +72,10 @@ async fn fill(
     copy_into(&mut live, &copied_file).await.map_err(failed(&live_file))?;
     let mut copied = open_read_only(&copied_file).await.map_err(failed(&copied_file))?;
     let jobs = count_jobs(&mut copied).await.map_err(failed(&copied_file))?;
-    let keys = media_index::stored_keys(&mut copied, data_dir).await?;
+    let keys = match method {
+        Method::Link | Method::Copy => media_index::stored_keys(&mut copied, data_dir).await?,
+        Method::Leave => Vec::new(),
+    };
     let database = blocking({
         let copied_file = copied_file.clone();
         move || {

@@ -23,6 +23,8 @@ pub enum Method {
     Link,
     /// As copies.
     Copy,
+    /// Not at all: they are not in the data directory.
+    Leave,
 }
 
 /// The result of taking media files over.

@@ -1,11 +1,12 @@
 //! The `[media]` settings: input pictures, stored files, and links to stored files.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use super::{de::secret, error::SettingError};
+use crate::media_location::MediaLocation;
 
 /// The highest value of [`Media::max_input_bytes`], in bytes.
 ///
@@ -17,6 +18,8 @@ pub const MAX_INPUT_BYTES: u64 = 256 << 20;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Media {
+    /// Where files are stored, as [`MediaLocation::parse`] accepts it. Empty: in `media` in the data directory.
+    pub url: String,
     /// Whether picture URLs in requests may point into private networks.
     pub fetch_private_addresses: bool,
     /// The maximum size of an input picture, in bytes.
@@ -51,6 +54,7 @@ pub struct Media {
 impl Default for Media {
     fn default() -> Self {
         Self {
+            url: String::new(),
             fetch_private_addresses: false,
             max_input_bytes: 20 << 20,
             max_pixels: 50_000_000,
@@ -82,8 +86,20 @@ const MIN_MEMORY_BYTES: usize = 64 << 20;
 const MIN_QUOTA_BYTES: u64 = 64 << 20;
 
 impl Media {
+    /// Returns where files are stored.
+    ///
+    /// # Errors
+    /// The URL is not accepted.
+    pub fn location(&self, data_dir: &Path) -> Result<MediaLocation, SettingError> {
+        if self.url.is_empty() {
+            return Ok(MediaLocation::Directory(data_dir.join("media")));
+        }
+        MediaLocation::parse(&self.url).map_err(|why| SettingError::new("media.url", why))
+    }
+
     pub(super) fn validate(&self) -> Result<(), SettingError> {
         let error = |key, message| Err(SettingError::new(key, message));
+        self.location(Path::new(""))?;
         if !(MIN_INPUT_BYTES..=MAX_INPUT_BYTES).contains(&self.max_input_bytes) {
             return error("media.max_input_bytes", "must be 64 to 268435456 (256 MiB)");
         }

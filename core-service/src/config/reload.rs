@@ -44,7 +44,7 @@ macro_rules! fixed {
 }
 
 /// The fixed settings with their comparisons, except for [`SIGNING_KEY`].
-const FIXED: [(&str, IsEqual); 41] = fixed![
+const FIXED: [(&str, IsEqual); 42] = fixed![
     data_dir,
     chat.on_disconnect,
     image.idempotency_ttl,
@@ -62,6 +62,7 @@ const FIXED: [(&str, IsEqual); 41] = fixed![
     responses.max_queued,
     webhooks.allow_private_addresses,
     webhooks.max_in_flight,
+    media.url,
     media.fetch_private_addresses,
     media.max_input_bytes,
     media.max_pixels,

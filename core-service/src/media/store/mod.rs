@@ -6,6 +6,7 @@
 //! Two things protect a file in use from sweepers: a *lease*, in memory, from the sweeper of this process; a *pin*, in the
 //! database, from those of all processes.
 
+mod bucket;
 mod index;
 mod leases;
 mod local;
@@ -35,7 +36,7 @@ use self::{
     upload::Upload,
 };
 use super::key::{MediaKey, MediaType};
-use crate::{database::Database, digest, error::Error, keys::Owner};
+use crate::{database::Database, digest, error::Error, keys::Owner, media_location::MediaLocation};
 
 /// The maximum size of content that is hashed on the async thread, in bytes, which saves the hand-off to another one.
 const MAX_INLINE_HASH_BYTES: usize = 64 * 1024;
@@ -85,7 +86,19 @@ impl MediaStore {
         Ok(Self { staging_files: Some(staging_files), ..store })
     }
 
-    /// Readiness probe: returns an error if files cannot be read. Does not write.
+    /// Opens a media store at this location.
+    ///
+    /// # Errors
+    /// As for [`MediaStore::local`]; a bucket cannot be listed.
+    pub async fn at(location: &MediaLocation, database: Database) -> Result<Self, Error> {
+        match location {
+            MediaLocation::Directory(directory) => Self::local(directory, database).await,
+            MediaLocation::Bucket(bucket) => Self::open(bucket::open(bucket).await?, database).await,
+        }
+    }
+
+    /// Readiness probe: returns an error if files cannot be read. Does not write, and does not ask a bucket: all nodes share it, and
+    /// what needs no files is still served while it is away.
     pub(crate) async fn probe(&self) -> Result<(), Error> {
         self.index.probe().await?;
         match &self.staging_files {
