@@ -8,5 +8,5 @@ mod store;
 
 pub use self::{
     registry::KeyRegistry,
-    store::{KeyStore, sqlite::SqliteKeyStore},
+    store::{KeyStore, sql::SqlKeyStore},
 };

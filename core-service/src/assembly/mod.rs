@@ -25,7 +25,7 @@ use self::{
     settings::{address_policy, inputs, jobs, provider_links, retention},
 };
 use crate::{
-    admin::{KeyRegistry, SqliteKeyStore, grpc::AdminGrpc},
+    admin::{KeyRegistry, SqlKeyStore, grpc::AdminGrpc},
     backup,
     catalog::{Catalog, grpc::ModelGrpc},
     chat::{detached::DetachedCalls, grpc::ChatGrpc},
@@ -56,7 +56,7 @@ use crate::{
         grpc::VideoGrpc,
         jobs::Jobs,
         runner::{Runner, RunnerHandle},
-        store::sqlite::SqliteStore,
+        store::sql::SqlStore,
         time::Clock,
     },
     webhooks::{
@@ -151,7 +151,7 @@ impl Core {
         if let Some(lost) = lost_events {
             tracing::error!("{lost}");
         }
-        let key_store = Arc::new(SqliteKeyStore::new(database.clone(), keys.clone()));
+        let key_store = Arc::new(SqlKeyStore::new(database.clone(), keys.clone()));
         let key_registry = KeyRegistry::open(key_store, keys.clone()).await?;
         let prices = Live::new(PriceTable::of(settings));
         let ledger_store = LedgerStore::new(database.clone());
@@ -159,7 +159,7 @@ impl Core {
         let media_store = MediaStore::at(&settings.media.location(dir)?, database.clone()).await?;
         let picture_budget = PictureBudget::new(&settings.media);
         let inputs = InputResolver::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
-        let queue = Arc::new(SqliteStore::new(database.clone()));
+        let queue = Arc::new(SqlStore::new(database.clone()));
         let links = provider_links(settings, &database).await?;
         let jobs = Jobs::new(queue.clone(), media_store.clone(), jobs(&settings.jobs, &settings.media))
             .with_links(links.clone())

@@ -18,7 +18,7 @@ use crate::{
         job::{Job, JobId},
         provider::UpstreamTask,
         state::{Event, JobState, Phase},
-        store::{JobLimits, JobQueue as _, JobStore as _, sqlite::SqliteStore},
+        store::{JobLimits, JobQueue as _, JobStore as _, sql::SqlStore},
         testing::{FakeProvider, Harness, request},
         time::Timestamp,
     },
@@ -31,7 +31,7 @@ struct DataDir {
     root: TempDir,
     database: Database,
     media: MediaStore,
-    jobs: SqliteStore,
+    jobs: SqlStore,
 }
 
 impl DataDir {
@@ -45,7 +45,7 @@ impl DataDir {
         let data = root.path().join("data");
         let database = Database::open(&data.join(DATABASE)).await.unwrap();
         let media = MediaStore::local(&data.join(MEDIA), database.clone()).await.unwrap();
-        let jobs = SqliteStore::new(database.clone());
+        let jobs = SqlStore::new(database.clone());
         Self { root, database, media, jobs }
     }
 
@@ -90,7 +90,7 @@ impl DataDir {
 
 async fn read(data_dir: PathBuf, id: &JobId) -> Job {
     let database = Database::open(&data_dir.join(DATABASE)).await.unwrap();
-    let job = SqliteStore::new(database.clone()).read(id).await.unwrap().unwrap();
+    let job = SqlStore::new(database.clone()).read(id).await.unwrap().unwrap();
     database.close().await;
     job
 }
@@ -141,7 +141,7 @@ async fn backup_of_an_open_data_directory_is_restored_with_jobs_and_files() {
     assert!(!manifest_path(&data.path("new")).exists() && !data.path("new/media/b.png#1").exists());
     assert_eq!(read(data.path("new"), &job.id).await.state, JobState::Queued);
     let database = Database::open(&data.path("new").join(DATABASE)).await.unwrap();
-    assert_eq!(SqliteStore::new(database).read(&later.id).await.unwrap(), None);
+    assert_eq!(SqlStore::new(database).read(&later.id).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -250,7 +250,7 @@ async fn queued_job_of_a_backup_is_searched_for_and_not_submitted_again() {
 
     // The provider cannot search: the job fails, and no request is sent.
     let database = Database::open(&data.path("new").join(DATABASE)).await.unwrap();
-    let store = Arc::new(SqliteStore::new(database));
+    let store = Arc::new(SqlStore::new(database));
     let harness = Harness::with_store(store, FakeProvider::default(), crate::video::jobs::JobSettings::default());
     let _runner = harness.start();
     let ended = harness.outcome(&job.id).await;

@@ -11,7 +11,7 @@ use crate::{
     video::{
         job::{Job, JobId},
         state::Event,
-        store::{JobQueue as _, JobStore as _, StoreError, sqlite::SqliteStore},
+        store::{JobQueue as _, JobStore as _, StoreError, sql::SqlStore},
         time::Timestamp,
     },
 };
@@ -52,7 +52,7 @@ pub(super) async fn prepare(
     queued: QueuedJobs,
     deadline: Duration,
 ) -> Result<Unsent, BackupError> {
-    let store = SqliteStore::new(database.clone());
+    let store = SqlStore::new(database.clone());
     let (now, as_of) = (store.now(), latest_event(database).await?);
     let is_searchable = now.since(as_of) <= SEARCHABLE;
     extend_deadlines(database, is_searchable, now, now.after(deadline)).await?;
@@ -89,7 +89,7 @@ enum Outcome {
 /// submits it again only to a provider that recognizes it, or that has no render of it. Without a `deadline` for this, the job
 /// fails.
 async fn settle(
-    store: &SqliteStore,
+    store: &SqlStore,
     id: &str,
     as_of: Timestamp,
     deadline: Option<Duration>,
@@ -124,7 +124,7 @@ async fn settle(
 /// searched. Those in progress fail with `outcome_unknown` when the process starts.
 async fn interrupt_responses(database: &Database) -> Result<(), BackupError> {
     let query = sqlx::query("UPDATE responses SET status = 'in_progress' WHERE status = 'queued'");
-    query.execute(database.writer()).await.map_err(failed)?;
+    database.execute(query).await.map_err(failed)?;
     Ok(())
 }
 
@@ -136,9 +136,9 @@ async fn extend_deadlines(
     deadline: Timestamp,
 ) -> Result<(), BackupError> {
     let statement = "UPDATE video_jobs SET deadline_at = MAX(deadline_at, $1), due_at = MIN(due_at, $2) \
-                     WHERE deleted = 0 AND (phase IN ('rendering', 'storing') OR phase = 'submitting' AND $3)";
-    let query = sqlx::query(statement).bind(deadline.0).bind(now.0).bind(with_submissions);
-    query.execute(database.writer()).await.map_err(failed)?;
+                     WHERE deleted = 0 AND (phase IN ('rendering', 'storing') OR phase = 'submitting' AND $3 = 1)";
+    let query = sqlx::query(statement).bind(deadline.0).bind(now.0).bind(i64::from(with_submissions));
+    database.execute(query).await.map_err(failed)?;
     Ok(())
 }
 

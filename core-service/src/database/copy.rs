@@ -4,7 +4,7 @@ use std::{io, path::Path};
 
 use sqlx::{ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use super::BUSY_TIMEOUT;
+use super::sqlite::BUSY_TIMEOUT;
 
 /// Opens a database for reading, also while another process writes to it. Does not migrate it, and starts no task.
 ///

@@ -7,12 +7,14 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use sqlx::{Connection, Sqlite, SqliteConnection, SqlitePool, pool::PoolConnection};
+use sqlx::{Connection, pool::PoolConnection};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
+
+use super::{Db, DbConnection, DbPool, dialect::Dialect};
 
 /// The maximum number of writes in one transaction.
 const MAX_GROUP: usize = 256;
@@ -36,7 +38,7 @@ pub(crate) trait Write: Send + 'static {
     /// # Errors
     /// The database failed; the transaction is rolled back. A write that refuses its operation must write nothing, and report that in
     /// its output.
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error>;
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error>;
 
     /// Called after the commit, whether or not the caller still waits.
     fn on_commit(&self, output: &Self::Output) {
@@ -55,10 +57,10 @@ pub(super) struct GroupCommit {
 impl GroupCommit {
     /// Starts the task, which acquires a connection of this pool for each group. It ends after [`close`](Self::close), or after this
     /// value is dropped.
-    pub(super) fn start(writer: SqlitePool) -> Self {
+    pub(super) fn start(writer: DbPool, dialect: Dialect) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_CAPACITY);
         let stop = CancellationToken::new();
-        let task = Mutex::new(Some(tokio::spawn(run(writer, waiting, stop.clone()))));
+        let task = Mutex::new(Some(tokio::spawn(run(writer, dialect, waiting, stop.clone()))));
         Self { queue, stop, task }
     }
 
@@ -84,7 +86,12 @@ impl GroupCommit {
     }
 }
 
-async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn QueuedWrite>>, stop: CancellationToken) {
+async fn run(
+    writer: DbPool,
+    dialect: Dialect,
+    mut waiting: mpsc::Receiver<Box<dyn QueuedWrite>>,
+    stop: CancellationToken,
+) {
     let mut group = Vec::new();
     loop {
         tokio::select! {
@@ -99,7 +106,7 @@ async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn QueuedWrite
         }
         match writer.acquire().await {
             Ok(connection) => {
-                let mut writer = Writer { pool: &writer, connection: Some(connection) };
+                let mut writer = Writer { pool: &writer, dialect, connection: Some(connection) };
                 let committed = AssertUnwindSafe(commit(&mut writer, group)).catch_unwind().await;
                 if committed.is_err() {
                     // Its callers get an error. The connection may have an open transaction.
@@ -120,12 +127,13 @@ async fn run(writer: SqlitePool, mut waiting: mpsc::Receiver<Box<dyn QueuedWrite
 
 /// The connection for writes, which is replaced after a failure that leaves it unusable.
 struct Writer<'a> {
-    pool: &'a SqlitePool,
-    connection: Option<PoolConnection<Sqlite>>,
+    pool: &'a DbPool,
+    dialect: Dialect,
+    connection: Option<PoolConnection<Db>>,
 }
 
 impl Writer<'_> {
-    async fn connection(&mut self) -> Result<&mut PoolConnection<Sqlite>, sqlx::Error> {
+    async fn connection(&mut self) -> Result<&mut PoolConnection<Db>, sqlx::Error> {
         Ok(match self.connection.take() {
             Some(connection) => self.connection.insert(connection),
             None => self.connection.insert(self.pool.acquire().await?),
@@ -158,12 +166,13 @@ async fn commit(writer: &mut Writer<'_>, mut group: Vec<Box<dyn QueuedWrite>>) {
 }
 
 async fn transaction(writer: &mut Writer<'_>, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), sqlx::Error> {
+    let dialect = writer.dialect;
     let connection = writer.connection().await?;
     let durable = group.iter().any(|member| member.must_be_durable());
     if !durable {
         sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut **connection).await?;
     }
-    let result = statements(connection, group).await;
+    let result = statements(connection, dialect.begin(durable), group).await;
     let rolled_back = !matches!(&result, Err(Failed { rolled_back: false, .. }));
     let mut restored = Ok(());
     if !durable && rolled_back {
@@ -184,9 +193,13 @@ struct Failed {
     rolled_back: bool,
 }
 
-async fn statements(connection: &mut SqliteConnection, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), Failed> {
+async fn statements(
+    connection: &mut DbConnection,
+    begin: &'static str,
+    group: &mut [Box<dyn QueuedWrite>],
+) -> Result<(), Failed> {
     let not_begun = |error| Failed { error, rolled_back: true };
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(not_begun)?;
+    let mut transaction = connection.begin_with(begin).await.map_err(not_begun)?;
     for member in group {
         if let Err(error) = member.run(&mut transaction).await {
             let rolled_back = transaction.rollback().await.is_ok();
@@ -201,7 +214,7 @@ async fn statements(connection: &mut SqliteConnection, group: &mut [Box<dyn Queu
 trait QueuedWrite: Send {
     fn must_be_durable(&self) -> bool;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error>;
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<(), sqlx::Error>;
 
     /// Sends the result to the caller.
     fn finish(self: Box<Self>, committed: Result<(), sqlx::Error>);
@@ -220,7 +233,7 @@ impl<W: Write> QueuedWrite for PendingWrite<W> {
         self.write.must_be_durable()
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<(), sqlx::Error> {
         self.output = Some(self.write.run(connection).await?);
         Ok(())
     }
@@ -255,13 +268,13 @@ mod tests {
     impl Write for Insert {
         type Output = u32;
 
-        async fn run(&mut self, connection: &mut SqliteConnection) -> Result<u32, sqlx::Error> {
+        async fn run(&mut self, connection: &mut DbConnection) -> Result<u32, sqlx::Error> {
             let statement = if self.fails {
                 "INSERT INTO missing_table (id, lease_until) VALUES ($1, 0)"
             } else {
                 "INSERT INTO video_workers (id, lease_until) VALUES ($1, 0)"
             };
-            sqlx::query(statement).bind(self.id).execute(connection).await?;
+            sqlx::query(statement).bind(i64::from(self.id)).execute(connection).await?;
             assert!(!self.panics, "scripted panic");
             Ok(self.id)
         }

@@ -3,7 +3,7 @@
 //! Listed by hand because `sqlx::migrate!` would compile SQLite a second time, for the build host.
 
 use sqlx::{
-    SqlSafeStr, SqlitePool,
+    Connection as _, SqlSafeStr, SqliteConnection,
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
@@ -27,7 +27,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 14] = [
 
 /// Applies the migrations that the database does not have yet.
 pub(super) async fn run(
-    writer: &SqlitePool,
+    connection: &mut SqliteConnection,
     migrations: &[(i64, &'static str, &'static str)],
 ) -> Result<(), MigrateError> {
     let migrations: Vec<_> = migrations
@@ -38,7 +38,7 @@ pub(super) async fn run(
         .collect();
     // sqlx takes no lock for SQLite. IMMEDIATE takes the write lock: if two processes open a new file at the same time, the
     // second waits and finds the migrations applied. The migrations run in savepoints of this transaction.
-    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     Migrator::with_migrations(migrations).run(&mut *transaction).await?;
     Ok(transaction.commit().await?)
 }

@@ -10,7 +10,7 @@ impl Database {
     pub(crate) async fn secret(&self, name: &str) -> Result<String, sqlx::Error> {
         let generated = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let insert = "INSERT INTO secrets (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-        sqlx::query(insert).bind(name).bind(generated).execute(self.writer()).await?;
+        self.execute(sqlx::query(insert).bind(name).bind(generated)).await?;
         sqlx::query_scalar("SELECT value FROM secrets WHERE name = $1").bind(name).fetch_one(self.readers()).await
     }
 }

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
 };
 
-use sqlx::SqlitePool;
+use super::DbPool;
 
 /// No number was saved by this process.
 const UNSAVED: i64 = -1;
@@ -42,7 +42,7 @@ impl SequenceFile {
     }
 
     /// Compares the database with the file. Returns `None` if the file is missing or unreadable.
-    pub(super) async fn lost_events(&self, database: &SqlitePool) -> Result<Option<LostEvents>, sqlx::Error> {
+    pub(super) async fn lost_events(&self, database: &DbPool) -> Result<Option<LostEvents>, sqlx::Error> {
         let found = latest(database).await?;
         let text = tokio::fs::read_to_string(&self.path).await.unwrap_or_default();
         let expected = text.trim().parse().unwrap_or(0);
@@ -50,7 +50,7 @@ impl SequenceFile {
     }
 
     /// Writes the number of the latest event, if it has changed.
-    pub(super) async fn save(&self, database: &SqlitePool) -> Result<(), sqlx::Error> {
+    pub(super) async fn save(&self, database: &DbPool) -> Result<(), sqlx::Error> {
         let latest = latest(database).await?;
         if self.saved.load(Ordering::Relaxed) == latest {
             return Ok(());
@@ -64,7 +64,7 @@ impl SequenceFile {
 }
 
 /// Returns the number of the latest event, also if its row was removed.
-async fn latest(database: &SqlitePool) -> Result<i64, sqlx::Error> {
+async fn latest(database: &DbPool) -> Result<i64, sqlx::Error> {
     let query = "SELECT COALESCE(MAX(seq), 0) FROM sqlite_sequence WHERE name = 'job_events'";
     sqlx::query_scalar(query).fetch_one(database).await
 }

@@ -61,7 +61,7 @@ impl JobTracker {
     pub(super) async fn follow(&mut self, database: &Database) -> Result<(), sqlx::Error> {
         self.read_events(database).await?;
         let ids = serde_json::Value::from(self.active.keys().map(String::as_str).collect::<Vec<_>>()).to_string();
-        let query = "SELECT value FROM json_each($1) WHERE NOT EXISTS (SELECT 1 FROM video_jobs WHERE id = value)";
+        let query = "SELECT value FROM json_each($1) AS listed WHERE NOT EXISTS (SELECT 1 FROM video_jobs WHERE id = listed.value)";
         let removed: Vec<String> = sqlx::query_scalar(query).bind(ids).fetch_all(database.readers()).await?;
         for id in removed {
             self.active.remove(&id);

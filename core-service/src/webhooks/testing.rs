@@ -25,9 +25,7 @@ use crate::{
         UpstreamTask,
         job::{Job, JobId},
         state::Event as JobEvent,
-        store::{
-            BusyProviders, Inserted, JobLimits, JobQueue as _, JobStore as _, Lease, WorkerId, sqlite::SqliteStore,
-        },
+        store::{BusyProviders, Inserted, JobLimits, JobQueue as _, JobStore as _, Lease, WorkerId, sql::SqlStore},
         testing::{clip, request},
         time::{Clock, Timestamp},
     },
@@ -44,7 +42,7 @@ pub(crate) fn endpoint(owner: &str, url: &str) -> Endpoint {
 /// Stores in one database, on one clock.
 pub(crate) struct Stores {
     pub(crate) webhooks: WebhookStore,
-    pub(crate) jobs: SqliteStore,
+    pub(crate) jobs: SqlStore,
     millis: Arc<AtomicI64>,
     clock: Clock,
     directory: TempDir,
@@ -108,9 +106,9 @@ impl Stores {
     }
 }
 
-async fn open(directory: &TempDir, clock: &Clock) -> (WebhookStore, SqliteStore) {
+async fn open(directory: &TempDir, clock: &Clock) -> (WebhookStore, SqlStore) {
     let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
-    let jobs = SqliteStore::with_clock(database.clone(), clock.clone());
+    let jobs = SqlStore::with_clock(database.clone(), clock.clone());
     (WebhookStore::with_clock(database, clock.clone()), jobs)
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{KeyStore, memory::MemoryKeyStore, sqlite::SqliteKeyStore};
+use super::{KeyStore, memory::MemoryKeyStore, sql::SqlKeyStore};
 use crate::{
     config::AccountLimits,
     database::Database,
@@ -33,7 +33,7 @@ impl Fixture {
     async fn sqlite() -> Self {
         let (directory, keys) = (tempfile::tempdir().unwrap(), Keys::default());
         let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
-        let store = Arc::new(SqliteKeyStore::new(database, keys.clone()));
+        let store = Arc::new(SqlKeyStore::new(database, keys.clone()));
         Self { store, keys, directory: Some(directory) }
     }
 

@@ -5,7 +5,7 @@ mod conformance;
 #[cfg(test)]
 pub(super) mod memory;
 mod row;
-pub(super) mod sqlite;
+pub(super) mod sql;
 
 use std::fmt;
 

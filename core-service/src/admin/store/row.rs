@@ -2,14 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sqlx::{
-    Row, Sqlite,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use sqlx::{Row, query::Query};
 
 use crate::{
     config::AccountLimits,
+    database::{Db, DbArguments, DbRow},
     error::Error,
     keys::{KeyChange, KeyDefinition, SecretDigest, StoredKey},
     on_disconnect::OnDisconnect,
@@ -42,10 +39,10 @@ pub(super) fn columns(key: &StoredKey) -> Result<Columns, Error> {
 
 /// Binds all columns.
 pub(super) fn bind<'q>(
-    query: Query<'q, Sqlite, SqliteArguments>,
+    query: Query<'q, Db, DbArguments>,
     key: &StoredKey,
     columns: &Columns,
-) -> Query<'q, Sqlite, SqliteArguments> {
+) -> Query<'q, Db, DbArguments> {
     let StoredKey { definition, revision, secret, previous_secret, expires_at, created, updated, revoked_at } = key;
     let KeyDefinition { name, team, admin, on_disconnect: _, priority, limits: _ } = definition;
     let digest = |secret: &SecretDigest| secret.digest.to_vec();
@@ -53,14 +50,14 @@ pub(super) fn bind<'q>(
     let previous = previous_secret.as_ref();
     query
         .bind(name.clone())
-        .bind(*revision)
+        .bind(i64::from(*revision))
         .bind(secret.as_ref().map(digest))
         .bind(secret.as_ref().map(hint))
         .bind(previous.map(|(secret, _)| digest(secret)))
         .bind(previous.map(|(secret, _)| hint(secret)))
         .bind(previous.map(|(_, until)| millis(*until)))
         .bind(team.clone())
-        .bind(*admin)
+        .bind(i64::from(*admin))
         .bind(columns.on_disconnect.clone())
         .bind(columns.limits.clone())
         .bind(expires_at.map(millis))
@@ -76,7 +73,7 @@ pub(super) fn bind<'q>(
 ///
 /// # Errors
 /// A column has no valid value. The core does not start then: without the row, a server could accept calls without a key.
-pub(super) fn key(row: &SqliteRow) -> Result<StoredKey, sqlx::Error> {
+pub(super) fn key(row: &DbRow) -> Result<StoredKey, sqlx::Error> {
     let name: String = row.try_get("name")?;
     let corrupt = |column: &str, why: String| {
         sqlx::Error::Decode(format!("the stored API key `{name}` has an invalid {column}: {why}").into())
@@ -95,7 +92,8 @@ pub(super) fn key(row: &SqliteRow) -> Result<StoredKey, sqlx::Error> {
     let change =
         |at: &str, by: &str| Ok::<_, sqlx::Error>(KeyChange { at: time_of(row.try_get(at)?), by: row.try_get(by)? });
     Ok(StoredKey {
-        revision: row.try_get("revision")?,
+        revision: u32::try_from(row.try_get::<i64, _>("revision")?)
+            .map_err(|error| corrupt("revision", error.to_string()))?,
         secret: secret("digest", "hint")?,
         previous_secret: secret("previous_digest", "previous_hint")?.zip(time("previous_until")?),
         expires_at: time("expires_at")?,
@@ -104,7 +102,7 @@ pub(super) fn key(row: &SqliteRow) -> Result<StoredKey, sqlx::Error> {
         revoked_at: time("revoked_at")?,
         definition: KeyDefinition {
             team: row.try_get("team")?,
-            admin: row.try_get("admin")?,
+            admin: row.try_get::<i64, _>("admin")? != 0,
             on_disconnect: on_disconnect.map_err(|error| corrupt("on_disconnect", error.to_string()))?,
             priority: priority.map_err(|error| corrupt("priority", error.to_string()))?,
             limits: limits.map_err(|error| corrupt("limits", error.to_string()))?,

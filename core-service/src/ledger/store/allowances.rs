@@ -6,12 +6,12 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
+
 use uuid::Uuid;
 
 use super::{budgets::budgets_left, entry::Entry, usage::record_usage};
 use crate::{
-    database::Write,
+    database::{DbConnection, Write},
     error::BudgetExceeded,
     ledger::{
         Payer,
@@ -35,7 +35,7 @@ pub(super) struct GrowAllowance {
 impl Write for GrowAllowance {
     type Output = Result<Usd, BudgetExceeded>;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let Self { allowance, payer, lacking, now } = self;
         let left = match budgets_left(connection, payer, *lacking, *now).await? {
             Ok(left) => left,
@@ -43,8 +43,8 @@ impl Write for GrowAllowance {
         };
         let granted = Usd::from_micros(left.micros() / PART).max(*lacking);
         let query = sqlx::query(
-            "INSERT INTO ledger_holds (item, key_name, team, amount, created_at) VALUES ($1, $2, $3, $4, $5) \
-             ON CONFLICT (item) DO UPDATE SET amount = amount + excluded.amount",
+            "INSERT INTO ledger_holds AS hold (item, key_name, team, amount, created_at) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (item) DO UPDATE SET amount = hold.amount + excluded.amount",
         );
         let query = query.bind(allowance.item().to_owned()).bind(payer.key.clone()).bind(payer.team.clone());
         query.bind(granted.micros()).bind(*now).execute(connection).await?;
@@ -79,11 +79,13 @@ impl SettleAllowance {
 impl Write for SettleAllowance {
     type Output = ();
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let Self { allowance, settlement, entry, now, .. } = self;
         let Some(Settlement { unsettled: Unsettled { cost, usage }, released, .. }) = settlement else { return Ok(()) };
         let (item, key, team) = (allowance.item(), allowance.key(), allowance.team());
-        let shrink = sqlx::query("UPDATE ledger_holds SET amount = MAX(amount - $1, 0) WHERE item = $2");
+        let shrink = sqlx::query(
+            "UPDATE ledger_holds SET amount = CASE WHEN amount > $1 THEN amount - $1 ELSE 0 END WHERE item = $2",
+        );
         shrink.bind(released.micros()).bind(item.to_owned()).execute(&mut *connection).await?;
         let remove = sqlx::query("DELETE FROM ledger_holds WHERE item = $1 AND amount = 0");
         remove.bind(item.to_owned()).execute(&mut *connection).await?;
@@ -119,7 +121,7 @@ pub(super) struct SpendAllowances {
 impl Write for SpendAllowances {
     type Output = Usd;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let holds: Vec<(String, String, String, i64)> =
             sqlx::query_as("SELECT item, key_name, team, amount FROM ledger_holds WHERE item LIKE 'allowance:%'")
                 .fetch_all(&mut *connection)

@@ -1,38 +1,42 @@
 //! Compares what payers have spent and reserved with their budgets.
 
-use sqlx::{SqliteConnection, SqliteExecutor};
-
-use crate::{budget_period::BudgetPeriod, error::BudgetExceeded, ledger::Payer, usd::Usd};
+use super::entry::day;
+use crate::{
+    budget_period::BudgetPeriod,
+    database::{DbConnection, DbExecutor},
+    error::BudgetExceeded,
+    ledger::Payer,
+    usd::Usd,
+};
 
 /// Returns what a subject has spent in the period at this time, and what is reserved for it.
 pub(super) async fn spent_and_reserved(
-    executor: impl SqliteExecutor<'_>,
+    executor: impl DbExecutor<'_>,
     subject: &str,
     period: BudgetPeriod,
     now: i64,
 ) -> Result<(Usd, Usd), sqlx::Error> {
-    let sql = format!(
-        "SELECT COALESCE((SELECT amount FROM ledger_spent WHERE subject = $2 AND period = {}), 0), \
-         COALESCE((SELECT amount FROM ledger_reserved WHERE subject = $2), 0)",
-        period_sql(period)
+    let query = sqlx::query_as(
+        "SELECT COALESCE((SELECT amount FROM ledger_spent WHERE subject = $1 AND period = $2), 0), \
+         COALESCE((SELECT amount FROM ledger_reserved WHERE subject = $1), 0)",
     );
-    let query = sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(now).bind(subject.to_owned());
+    let query = query.bind(subject.to_owned()).bind(period_name(period, now));
     let (spent, reserved) = query.fetch_one(executor).await?;
     Ok((Usd::from_micros(spent), Usd::from_micros(reserved)))
 }
 
-/// Returns SQL that names the period at the time `$1`, in milliseconds since 1970.
-const fn period_sql(period: BudgetPeriod) -> &'static str {
+/// Returns the name of the period at this time in the table `ledger_spent`.
+fn period_name(period: BudgetPeriod, now: i64) -> String {
     match period {
-        BudgetPeriod::Day => "strftime('%Y-%m-%d', $1 / 1000, 'unixepoch')",
-        BudgetPeriod::Month => "strftime('%Y-%m', $1 / 1000, 'unixepoch')",
-        BudgetPeriod::Total => "'total'",
+        BudgetPeriod::Day => day(now),
+        BudgetPeriod::Month => day(now).chars().take("2026-11".len()).collect(),
+        BudgetPeriod::Total => "total".to_owned(),
     }
 }
 
 /// Returns how much the budgets of a payer have left, or the first one that has less than `needed`.
 pub(super) async fn budgets_left(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     payer: &Payer,
     needed: Usd,
     now: i64,

@@ -2,14 +2,20 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sqlx::SqliteConnection;
-
+use crate::database::DbConnection;
 use crate::usd::Usd;
 
 /// Returns the current time in milliseconds since 1970.
 pub(super) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Returns the day of a time in milliseconds since 1970, in UTC: `2026-11-28`.
+pub(super) fn day(millis: i64) -> String {
+    let mut day = prost_types::Timestamp { seconds: millis.div_euclid(1000), nanos: 0 }.to_string();
+    day.truncate("2026-11-28".len());
+    day
 }
 
 /// An entry of the ledger.
@@ -27,11 +33,11 @@ pub(super) struct Entry<'a> {
 
 impl Entry<'_> {
     /// Writes the entry, unless the item has one of this kind already. Returns whether it was written.
-    pub(super) async fn write(&self, connection: &mut SqliteConnection, now: i64) -> Result<bool, sqlx::Error> {
+    pub(super) async fn write(&self, connection: &mut DbConnection, now: i64) -> Result<bool, sqlx::Error> {
         let Self { item, kind, key, team, amount, price_version, author } = *self;
         let query = sqlx::query(
-            "INSERT OR IGNORE INTO ledger_entries (item, kind, key_name, team, amount, price_version, created_at, author) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO ledger_entries (item, kind, key_name, team, amount, price_version, created_at, author) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
         );
         let query = query.bind(item.to_owned()).bind(kind).bind(key.to_owned()).bind(team.to_owned());
         let query = query.bind(amount.micros()).bind(price_version.to_owned()).bind(now).bind(author.to_owned());

@@ -1,16 +1,14 @@
 //! The holds of video jobs. They are opened and ended within the transactions of the job store.
 
-use sqlx::SqliteConnection;
-
 use super::{budgets::budgets_left, entry::Entry};
-use crate::{error::BudgetExceeded, ledger::Payer, usd::Usd};
+use crate::{database::DbConnection, error::BudgetExceeded, ledger::Payer, usd::Usd};
 
 /// Reserves money for an item, if the budgets of the payer have enough left.
 ///
 /// # Errors
 /// The database failed.
 pub async fn open_hold(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     item: &str,
     payer: &Payer,
     amount: Usd,
@@ -35,7 +33,7 @@ pub async fn open_hold(
 /// # Errors
 /// The database failed.
 pub async fn end_hold(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     item: &str,
     cost: Option<Usd>,
     price_version: &str,

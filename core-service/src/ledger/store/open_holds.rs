@@ -1,9 +1,13 @@
 //! The list of open holds.
 
-use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+use sqlx::Row;
 
 use super::{LedgerStore, reads::storage};
-use crate::{error::Error, usd::Usd};
+use crate::{
+    database::{DbRow, QueryBuilder},
+    error::Error,
+    usd::Usd,
+};
 
 /// An open hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +73,7 @@ const SELECT: &str = "SELECT * FROM (SELECT h.item, h.key_name, h.team, h.amount
      WHEN j.deleted <> 0 OR j.abandoned IS NOT NULL THEN 'stopping' \
      WHEN CASE WHEN json_valid(j.state) THEN json_extract(j.state, '$.submission') END IS NOT NULL THEN 'stopping' \
      ELSE 'outcome_unknown' END AS hold_state \
-     FROM ledger_holds AS h LEFT JOIN video_jobs AS j ON j.id = h.item) WHERE true";
+     FROM ledger_holds AS h LEFT JOIN video_jobs AS j ON j.id = h.item) AS hold WHERE true";
 
 impl LedgerStore {
     /// Returns open holds in the order of their ids: first those of calls, then those of videos, the oldest first.
@@ -78,7 +82,7 @@ impl LedgerStore {
     /// [`Error::Storage`].
     pub async fn holds(&self, filter: &HoldFilter) -> Result<Vec<OpenHold>, Error> {
         let HoldFilter { item, state, after, limit } = filter;
-        let mut query = QueryBuilder::<Sqlite>::new(SELECT);
+        let mut query = QueryBuilder::new(SELECT);
         if let Some(item) = item {
             query.push(" AND item = ").push_bind(item.clone());
         }
@@ -88,13 +92,13 @@ impl LedgerStore {
         if let Some(after) = after {
             query.push(" AND item > ").push_bind(after.clone());
         }
-        query.push(" ORDER BY item LIMIT ").push_bind(*limit);
+        query.push(" ORDER BY item LIMIT ").push_bind(i64::from(*limit));
         let rows = query.build().fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
         rows.iter().map(|row| hold(row).map_err(|error| storage(&error))).collect()
     }
 }
 
-fn hold(row: &SqliteRow) -> Result<OpenHold, sqlx::Error> {
+fn hold(row: &DbRow) -> Result<OpenHold, sqlx::Error> {
     let state = match row.try_get("hold_state")? {
         "calls" => HoldState::Calls,
         "in_progress" => HoldState::InProgress,

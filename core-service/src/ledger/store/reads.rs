@@ -1,11 +1,12 @@
 //! Queries for usage and budgets.
 
-use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+use sqlx::Row;
 use triptych_proto::v1::Modality;
 
 use super::{LedgerStore, budgets::spent_and_reserved, entry::now, usage};
 use crate::{
     budget_period::BudgetPeriod,
+    database::{DbRow, QueryBuilder},
     error::Error,
     ledger::{Budget, allowance::Usage},
     prices::Quantities,
@@ -89,15 +90,16 @@ impl LedgerStore {
             (grouping.model, "modality"),
             (grouping.model, "model"),
         ];
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        let mut query = QueryBuilder::new("SELECT ");
         for (is_kept, column) in columns {
             query.push(if is_kept { column } else { "''" }).push(" AS ").push(column).push(", ");
         }
         query.push(
-            "SUM(calls) AS calls, SUM(errors) AS errors, SUM(input_tokens) AS input_tokens, \
-             SUM(cached_tokens) AS cached_tokens, SUM(output_tokens) AS output_tokens, \
-             SUM(reasoning_tokens) AS reasoning_tokens, SUM(images) AS images, SUM(video_millis) AS video_millis, \
-             SUM(cost) AS cost FROM usage_daily AS d WHERE d.day >= ",
+            "CAST(SUM(calls) AS BIGINT) AS calls, CAST(SUM(errors) AS BIGINT) AS errors, \
+             CAST(SUM(input_tokens) AS BIGINT) AS input_tokens, CAST(SUM(cached_tokens) AS BIGINT) AS cached_tokens, \
+             CAST(SUM(output_tokens) AS BIGINT) AS output_tokens, CAST(SUM(reasoning_tokens) AS BIGINT) AS reasoning_tokens, \
+             CAST(SUM(images) AS BIGINT) AS images, CAST(SUM(video_millis) AS BIGINT) AS video_millis, \
+             CAST(SUM(cost) AS BIGINT) AS cost FROM usage_daily AS d WHERE d.day >= ",
         );
         query.push_bind(first_day.clone()).push(" AND d.day <= ").push_bind(last_day.clone());
         for (column, value) in [("key_name", key), ("model", model)] {
@@ -106,7 +108,9 @@ impl LedgerStore {
             }
         }
         // By number: the names would mean the columns of the table.
-        query.push(" GROUP BY 1, 2, 3, 4, 5 HAVING SUM(calls) > 0 ORDER BY 1, 2, 3, 4, 5 LIMIT ").push_bind(*limit);
+        query
+            .push(" GROUP BY 1, 2, 3, 4, 5 HAVING SUM(calls) > 0 ORDER BY 1, 2, 3, 4, 5 LIMIT ")
+            .push_bind(i64::from(*limit));
         let rows = query.build().fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
         rows.iter().map(|row| usage_row(row).map_err(|error| storage(&error))).collect()
     }
@@ -132,7 +136,7 @@ pub(super) fn storage(error: &sqlx::Error) -> Error {
     storage_error("ledger", error)
 }
 
-fn usage_row(row: &SqliteRow) -> Result<UsageRow, sqlx::Error> {
+fn usage_row(row: &DbRow) -> Result<UsageRow, sqlx::Error> {
     let count = |column: &str| row.try_get::<i64, _>(column).map(|count| u64::try_from(count).unwrap_or(0));
     let quantities = Quantities {
         input_tokens: count("input_tokens")?,

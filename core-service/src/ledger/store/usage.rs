@@ -1,16 +1,16 @@
 //! Writes usage to the daily sums.
 
-use sqlx::SqliteConnection;
 use triptych_proto::v1::Modality;
 
-use crate::{ledger::allowance::Usage, prices::Quantities};
+use super::entry::day;
+use crate::{database::DbConnection, ledger::allowance::Usage, prices::Quantities};
 
 /// Adds usage to the sums of a day.
 ///
 /// # Errors
 /// The database failed.
 pub async fn record_usage(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     key: &str,
     team: &str,
     modality: Modality,
@@ -21,21 +21,24 @@ pub async fn record_usage(
     let Usage { calls, errors, quantities, cost } = *usage;
     let Quantities { input_tokens, cached_tokens, output_tokens, reasoning_tokens, images, video_millis } = quantities;
     let query = sqlx::query(
-        "INSERT INTO usage_daily (day, key_name, team, modality, model, calls, errors, input_tokens, cached_tokens, \
+        "INSERT INTO usage_daily AS sums (day, key_name, team, modality, model, calls, errors, input_tokens, cached_tokens, \
          output_tokens, reasoning_tokens, images, video_millis, cost) \
-         SELECT today.day, $2, $3, $4, CASE WHEN \
-         EXISTS (SELECT 1 FROM usage_daily AS u WHERE u.day = today.day AND u.key_name = $2 AND u.team = $3 AND u.modality = $4 \
-         AND u.model = $5) OR (SELECT COUNT(*) FROM usage_daily AS u WHERE u.day = today.day AND u.key_name = $2) < $15 \
-         THEN $5 ELSE 'other' END, $6, $7, $8, $9, $10, $11, $12, $13, $14 \
-         FROM (SELECT strftime('%Y-%m-%d', $1 / 1000, 'unixepoch') AS day) AS today WHERE true \
-         ON CONFLICT (day, key_name, team, modality, model) DO UPDATE SET calls = calls + excluded.calls, \
-         errors = errors + excluded.errors, input_tokens = input_tokens + excluded.input_tokens, \
-         cached_tokens = cached_tokens + excluded.cached_tokens, output_tokens = output_tokens + excluded.output_tokens, \
-         reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, images = images + excluded.images, \
-         video_millis = video_millis + excluded.video_millis, cost = cost + excluded.cost",
+         SELECT $1, $2, $3, $4, CASE WHEN \
+         EXISTS (SELECT 1 FROM usage_daily AS u WHERE u.day = $1 AND u.key_name = $2 AND u.team = $3 AND u.modality = $4 \
+         AND u.model = $5) OR (SELECT COUNT(*) FROM usage_daily AS u WHERE u.day = $1 AND u.key_name = $2) < $15 \
+         THEN $5 ELSE 'other' END, $6, $7, $8, $9, $10, $11, $12, $13, $14 WHERE true \
+         ON CONFLICT (day, key_name, team, modality, model) DO UPDATE SET calls = sums.calls + excluded.calls, \
+         errors = sums.errors + excluded.errors, input_tokens = sums.input_tokens + excluded.input_tokens, \
+         cached_tokens = sums.cached_tokens + excluded.cached_tokens, output_tokens = sums.output_tokens + excluded.output_tokens, \
+         reasoning_tokens = sums.reasoning_tokens + excluded.reasoning_tokens, images = sums.images + excluded.images, \
+         video_millis = sums.video_millis + excluded.video_millis, cost = sums.cost + excluded.cost",
     );
-    let mut query =
-        query.bind(now).bind(key.to_owned()).bind(team.to_owned()).bind(modality_name(modality)).bind(model.to_owned());
+    let mut query = query
+        .bind(day(now))
+        .bind(key.to_owned())
+        .bind(team.to_owned())
+        .bind(modality_name(modality))
+        .bind(model.to_owned());
     let counts = [calls, errors, input_tokens, cached_tokens, output_tokens, reasoning_tokens, images, video_millis];
     for count in counts {
         // An upstream can report any number. SQLite converts a sum that overflows to a floating-point number.

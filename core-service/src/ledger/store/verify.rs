@@ -25,19 +25,19 @@ impl fmt::Display for Discrepancy {
 
 /// Reserved amounts against open holds, in both directions.
 const RESERVED: &str = "WITH sums (subject, amount) AS (\
-     SELECT 'key:' || key_name, SUM(amount) FROM ledger_holds GROUP BY 1 \
-     UNION ALL SELECT 'team:' || team, SUM(amount) FROM ledger_holds WHERE team <> '' GROUP BY 1) \
-     SELECT 'reserved for ' || subject, COALESCE(SUM(stored), 0), COALESCE(SUM(amount), 0) FROM (\
+     SELECT 'key:' || key_name, CAST(SUM(amount) AS BIGINT) FROM ledger_holds GROUP BY 1 \
+     UNION ALL SELECT 'team:' || team, CAST(SUM(amount) AS BIGINT) FROM ledger_holds WHERE team <> '' GROUP BY 1) \
+     SELECT 'reserved for ' || subject, CAST(SUM(stored) AS BIGINT), CAST(SUM(amount) AS BIGINT) FROM (\
      SELECT subject, amount AS stored, 0 AS amount FROM ledger_reserved \
-     UNION ALL SELECT subject, 0, amount FROM sums) GROUP BY subject HAVING SUM(stored) <> SUM(amount)";
+     UNION ALL SELECT subject, 0, amount FROM sums) AS figures GROUP BY subject HAVING SUM(stored) <> SUM(amount)";
 
 /// Spent amounts against entries.
 const SPENT: &str = "WITH entries (subject, amount) AS (\
      SELECT 'key:' || key_name, amount FROM ledger_entries WHERE kind IN ('settle', 'adjust') \
      UNION ALL SELECT 'team:' || team, amount FROM ledger_entries WHERE kind IN ('settle', 'adjust') AND team <> '') \
-     SELECT 'spent by ' || subject, COALESCE(SUM(stored), 0), COALESCE(SUM(amount), 0) FROM (\
+     SELECT 'spent by ' || subject, CAST(SUM(stored) AS BIGINT), CAST(SUM(amount) AS BIGINT) FROM (\
      SELECT subject, amount AS stored, 0 AS amount FROM ledger_spent WHERE period = 'total' \
-     UNION ALL SELECT subject, 0, amount FROM entries) GROUP BY subject HAVING SUM(stored) <> SUM(amount)";
+     UNION ALL SELECT subject, 0, amount FROM entries) AS figures GROUP BY subject HAVING SUM(stored) <> SUM(amount)";
 
 /// Video jobs with a hold that is neither open nor ended, or both.
 const HOLDS: &str = "SELECT 'hold of ' || item, COALESCE((SELECT amount FROM ledger_holds AS h WHERE h.item = e.item), 0), amount \
@@ -52,7 +52,7 @@ impl LedgerStore {
     /// [`Error::Storage`].
     pub async fn verify(&self) -> Result<Vec<Discrepancy>, Error> {
         // One transaction, so that all queries see the same state.
-        let mut transaction = self.database.readers().begin().await.map_err(|error| storage(&error))?;
+        let mut transaction = self.database.snapshot().await.map_err(|error| storage(&error))?;
         let mut discrepancies = Vec::new();
         for query in [RESERVED, SPENT, HOLDS] {
             let rows: Vec<(String, i64, i64)> =

@@ -1,7 +1,7 @@
 //! The insert of a new response.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::Row as _;
 
 use super::{
     ResponseStore, length,
@@ -11,7 +11,7 @@ use super::{
     storage,
 };
 use crate::{
-    database::Write,
+    database::{DbConnection, Write},
     error::Error,
     idempotency::{Fingerprint, Idempotency, Key, SDK_WINDOW},
     keys::Owner,
@@ -115,7 +115,7 @@ fn is_repetition(
 impl Write for Insert {
     type Output = Result<Inserted, Error>;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let Self { new, limits, max_bytes, now } = self;
         // Writes run one after the other, so nothing comes between the look-up of the key, the count and the insert.
         let column = new.call.as_ref().map(|call| call.scope.key.to_column());
@@ -167,7 +167,7 @@ impl Write for Insert {
 
 /// Fails if no further response of this owner may be queued.
 async fn check_limits(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     owner: &Owner,
     limits: QueueLimits,
 ) -> Result<Result<(), Error>, sqlx::Error> {

@@ -1,7 +1,7 @@
 //! The progress of responses in the background: claim, events, and the end.
 
 use async_trait::async_trait;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::Row as _;
 
 use super::{
     ResponseStore, length,
@@ -9,7 +9,10 @@ use super::{
     row::{self, ResponseStatus, StoredEvent, StoredResponse},
     storage,
 };
-use crate::{database::Write, error::Error};
+use crate::{
+    database::{DbConnection, Write},
+    error::Error,
+};
 
 /// The end of a response.
 #[derive(Debug, Clone)]
@@ -67,7 +70,7 @@ impl ResponseStore {
     pub(crate) async fn in_progress(&self, limit: u32) -> Result<Vec<StoredResponse>, Error> {
         let query = "SELECT * FROM responses WHERE status IN ('queued', 'in_progress') AND status = 'in_progress' \
                      ORDER BY created_at, id LIMIT $1";
-        let rows = sqlx::query(query).bind(limit).fetch_all(self.database.readers()).await;
+        let rows = sqlx::query(query).bind(i64::from(limit)).fetch_all(self.database.readers()).await;
         let rows = rows.map_err(|error| storage(&error))?;
         rows.iter().map(row::response).collect::<Result<_, _>>().map_err(|error| storage(&error))
     }
@@ -79,7 +82,7 @@ struct Claim;
 impl Write for Claim {
     type Output = Option<StoredResponse>;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         // The id alone first, so that the texts of the other rows are not sorted.
         let query = sqlx::query_scalar(
             "WITH active AS (SELECT id, owner, status, created_at FROM responses WHERE status IN ('queued', 'in_progress')), \
@@ -109,11 +112,11 @@ impl Write for Append {
         false
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<bool, sqlx::Error> {
         let events = self.events.iter().map(|event| length(&event.data)).sum::<i64>();
         let query = sqlx::query(
             "UPDATE responses SET response = COALESCE($2, response), size_bytes = size_bytes + $3 \
-             + COALESCE($4 - LENGTH(CAST(response AS BLOB)), 0) WHERE id = $1 AND status = 'in_progress' \
+             + COALESCE($4 - OCTET_LENGTH(response), 0) WHERE id = $1 AND status = 'in_progress' \
              RETURNING size_bytes",
         );
         let old: Option<i64> = size(connection, &self.id).await?;
@@ -136,13 +139,13 @@ struct Finish {
 impl Write for Finish {
     type Output = bool;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<bool, sqlx::Error> {
         let Finished { id, from, to, response, output_items, events } = &self.finished;
         let added =
             events.iter().map(|event| length(&event.data)).sum::<i64>() + length(response) + length(output_items);
         let query = sqlx::query(
             "UPDATE responses SET status = $3, response = $4, output_items = $5, request = '', size_bytes = size_bytes + $6 \
-             - LENGTH(CAST(request AS BLOB)) - LENGTH(CAST(response AS BLOB)) - LENGTH(CAST(output_items AS BLOB)) \
+             - OCTET_LENGTH(request) - OCTET_LENGTH(response) - OCTET_LENGTH(output_items) \
              WHERE id = $1 AND status = $2 RETURNING size_bytes",
         );
         let old: Option<i64> = size(connection, id).await?;
@@ -155,14 +158,14 @@ impl Write for Finish {
     }
 }
 
-async fn size(connection: &mut SqliteConnection, id: &str) -> Result<Option<i64>, sqlx::Error> {
+async fn size(connection: &mut DbConnection, id: &str) -> Result<Option<i64>, sqlx::Error> {
     let query = sqlx::query_scalar("SELECT size_bytes FROM responses WHERE id = $1");
     query.bind(id).fetch_optional(connection).await
 }
 
 /// Inserts events of a response, whose size the caller counts.
 pub(super) async fn insert_events(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     id: &str,
     events: &[StoredEvent],
 ) -> Result<(), sqlx::Error> {

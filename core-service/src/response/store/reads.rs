@@ -89,7 +89,7 @@ impl ResponseStore {
             "SELECT sequence_number, type, data FROM response_events WHERE response_id = $1 AND sequence_number >= $2 \
              ORDER BY sequence_number LIMIT $3",
         );
-        let query = query.bind(id).bind(i64::try_from(first).unwrap_or(i64::MAX)).bind(limit);
+        let query = query.bind(id).bind(i64::try_from(first).unwrap_or(i64::MAX)).bind(i64::from(limit));
         let rows = query.fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
         let events = rows.iter().map(row::event).collect::<Result<_, _>>().map_err(|error| storage(&error))?;
         Ok((status, events))

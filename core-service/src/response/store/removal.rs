@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 
 use super::{ResponseStore, reads::only, storage};
-use crate::{database::Write, error::Error, keys::Owners, video::time::Timestamp};
+use crate::{
+    database::{DbConnection, Write},
+    error::Error,
+    keys::Owners,
+    video::time::Timestamp,
+};
 
 /// How many responses one write removes to make space, and how many at a time.
 const EVICTED_AT_MOST: u32 = 256;
@@ -52,7 +56,7 @@ struct Delete {
 impl Write for Delete {
     type Output = bool;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<bool, sqlx::Error> {
         let query = "SELECT id FROM responses WHERE id = $1 AND ($2 IS NULL OR owner = $2)";
         let ids = sqlx::query_scalar(query).bind(&self.id).bind(&self.owner).fetch_all(&mut *connection).await?;
         Ok(remove(connection, &ids).await? > 0)
@@ -72,25 +76,26 @@ impl Write for RemoveExpired {
         false
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<usize, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<usize, sqlx::Error> {
         let query = sqlx::query_scalar(
             "SELECT id FROM responses WHERE status NOT IN ('queued', 'in_progress') AND used_at < $1 \
              ORDER BY used_at, id LIMIT $2",
         );
-        let ids: Vec<String> = query.bind(self.before.0).bind(self.limit).fetch_all(&mut *connection).await?;
+        let ids: Vec<String> =
+            query.bind(self.before.0).bind(i64::from(self.limit)).fetch_all(&mut *connection).await?;
         remove(connection, &ids).await
     }
 }
 
 /// Adds a size to the total.
-pub(super) async fn add_to_total(connection: &mut SqliteConnection, bytes: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn add_to_total(connection: &mut DbConnection, bytes: i64) -> Result<(), sqlx::Error> {
     let query = sqlx::query("UPDATE response_totals SET size_bytes = size_bytes + $1").bind(bytes);
     query.execute(connection).await.map(drop)
 }
 
 /// Removes the final responses that were not used for the longest time, except for `kept`, until the total is within `max_bytes`.
 /// Removes a bounded number, so that a write does not take long after the setting was lowered.
-pub(super) async fn evict(connection: &mut SqliteConnection, kept: &str, max_bytes: i64) -> Result<(), sqlx::Error> {
+pub(super) async fn evict(connection: &mut DbConnection, kept: &str, max_bytes: i64) -> Result<(), sqlx::Error> {
     for _ in 0..EVICTED_AT_MOST / EVICTED_AT_ONCE {
         let total = sqlx::query_scalar("SELECT size_bytes FROM response_totals");
         let total: i64 = total.fetch_one(&mut *connection).await?;
@@ -101,9 +106,9 @@ pub(super) async fn evict(connection: &mut SqliteConnection, kept: &str, max_byt
         let query = sqlx::query_scalar(
             "SELECT id FROM (SELECT id, used_at, SUM(size_bytes) OVER (ORDER BY used_at, id) - size_bytes AS before FROM \
              (SELECT id, used_at, size_bytes FROM responses WHERE status NOT IN ('queued', 'in_progress') AND id <> $1 \
-             ORDER BY used_at, id LIMIT $2)) WHERE before < $3 ORDER BY used_at, id",
+             ORDER BY used_at, id LIMIT $2) AS oldest) AS summed WHERE before < $3 ORDER BY used_at, id",
         );
-        let query = query.bind(kept).bind(EVICTED_AT_ONCE).bind(total - max_bytes);
+        let query = query.bind(kept).bind(i64::from(EVICTED_AT_ONCE)).bind(total - max_bytes);
         let ids: Vec<String> = query.fetch_all(&mut *connection).await?;
         if remove(connection, &ids).await? == 0 {
             break;
@@ -113,7 +118,7 @@ pub(super) async fn evict(connection: &mut SqliteConnection, kept: &str, max_byt
 }
 
 /// Removes responses with their events. Returns their number.
-async fn remove(connection: &mut SqliteConnection, ids: &[String]) -> Result<usize, sqlx::Error> {
+async fn remove(connection: &mut DbConnection, ids: &[String]) -> Result<usize, sqlx::Error> {
     for id in ids {
         // The events follow by their foreign key.
         let query = sqlx::query_scalar("DELETE FROM responses WHERE id = $1 RETURNING size_bytes");

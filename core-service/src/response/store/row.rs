@@ -1,8 +1,8 @@
 //! The rows of the tables.
 
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::Row as _;
 
-use crate::{keys::Owner, video::time::Timestamp};
+use crate::{database::DbRow, keys::Owner, video::time::Timestamp};
 
 /// The state of a response, in OpenAI's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub(crate) struct StoredEvent {
 }
 
 /// Reads a row of `responses`.
-pub(super) fn response(row: &SqliteRow) -> Result<StoredResponse, sqlx::Error> {
+pub(super) fn response(row: &DbRow) -> Result<StoredResponse, sqlx::Error> {
     Ok(StoredResponse {
         id: row.try_get("id")?,
         owner: Owner::new(row.try_get("owner")?),
@@ -98,13 +98,13 @@ pub(super) fn response(row: &SqliteRow) -> Result<StoredResponse, sqlx::Error> {
 }
 
 /// Reads the column `status`.
-pub(super) fn status(row: &SqliteRow) -> Result<ResponseStatus, sqlx::Error> {
+pub(super) fn status(row: &DbRow) -> Result<ResponseStatus, sqlx::Error> {
     let name: &str = row.try_get("status")?;
     ResponseStatus::parse(name).ok_or_else(|| sqlx::Error::Decode(format!("unknown status `{name}`").into()))
 }
 
 /// Reads a row of `response_events`.
-pub(super) fn event(row: &SqliteRow) -> Result<StoredEvent, sqlx::Error> {
+pub(super) fn event(row: &DbRow) -> Result<StoredEvent, sqlx::Error> {
     Ok(StoredEvent {
         sequence_number: row.try_get::<i64, _>("sequence_number")?.cast_unsigned(),
         kind: row.try_get("type")?,

@@ -12,7 +12,7 @@ mod changes;
 #[cfg(test)]
 pub(crate) mod conformance;
 pub mod memory;
-pub mod sqlite;
+pub mod sql;
 mod turns;
 
 use std::{fmt, time::Duration};

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
+use sqlx::Row as _;
 
 use super::{StoreError, WebhookStore, endpoints, row};
 use crate::{
+    database::{DbConnection, QueryBuilder},
     keys::{Owner, Owners},
     video::time::Timestamp,
     webhooks::{
@@ -49,7 +50,7 @@ pub(crate) enum Recorded {
 impl WebhookStore {
     /// Inserts a delivery under a lease, so that only its creator sends it.
     pub(crate) async fn insert_claimed(&self, delivery: Delivery, lease: Duration) -> Result<Claim, StoreError> {
-        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.database.begin().await?;
         insert(&mut transaction, &delivery).await?;
         let query = sqlx::query("UPDATE webhook_deliveries SET lease_until = $2 WHERE id = $1");
         query.bind(&delivery.id).bind(self.now().after(lease).0).execute(&mut *transaction).await?;
@@ -73,7 +74,7 @@ impl WebhookStore {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM webhook_deliveries WHERE ");
+        let mut query = QueryBuilder::new("SELECT * FROM webhook_deliveries WHERE ");
         let id = match filter {
             DeliveryFilter::Endpoint(id) => query.push("endpoint_id = ").push_bind(id),
             DeliveryFilter::Video(id) => query.push("video_id = ").push_bind(id),
@@ -84,7 +85,7 @@ impl WebhookStore {
         if let Some(before) = before {
             query.push(" AND id < ").push_bind(before);
         }
-        query.push(" ORDER BY id DESC LIMIT ").push_bind(limit);
+        query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit));
         query.build().fetch_all(self.database.readers()).await?.iter().map(row::delivery).collect()
     }
 
@@ -93,7 +94,7 @@ impl WebhookStore {
         let query = "UPDATE webhook_deliveries SET state = 'pending', due_at = $2, completed_at = NULL, \
                      attempt = CASE WHEN state = 'pending' THEN attempt ELSE 0 END WHERE id = $1 RETURNING *";
         let query = sqlx::query(query).bind(id).bind(self.now().0);
-        query.fetch_optional(self.database.writer()).await?.as_ref().map(row::delivery).transpose()
+        self.database.fetch_optional(query).await?.as_ref().map(row::delivery).transpose()
     }
 
     /// Leases the delivery that has been due longest, except those of the lanes in `busy`.
@@ -105,7 +106,7 @@ impl WebhookStore {
              AND lane NOT IN (SELECT value FROM json_each($3)) ORDER BY due_at, id LIMIT 1) RETURNING *",
         );
         let query = query.bind(now.after(lease).0).bind(now.0).bind(list(busy));
-        let Some(found) = query.fetch_optional(self.database.writer()).await? else { return Ok(None) };
+        let Some(found) = self.database.fetch_optional(query).await? else { return Ok(None) };
         Ok(Some(Claim { delivery: row::delivery(&found)?, fence: found.try_get("fence")? }))
     }
 
@@ -115,9 +116,9 @@ impl WebhookStore {
         let query = sqlx::query_scalar(
             "SELECT MIN(due) FROM (SELECT due FROM (SELECT due_at AS due FROM webhook_deliveries \
              WHERE state = 'pending' AND due_at IS NOT NULL AND lease_until = 0 \
-             AND lane NOT IN (SELECT value FROM json_each($1)) ORDER BY due_at LIMIT 1) UNION ALL \
+             AND lane NOT IN (SELECT value FROM json_each($1)) ORDER BY due_at LIMIT 1) AS waiting UNION ALL \
              SELECT CASE WHEN lease_until > due_at THEN lease_until ELSE due_at END AS due FROM webhook_deliveries \
-             WHERE state = 'pending' AND lease_until > 0 AND lane NOT IN (SELECT value FROM json_each($1)))",
+             WHERE state = 'pending' AND lease_until > 0 AND lane NOT IN (SELECT value FROM json_each($1))) AS pending",
         );
         let due: Option<i64> = query.bind(list(busy)).fetch_one(self.database.readers()).await?;
         Ok(due.map(Timestamp))
@@ -126,19 +127,19 @@ impl WebhookStore {
     /// Ends a lease without an attempt. A lost lease is no error.
     pub(crate) async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
         let query = sqlx::query("UPDATE webhook_deliveries SET lease_until = 0 WHERE id = $1 AND fence = $2");
-        query.bind(&claim.delivery.id).bind(claim.fence).execute(self.database.writer()).await?;
+        self.database.execute(query.bind(&claim.delivery.id).bind(claim.fence)).await?;
         Ok(())
     }
 
     /// Writes the delivery after an attempt, ends the lease, and updates the state of the endpoint, in one transaction.
     pub(crate) async fn record(&self, fence: i64, after: &Delivery) -> Result<Recorded, StoreError> {
         let now = self.now();
-        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.database.begin().await?;
         let query = sqlx::query(
             "UPDATE webhook_deliveries SET state = $3, attempt = $4, attempts = $5, due_at = $6, completed_at = $7, \
              url = $8, lease_until = 0 WHERE id = $1 AND fence = $2 AND state = 'pending'",
         );
-        let query = query.bind(&after.id).bind(fence).bind(after.state.as_str()).bind(after.attempt);
+        let query = query.bind(&after.id).bind(fence).bind(after.state.as_str()).bind(i64::from(after.attempt));
         let query = query.bind(attempts_column(&after.attempts)).bind(after.due_at.map(|at| at.0));
         let query = query.bind(after.completed_at.map(|at| at.0)).bind(&after.url);
         if query.execute(&mut *transaction).await?.rows_affected() == 0 {
@@ -163,12 +164,12 @@ impl WebhookStore {
     /// Removes deliveries that were final before this time. Returns their number.
     pub(crate) async fn remove_completed_before(&self, time: Timestamp) -> Result<u64, StoreError> {
         let query = sqlx::query("DELETE FROM webhook_deliveries WHERE state <> 'pending' AND completed_at < $1");
-        Ok(query.bind(time.0).execute(self.database.writer()).await?.rows_affected())
+        Ok(self.database.execute(query.bind(time.0)).await?)
     }
 }
 
 /// Inserts a delivery, unless the event was delivered to the endpoint before.
-pub(super) async fn insert(connection: &mut SqliteConnection, delivery: &Delivery) -> Result<(), StoreError> {
+pub(super) async fn insert(connection: &mut DbConnection, delivery: &Delivery) -> Result<(), StoreError> {
     // Destructured, so that a new field stops the build here.
     let Delivery {
         id,
@@ -192,21 +193,17 @@ pub(super) async fn insert(connection: &mut SqliteConnection, delivery: &Deliver
     );
     let query = query.bind(id).bind(&event.id).bind(event.event_type.as_str()).bind(event.created_at.0);
     let query = query.bind(&event.video_id).bind(endpoint_id).bind(owner.as_ref().map(Owner::as_str));
-    let query = query.bind(url).bind(lane).bind(i64::from(*is_test)).bind(state.as_str()).bind(attempt);
+    let query = query.bind(url).bind(lane).bind(i64::from(*is_test)).bind(state.as_str()).bind(i64::from(*attempt));
     let query = query.bind(attempts_column(attempts)).bind(due_at.map(|at| at.0)).bind(created_at.0);
     query.bind(completed_at.map(|at| at.0)).execute(connection).await?;
     Ok(())
 }
 
 /// Notes a failed attempt at an endpoint, and disables the endpoint if it has failed for too long. Returns whether it did.
-async fn record_failure(
-    connection: &mut SqliteConnection,
-    endpoint_id: &str,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
+async fn record_failure(connection: &mut DbConnection, endpoint_id: &str, now: Timestamp) -> Result<bool, StoreError> {
     let query = sqlx::query(
-        "INSERT INTO webhook_endpoint_states (endpoint_id, failing_since) VALUES ($1, $2) \
-         ON CONFLICT (endpoint_id) DO UPDATE SET failing_since = COALESCE(failing_since, excluded.failing_since) \
+        "INSERT INTO webhook_endpoint_states AS state (endpoint_id, failing_since) VALUES ($1, $2) \
+         ON CONFLICT (endpoint_id) DO UPDATE SET failing_since = COALESCE(state.failing_since, excluded.failing_since) \
          RETURNING failing_since, disabled_reason",
     );
     let state = query.bind(endpoint_id).bind(now.0).fetch_one(&mut *connection).await?;

@@ -1,9 +1,8 @@
 //! Endpoints that clients created, and the states of all endpoints.
 
-use sqlx::SqliteConnection;
-
 use super::{StoreError, WebhookStore, row};
 use crate::{
+    database::DbConnection,
     keys::Owners,
     video::time::Timestamp,
     webhook_secret::WebhookSecret,
@@ -29,8 +28,8 @@ impl WebhookStore {
         );
         let owner = owner.clone().unwrap_or_default();
         let query = query.bind(id).bind(owner.as_str()).bind(url).bind(row::event_types_column(event_types));
-        let query = query.bind(name).bind(secret.to_text()).bind(created_at.map(|at| at.0)).bind(max);
-        Ok(query.execute(self.database.writer()).await?.rows_affected() > 0)
+        let query = query.bind(name).bind(secret.to_text()).bind(created_at.map(|at| at.0)).bind(i64::from(max));
+        Ok(self.database.execute(query).await? > 0)
     }
 
     /// Returns an endpoint of these owners.
@@ -64,7 +63,7 @@ impl WebhookStore {
         let Endpoint { id, url, event_types, name, .. } = endpoint;
         let query = "UPDATE webhook_endpoints SET url = $2, event_types = $3, name = $4 WHERE id = $1";
         let query = sqlx::query(query).bind(id).bind(url).bind(row::event_types_column(event_types)).bind(name);
-        query.execute(self.database.writer()).await?;
+        self.database.execute(query).await?;
         Ok(())
     }
 
@@ -77,13 +76,13 @@ impl WebhookStore {
     ) -> Result<(), StoreError> {
         let query = "UPDATE webhook_endpoints SET previous_secret = secret, previous_secret_until = $3, secret = $2 \
                      WHERE id = $1";
-        sqlx::query(query).bind(id).bind(secret.to_text()).bind(until.0).execute(self.database.writer()).await?;
+        self.database.execute(sqlx::query(query).bind(id).bind(secret.to_text()).bind(until.0)).await?;
         Ok(())
     }
 
     /// Deletes an endpoint with its state and its deliveries.
     pub(crate) async fn delete_endpoint(&self, id: &str) -> Result<(), StoreError> {
-        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.database.begin().await?;
         for query in [
             "DELETE FROM webhook_endpoints WHERE id = $1",
             "DELETE FROM webhook_endpoint_states WHERE endpoint_id = $1",
@@ -97,13 +96,13 @@ impl WebhookStore {
     /// Enables an endpoint, and forgets that attempts failed.
     pub(crate) async fn enable_endpoint(&self, id: &str) -> Result<(), StoreError> {
         let query = sqlx::query("DELETE FROM webhook_endpoint_states WHERE endpoint_id = $1").bind(id);
-        query.execute(self.database.writer()).await?;
+        self.database.execute(query).await?;
         Ok(())
     }
 
     /// Disables an endpoint and ends its pending deliveries as failed.
     pub(crate) async fn disable_endpoint(&self, id: &str, reason: &str) -> Result<(), StoreError> {
-        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.database.begin().await?;
         disable(&mut transaction, id, reason, self.now()).await?;
         Ok(transaction.commit().await?)
     }
@@ -111,7 +110,7 @@ impl WebhookStore {
 
 /// Disables an endpoint within a transaction.
 pub(super) async fn disable(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     id: &str,
     reason: &str,
     now: Timestamp,

@@ -1,9 +1,10 @@
 //! Turns the rows of the outbox into deliveries.
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row as _;
 
 use super::{StoreError, WebhookStore, deliveries, endpoints, row};
 use crate::{
+    database::{DbConnection, DbRow},
     keys::Owner,
     video::{state::Phase, time::Timestamp},
     webhooks::{
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// The most events of one transaction, so that it does not delay the writes of jobs for long.
-const BATCH: u32 = 100;
+const BATCH: i64 = 100;
 
 /// The events after the last one that was turned into deliveries, also of jobs that were deleted meanwhile.
 const SELECT: &str = "SELECT event.sequence, event.job_id, event.owner, event.revision, event.kind, event.created_at, \
@@ -38,10 +39,10 @@ impl WebhookStore {
     /// commits events in the order of their numbers, so none appears behind the position.
     pub(crate) async fn fan_out(&self, configured: &[Endpoint]) -> Result<bool, StoreError> {
         // Almost always there is none, and reading does not delay writers.
-        if sqlx::query(SELECT).bind(1).fetch_optional(self.database.readers()).await?.is_none() {
+        if sqlx::query(SELECT).bind(1_i64).fetch_optional(self.database.readers()).await?.is_none() {
             return Ok(false);
         }
-        let mut transaction = self.database.writer().begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.database.begin().await?;
         let events = sqlx::query(SELECT).bind(BATCH).fetch_all(&mut *transaction).await?;
         for event in &events {
             match self.deliver(&mut transaction, event, configured).await {
@@ -64,8 +65,8 @@ impl WebhookStore {
     /// Creates the deliveries of one event.
     async fn deliver(
         &self,
-        connection: &mut SqliteConnection,
-        event: &SqliteRow,
+        connection: &mut DbConnection,
+        event: &DbRow,
         configured: &[Endpoint],
     ) -> Result<(), StoreError> {
         let now = self.now();

@@ -1,10 +1,11 @@
 //! Decodes the rows of webhook endpoints and deliveries.
 
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::Row as _;
 
 use super::StoreError;
 use crate::{
     config::WebhookEventType,
+    database::DbRow,
     keys::Owner,
     video::time::Timestamp,
     webhook_secret::WebhookSecret,
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Reads an endpoint with its state. Omits the previous secret if it has expired at `now`.
-pub(super) fn endpoint(row: &SqliteRow, now: Timestamp) -> Result<Endpoint, StoreError> {
+pub(super) fn endpoint(row: &DbRow, now: Timestamp) -> Result<Endpoint, StoreError> {
     let secret = |text: &str| WebhookSecret::parse(text).ok_or_else(|| StoreError::corrupt("the secret is invalid"));
     let mut secrets = vec![secret(row.try_get("secret")?)?];
     let until = optional_time(row, "previous_secret_until")?.filter(|until| *until > now);
@@ -37,7 +38,7 @@ pub(super) fn endpoint(row: &SqliteRow, now: Timestamp) -> Result<Endpoint, Stor
 }
 
 /// Reads the state of an endpoint. Without a stored state the join yields NULL columns, and the state is the default.
-pub(super) fn endpoint_state(row: &SqliteRow) -> Result<EndpointState, StoreError> {
+pub(super) fn endpoint_state(row: &DbRow) -> Result<EndpointState, StoreError> {
     Ok(EndpointState {
         failing_since: optional_time(row, "failing_since")?,
         disabled_reason: row.try_get("disabled_reason")?,
@@ -55,7 +56,7 @@ fn event_types(column: &str) -> Vec<WebhookEventType> {
 }
 
 /// Reads a delivery.
-pub(super) fn delivery(row: &SqliteRow) -> Result<Delivery, StoreError> {
+pub(super) fn delivery(row: &DbRow) -> Result<Delivery, StoreError> {
     let event_type = WebhookEventType::parse(row.try_get("event_type")?);
     let state = DeliveryState::parse(row.try_get("state")?);
     let attempts = serde_json::from_str(row.try_get("attempts")?).map_err(StoreError::corrupt)?;
@@ -73,7 +74,7 @@ pub(super) fn delivery(row: &SqliteRow) -> Result<Delivery, StoreError> {
         lane: row.try_get("lane")?,
         is_test: row.try_get::<i64, _>("is_test")? != 0,
         state: state.ok_or_else(|| StoreError::corrupt("the state is unknown"))?,
-        attempt: row.try_get("attempt")?,
+        attempt: u32::try_from(row.try_get::<i64, _>("attempt")?).map_err(StoreError::corrupt)?,
         attempts,
         due_at: optional_time(row, "due_at")?,
         created_at: Timestamp(row.try_get("created_at")?),
@@ -81,6 +82,6 @@ pub(super) fn delivery(row: &SqliteRow) -> Result<Delivery, StoreError> {
     })
 }
 
-fn optional_time(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
+fn optional_time(row: &DbRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp))
 }

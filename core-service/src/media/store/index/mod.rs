@@ -13,10 +13,15 @@ mod uploads;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sqlx::{QueryBuilder, Row, Sqlite, sqlite::SqliteRow};
+use sqlx::Row;
 
 pub(super) use self::{removals::Removal, uploads::UploadId};
-use crate::{database::Database, error::Error, media::key::MediaKey, storage_failure::storage_error};
+use crate::{
+    database::{Database, DbRow, QueryBuilder},
+    error::Error,
+    media::key::MediaKey,
+    storage_failure::storage_error,
+};
 
 /// How long a pin protects a file.
 pub(super) const PIN_DURATION: Duration = Duration::from_mins(10);
@@ -115,14 +120,14 @@ impl MediaIndex {
     /// Adds files whose objects exist. Keys that are known keep their entries.
     pub(super) async fn import(&self, files: &[UnindexedFile], now: SystemTime) -> Result<(), Error> {
         for files in files.chunks(KEYS_PER_STATEMENT) {
-            let mut query =
-                QueryBuilder::<Sqlite>::new("INSERT INTO media (key, state, size_bytes, created_at, last_used_at) ");
-            query.push_values(files, |mut row, file| {
-                row.push_bind(file.key.as_str()).push("'ready'").push_bind(integer(file.size_bytes));
-                row.push_bind(millis(now)).push_bind(millis(file.last_used));
-            });
+            let mut query = QueryBuilder::new("INSERT INTO media (key, state, size_bytes, created_at, last_used_at) ");
+            for (index, file) in files.iter().enumerate() {
+                query.push(if index == 0 { "VALUES (" } else { ", (" }).push_bind(file.key.as_str());
+                query.push(", 'ready', ").push_bind(integer(file.size_bytes)).push(", ").push_bind(millis(now));
+                query.push(", ").push_bind(millis(file.last_used)).push(")");
+            }
             query.push(" ON CONFLICT (key) DO NOTHING");
-            run(query.build().execute(self.database.writer())).await?;
+            run(self.database.execute(query.build())).await?;
         }
         Ok(())
     }
@@ -137,22 +142,20 @@ impl MediaIndex {
     /// Records that the import is complete.
     pub(super) async fn finish_import(&self, now: SystemTime) -> Result<(), Error> {
         let query = sqlx::query("INSERT INTO media_imports (finished_at) VALUES ($1)").bind(millis(now));
-        run(query.execute(self.database.writer())).await?;
+        run(self.database.execute(query)).await?;
         Ok(())
     }
 
     /// Records a use of each of these files, and pins them for [`PIN_DURATION`].
     pub(super) async fn pin(&self, keys: &[MediaKey], now: SystemTime) -> Result<(), Error> {
         for keys in keys.chunks(KEYS_PER_STATEMENT) {
-            let mut query = QueryBuilder::<Sqlite>::new("UPDATE media SET last_used_at = ");
-            query.push_bind(millis(now)).push(", pinned_until = ").push_bind(millis(now + PIN_DURATION));
-            query.push(" WHERE state = 'ready' AND key IN (");
-            let mut list = query.separated(", ");
-            for key in keys {
-                list.push_bind(key.as_str());
-            }
-            query.push(")");
-            run(query.build().execute(self.database.writer())).await?;
+            let query = sqlx::query(
+                "UPDATE media SET last_used_at = $1, pinned_until = $2 WHERE state = 'ready' \
+                 AND key IN (SELECT value FROM json_each($3))",
+            );
+            let list = serde_json::Value::from(keys.iter().map(MediaKey::as_str).collect::<Vec<_>>()).to_string();
+            let query = query.bind(millis(now)).bind(millis(now + PIN_DURATION)).bind(list);
+            run(self.database.execute(query)).await?;
         }
         Ok(())
     }
@@ -174,7 +177,7 @@ impl MediaIndex {
         );
         let query =
             query.bind(millis(now)).bind(millis(now + PIN_DURATION)).bind(key.as_str()).bind(integer(size_bytes));
-        Ok(run(query.execute(self.database.writer())).await?.rows_affected() > 0)
+        Ok(run(self.database.execute(query)).await? > 0)
     }
 
     /// Returns the total size of all stored files.
@@ -203,7 +206,7 @@ impl MediaIndex {
     /// Corrects the size of a file that an interrupted upload may have replaced.
     pub(super) async fn set_size(&self, key: &MediaKey, size_bytes: u64) -> Result<(), Error> {
         let query = sqlx::query("UPDATE media SET size_bytes = $1 WHERE key = $2 AND state = 'ready'");
-        run(query.bind(integer(size_bytes)).bind(key.as_str()).execute(self.database.writer())).await?;
+        run(self.database.execute(query.bind(integer(size_bytes)).bind(key.as_str()))).await?;
         Ok(())
     }
 }
@@ -213,7 +216,7 @@ impl MediaIndex {
     /// Makes a file look as if it was last used then, and takes its pin away.
     pub(super) async fn set_last_used(&self, key: &MediaKey, at: SystemTime) {
         let query = sqlx::query("UPDATE media SET last_used_at = $1, pinned_until = 0 WHERE key = $2");
-        run(query.bind(millis(at)).bind(key.as_str()).execute(self.database.writer())).await.unwrap();
+        run(self.database.execute(query.bind(millis(at)).bind(key.as_str()))).await.unwrap();
     }
 
     /// Returns all rows as `key state size`, and all uploads as `upload key`.
@@ -224,7 +227,7 @@ impl MediaIndex {
     }
 }
 
-fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
+fn entry(row: &DbRow) -> Result<Entry, sqlx::Error> {
     let state = match row.try_get("state")? {
         "pending" => State::Pending,
         "ready" => State::Ready,
@@ -235,7 +238,7 @@ fn entry(row: &SqliteRow) -> Result<Entry, sqlx::Error> {
     Ok(Entry { state, size_bytes, pinned_until: row.try_get("pinned_until")? })
 }
 
-fn candidate(row: &SqliteRow) -> Result<Candidate, sqlx::Error> {
+fn candidate(row: &DbRow) -> Result<Candidate, sqlx::Error> {
     let key: &str = row.try_get("key")?;
     let key =
         MediaKey::parse(key).ok_or_else(|| sqlx::Error::Decode(format!("media.key: invalid key {key:?}").into()))?;

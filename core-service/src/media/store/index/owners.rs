@@ -1,9 +1,7 @@
 //! The owners of files: those who have stored them, and so may use them as inputs of requests.
 
-use sqlx::SqliteConnection;
-
 use super::{MediaIndex, run};
-use crate::{error::Error, keys::Owner, media::key::MediaKey};
+use crate::{database::DbConnection, error::Error, keys::Owner, media::key::MediaKey};
 
 /// Adds an owner of a file in the index. The anonymous owner has no rows: without keys all callers may use all files.
 const ADD_OWNER: &str = "INSERT INTO media_owners (key, owner) SELECT key, $2 FROM media WHERE key = $1 \
@@ -15,7 +13,12 @@ impl MediaIndex {
         if owner.as_str().is_empty() || self.has_owner(key, owner).await? {
             return Ok(());
         }
-        run(async { add(&mut *self.database.writer().acquire().await?, key, owner).await }).await
+        let add = async {
+            let mut transaction = self.database.begin().await?;
+            add(&mut transaction, key, owner).await?;
+            transaction.commit().await
+        };
+        run(add).await
     }
 
     /// Returns whether the file belongs to this owner.
@@ -28,7 +31,7 @@ impl MediaIndex {
 }
 
 /// Adds an owner of a file in the index; nothing for the anonymous owner.
-pub(super) async fn add(database: &mut SqliteConnection, key: &MediaKey, owner: &Owner) -> Result<(), sqlx::Error> {
+pub(super) async fn add(database: &mut DbConnection, key: &MediaKey, owner: &Owner) -> Result<(), sqlx::Error> {
     if owner.as_str().is_empty() {
         return Ok(());
     }

@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+use sqlx::Row as _;
+
 use super::{Candidate, MediaIndex, REMOVAL_LEASE, millis, run};
 use crate::{error::Error, media::key::MediaKey};
 
@@ -26,7 +28,7 @@ impl MediaIndex {
              AND NOT EXISTS (SELECT 1 FROM media_uploads WHERE key = $2 AND lease_until > $4)",
         );
         let query = query.bind(lease_until).bind(candidate.key.as_str()).bind(candidate.last_used_at).bind(millis(now));
-        let begun = run(query.execute(self.database.writer())).await?.rows_affected() > 0;
+        let begun = run(self.database.execute(query)).await? > 0;
         Ok(begun.then(|| Removal { key: candidate.key.clone(), lease_until }))
     }
 
@@ -38,7 +40,7 @@ impl MediaIndex {
     ) -> Result<Removal, Error> {
         let lease_until = millis(now + REMOVAL_LEASE);
         let query = sqlx::query("UPDATE media SET state = 'deleting', removal_lease_until = $1 WHERE key = $2");
-        run(query.bind(lease_until).bind(key.as_str()).execute(self.database.writer())).await?;
+        run(self.database.execute(query.bind(lease_until).bind(key.as_str()))).await?;
         Ok(Removal { key: key.clone(), lease_until })
     }
 
@@ -49,13 +51,13 @@ impl MediaIndex {
         now: SystemTime,
     ) -> Result<Vec<Removal>, Error> {
         let lease_until = millis(now + REMOVAL_LEASE);
-        let query = sqlx::query_scalar(
+        let query = sqlx::query(
             "UPDATE media SET removal_lease_until = $1 WHERE key IN (SELECT key FROM media \
              WHERE state = 'deleting' AND removal_lease_until <= $2 LIMIT $3) RETURNING key",
         );
         let query = query.bind(lease_until).bind(millis(now)).bind(i64::from(limit));
-        let keys: Vec<String> = run(query.fetch_all(self.database.writer())).await?;
-        let keys = keys.iter().filter_map(|key| MediaKey::parse(key));
+        let rows = run(self.database.fetch_all(query)).await?;
+        let keys = rows.iter().filter_map(|row| MediaKey::parse(row.try_get("key").ok()?));
         Ok(keys.map(|key| Removal { key, lease_until }).collect())
     }
 
@@ -63,7 +65,7 @@ impl MediaIndex {
     pub(in crate::media::store) async fn finish_removal(&self, removal: &Removal) -> Result<(), Error> {
         let query = sqlx::query("DELETE FROM media WHERE key = $1 AND state = 'deleting' AND removal_lease_until = $2");
         let query = query.bind(removal.key.as_str()).bind(removal.lease_until);
-        run(query.execute(self.database.writer())).await?;
+        run(self.database.execute(query)).await?;
         Ok(())
     }
 
@@ -79,7 +81,7 @@ impl MediaIndex {
              AND NOT EXISTS (SELECT 1 FROM media_uploads WHERE key = $2 AND lease_until > $3)",
         );
         let query = query.bind(lease_until).bind(key.as_str()).bind(millis(now));
-        let begun = run(query.execute(self.database.writer())).await?.rows_affected() > 0;
+        let begun = run(self.database.execute(query)).await? > 0;
         Ok(begun.then(|| Removal { key: key.clone(), lease_until }))
     }
 }

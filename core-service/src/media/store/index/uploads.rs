@@ -24,7 +24,7 @@ impl MediaIndex {
         run(self.database.check_file()).await?;
         let id = UploadId(Uuid::now_v7().simple().to_string());
         let begin = async {
-            let mut transaction = self.database.writer().begin().await?;
+            let mut transaction = self.database.begin().await?;
             // A removal whose lease has expired was interrupted; this upload takes its place.
             sqlx::query(
                 "INSERT INTO media (key, state, size_bytes, created_at, last_used_at) VALUES ($1, 'pending', 0, $2, $2) \
@@ -53,7 +53,7 @@ impl MediaIndex {
     /// Extends the lease of an upload in progress.
     pub(in crate::media::store) async fn renew_upload(&self, id: &UploadId, now: SystemTime) -> Result<(), Error> {
         let query = sqlx::query("UPDATE media_uploads SET lease_until = $1 WHERE id = $2");
-        run(query.bind(millis(now + UPLOAD_LEASE)).bind(&id.0).execute(self.database.writer())).await?;
+        run(self.database.execute(query.bind(millis(now + UPLOAD_LEASE)).bind(&id.0))).await?;
         Ok(())
     }
 
@@ -67,7 +67,7 @@ impl MediaIndex {
         now: SystemTime,
     ) -> Result<(), Error> {
         let finish = async {
-            let mut transaction = self.database.writer().begin().await?;
+            let mut transaction = self.database.begin().await?;
             // The row can be missing: an explicit removal during the upload deletes it, and the object exists again now.
             sqlx::query(
                 "INSERT INTO media (key, state, size_bytes, created_at, last_used_at, pinned_until) \
@@ -91,7 +91,7 @@ impl MediaIndex {
     /// Forgets an upload that failed and left nothing behind.
     pub(in crate::media::store) async fn abandon_upload(&self, id: &UploadId, key: &MediaKey) -> Result<(), Error> {
         let abandon = async {
-            let mut transaction = self.database.writer().begin().await?;
+            let mut transaction = self.database.begin().await?;
             sqlx::query("DELETE FROM media_uploads WHERE id = $1").bind(&id.0).execute(&mut *transaction).await?;
             sqlx::query(
                 "DELETE FROM media WHERE key = $1 AND state = 'pending' \
@@ -127,7 +127,7 @@ impl MediaIndex {
         now: SystemTime,
     ) -> Result<(), Error> {
         let query = sqlx::query("DELETE FROM media_uploads WHERE key = $1 AND lease_until <= $2");
-        run(query.bind(key.as_str()).bind(millis(now)).execute(self.database.writer())).await?;
+        run(self.database.execute(query.bind(key.as_str()).bind(millis(now)))).await?;
         Ok(())
     }
 }

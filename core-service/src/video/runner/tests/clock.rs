@@ -7,7 +7,7 @@ use crate::{
     database::Database,
     video::{
         provider::Progress,
-        store::{JobQueue, memory::MemoryStore, sqlite::SqliteStore},
+        store::{JobQueue, memory::MemoryStore, sql::SqlStore},
         time::{Clock, Timestamp},
     },
 };
@@ -120,7 +120,7 @@ async fn job_of_a_killed_process_is_taken_over_after_the_clock_was_set_back() {
     let directory = tempfile::tempdir().unwrap();
     let open = async |clock| {
         let database = Database::open(&directory.path().join("jobs.db")).await.unwrap();
-        Arc::new(SqliteStore::with_clock(database, clock))
+        Arc::new(SqlStore::with_clock(database, clock))
     };
     let settings = JobSettings { lease: Duration::from_millis(300), ..JobSettings::default() };
     let (clock, offset) = clock();

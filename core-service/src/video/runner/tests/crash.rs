@@ -12,7 +12,7 @@ use crate::{
     models::Models,
     video::{
         provider::UpstreamTask,
-        store::{BusyProviders, WorkerId, sqlite::SqliteStore},
+        store::{BusyProviders, WorkerId, sql::SqlStore},
         time::Clock,
     },
 };
@@ -27,7 +27,7 @@ async fn harness(directory: &Path, provider: FakeProvider) -> Harness {
 }
 
 async fn harness_with_lease(directory: &Path, provider: FakeProvider, lease: Duration) -> Harness {
-    let store = SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap());
+    let store = SqlStore::new(Database::open(&directory.join("jobs.db")).await.unwrap());
     let settings = JobSettings { lease, ..JobSettings::default() };
     Harness::with_store(Arc::new(store), provider, settings)
 }

@@ -10,7 +10,7 @@ use crate::{
     database::Database,
     error::Error,
     media::{MediaKey, MediaStore},
-    video::store::{Page, sqlite::SqliteStore},
+    video::store::{Page, sql::SqlStore},
 };
 
 /// Opens the database in this directory. Writes wait 50 ms for the locks of other processes, so that the tests are fast.
@@ -25,7 +25,7 @@ async fn set_pragma(database: &Database, pragma: &str) {
 }
 
 fn harness(database: &Database, provider: FakeProvider) -> Harness {
-    Harness::with_store(Arc::new(SqliteStore::new(database.clone())), provider, JobSettings::default())
+    Harness::with_store(Arc::new(SqlStore::new(database.clone())), provider, JobSettings::default())
 }
 
 /// Creates a job whose prompt of 28 kB needs several pages of the database.

@@ -14,12 +14,12 @@ use crate::{
         MediaKey,
         sweeper::{MediaReferences, RetentionPolicy, Sweeper},
     },
-    video::store::{Page, sqlite::SqliteStore},
+    video::store::{Page, sql::SqlStore},
 };
 
 async fn harness(directory: &tempfile::TempDir) -> (Harness, Database) {
     let database = Database::open(&directory.path().join("jobs.db")).await.unwrap();
-    let store = Arc::new(SqliteStore::new(database.clone()));
+    let store = Arc::new(SqlStore::new(database.clone()));
     (Harness::with_store(store, FakeProvider::default(), JobSettings::default()), database)
 }
 

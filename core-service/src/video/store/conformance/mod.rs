@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 
 use super::{
     BusyProviders, ChangeKind, Claim, Inserted, JobLimits, JobQueue, Lease, Page, Renewed, StoreError, WorkerId,
-    memory::MemoryStore, sqlite::SqliteStore,
+    memory::MemoryStore, sql::SqlStore,
 };
 use crate::{
     context::RequestContext,
@@ -60,7 +60,7 @@ macro_rules! conformance {
                 let file = directory.path().join("jobs.db");
                 let database = crate::database::Database::open(&file).await.unwrap();
                 let (clock, millis) = super::Clock::manual(super::NOW);
-                super::$theme::$guarantee(super::Store::new(super::SqliteStore::with_clock(database, clock), millis)).await;
+                super::$theme::$guarantee(super::Store::new(super::SqlStore::with_clock(database, clock), millis)).await;
             })*
         }
     };

@@ -23,7 +23,7 @@ use crate::{
         parameters::VideoParameters,
         runner::{Runner, RunnerHandle},
         state::{JobState, Phase},
-        store::{JobQueue, sqlite::SqliteStore},
+        store::{JobQueue, sql::SqlStore},
         testing::{follow, request},
     },
 };
@@ -163,7 +163,7 @@ struct Service {
 
 /// Starts the runner on a database file, as a process does.
 async fn service(directory: &Path, settings: JobSettings) -> Service {
-    let store = Arc::new(SqliteStore::new(Database::open(&directory.join("jobs.db")).await.unwrap()));
+    let store = Arc::new(SqlStore::new(Database::open(&directory.join("jobs.db")).await.unwrap()));
     service_with_store(directory, settings, store)
 }
 

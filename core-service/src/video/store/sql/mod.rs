@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
 use self::{
     changes::{AmendJob, CommitJob, PurgeJob, ReleaseJob},
@@ -24,7 +23,7 @@ use super::{
     Page, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
-    database::Database,
+    database::{Database, DbConnection, QueryBuilder},
     idempotency::Idempotency,
     keys::Owners,
     storage_failure::is_not_writable,
@@ -40,14 +39,14 @@ const NEAR_THE_END: i64 = 1000;
 
 /// A store in the core's SQLite database. Clones share it.
 #[derive(Debug, Clone)]
-pub struct SqliteStore {
+pub struct SqlStore {
     database: Database,
     clock: Clock,
     feed: ChangeFeed,
     turns: Turns,
 }
 
-impl SqliteStore {
+impl SqlStore {
     /// Returns the store in this database. SQLite has one machine, so the store's clock is the machine's.
     pub fn new(database: Database) -> Self {
         Self::with_clock(database, Clock::system())
@@ -59,7 +58,7 @@ impl SqliteStore {
 }
 
 #[async_trait]
-impl JobStore for SqliteStore {
+impl JobStore for SqlStore {
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
@@ -104,7 +103,7 @@ impl JobStore for SqliteStore {
         let Page { limit, after, oldest_first, owners } = page;
         // Ids sort by creation time. `video_` sorts before and `video~` after every id.
         let (compare, order, start) = if *oldest_first { (">", "ASC", "video_") } else { ("<", "DESC", "video~") };
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        let mut query = QueryBuilder::new("SELECT ");
         query.push(row::LISTED).push(" FROM video_jobs WHERE deleted = 0 AND id ").push(compare);
         query.push_bind(after.as_ref().map_or(start, JobId::as_str));
         if let Some(owner) = owners.only() {
@@ -129,8 +128,8 @@ impl JobStore for SqliteStore {
         let mut connection = self.database.readers().acquire().await?;
         let before = queue_position(&mut connection, first).await?;
         let query = sqlx::query_scalar(
-            "SELECT (SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued' AND id >= $1 AND id < value) FROM json_each($2) \
-             ORDER BY key",
+            "SELECT (SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued' AND id >= $1 AND id < listed.value) FROM json_each($2) AS listed \
+             ORDER BY listed.key",
         );
         let list = serde_json::Value::from(ids.iter().map(JobId::as_str).collect::<Vec<_>>()).to_string();
         let counts: Vec<i64> = query.bind(first.as_str()).bind(list).fetch_all(&mut *connection).await?;
@@ -145,7 +144,7 @@ impl JobStore for SqliteStore {
     async fn remove_unreadable(&self, id: &JobId, owners: &Owners) -> Result<bool, StoreError> {
         let query = sqlx::query("DELETE FROM video_jobs WHERE id = $1 AND deleted = 0 AND ($2 IS NULL OR owner = $2)");
         let query = query.bind(id.as_str()).bind(owners.only().map(|owner| owner.as_str().to_owned()));
-        Ok(query.execute(self.database.writer()).await?.rows_affected() > 0)
+        Ok(self.database.execute(query).await? > 0)
     }
 
     async fn events(&self, id: &JobId) -> Result<Vec<JobEvent>, StoreError> {
@@ -155,7 +154,7 @@ impl JobStore for SqliteStore {
 }
 
 #[async_trait]
-impl JobQueue for SqliteStore {
+impl JobQueue for SqlStore {
     async fn register(&self, worker: &WorkerId, lease: Duration) -> Result<(), StoreError> {
         let now = self.now();
         Ok(self.database.write(RegisterWorker { worker: worker.clone(), until: now.after(lease), now }).await?)
@@ -224,10 +223,10 @@ impl JobQueue for SqliteStore {
 
 /// Returns the number of queued jobs that were created before this one. Counts from the end of the queue if
 /// that is near; `video_queue` has the length of the queue for each owner.
-async fn queue_position(connection: &mut SqliteConnection, id: &JobId) -> Result<i64, StoreError> {
+async fn queue_position(connection: &mut DbConnection, id: &JobId) -> Result<i64, StoreError> {
     let query = sqlx::query_as(
-        "SELECT COALESCE((SELECT SUM(jobs) FROM video_queue), 0), \
-         (SELECT COUNT(*) FROM (SELECT 1 FROM video_jobs WHERE phase = 'queued' AND id >= $1 LIMIT $2))",
+        "SELECT CAST(COALESCE((SELECT SUM(jobs) FROM video_queue), 0) AS BIGINT), \
+         (SELECT COUNT(*) FROM (SELECT 1 FROM video_jobs WHERE phase = 'queued' AND id >= $1 LIMIT $2) AS behind)",
     );
     let (all, behind): (i64, i64) = query.bind(id.as_str()).bind(NEAR_THE_END).fetch_one(&mut *connection).await?;
     if behind < NEAR_THE_END {

@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::{
-    Sqlite, SqliteConnection,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use sqlx::query::Query;
 
 use super::row;
 use crate::{
-    database::Write,
+    database::{Db, DbArguments, DbConnection, DbRow, Write},
     priority::Priority,
     video::{
         state::Phase,
@@ -110,7 +106,7 @@ pub(super) const NEXT_DUE: &str = concat!(
     ") AS due FROM queued WHERE queued.id NOT IN (SELECT value FROM json_each($1)) \
      UNION ALL SELECT (SELECT MIN(due_at) FROM video_jobs WHERE provider_id = progressing.id AND ",
     in_progress!(),
-    ") AS due FROM progressing WHERE progressing.id NOT IN (SELECT value FROM json_each($2)))"
+    ") AS due FROM progressing WHERE progressing.id NOT IN (SELECT value FROM json_each($2))) AS dues"
 );
 
 impl Select {
@@ -144,7 +140,7 @@ impl Write for ClaimJob {
         false
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let queued_first = self.turns.queued_first();
         for is_queued in [queued_first, !queued_first] {
             let (row, waiting) = if is_queued {
@@ -169,7 +165,7 @@ impl Write for ClaimJob {
 
 impl ClaimJob {
     /// Returns the priorities of the queued jobs that can be claimed.
-    async fn waiting(&self, connection: &mut SqliteConnection) -> Result<Vec<Priority>, sqlx::Error> {
+    async fn waiting(&self, connection: &mut DbConnection) -> Result<Vec<Priority>, sqlx::Error> {
         let query = sqlx::query_scalar(WAITING).bind(id_list(&self.busy.submissions)).bind(self.now.0);
         let names: Vec<String> = query.fetch_all(connection).await?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
@@ -177,9 +173,9 @@ impl ClaimJob {
 
     async fn claim_queued(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut DbConnection,
         priority: Priority,
-    ) -> Result<Option<SqliteRow>, sqlx::Error> {
+    ) -> Result<Option<DbRow>, sqlx::Error> {
         let last = self.turns.last_owner(priority);
         for select in [Select::QueuedAfter, Select::QueuedUpTo] {
             let query = self.claim_statement(select, &self.busy.submissions);
@@ -191,18 +187,18 @@ impl ClaimJob {
         Ok(None)
     }
 
-    async fn claim_in_progress(&self, connection: &mut SqliteConnection) -> Result<Option<SqliteRow>, sqlx::Error> {
+    async fn claim_in_progress(&self, connection: &mut DbConnection) -> Result<Option<DbRow>, sqlx::Error> {
         self.claim_statement(Select::InProgress, &self.busy.steps).fetch_optional(connection).await
     }
 
     /// Returns the statement with `$1` to `$3` bound.
-    fn claim_statement(&self, select: Select, busy: &[String]) -> Query<'static, Sqlite, SqliteArguments> {
+    fn claim_statement(&self, select: Select, busy: &[String]) -> Query<'static, Db, DbArguments> {
         let query = sqlx::query(select.claim_statement());
         query.bind(self.worker.as_str().to_owned()).bind(self.now.0).bind(id_list(busy))
     }
 
     /// Keeps a row that cannot be read from being claimed for a while.
-    async fn postpone(&self, connection: &mut SqliteConnection, row: &SqliteRow) -> Result<(), sqlx::Error> {
+    async fn postpone(&self, connection: &mut DbConnection, row: &DbRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query("UPDATE video_jobs SET due_at = $1, lease_owner = '' WHERE id = $2");
         query.bind(self.now.after(UNREADABLE_DELAY).0).bind(row::raw_id(row)).execute(connection).await?;
         Ok(())

@@ -1,11 +1,10 @@
 //! Keys in the core's SQLite database.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 
 use super::{KeyStore, row};
 use crate::{
-    database::{Database, Write},
+    database::{Database, DbConnection, Write},
     error::Error,
     keys::{Keys, StoredKey},
     storage_failure::storage_error,
@@ -13,12 +12,12 @@ use crate::{
 
 /// The keys in the table `api_keys`. Clones share the database.
 #[derive(Debug, Clone)]
-pub struct SqliteKeyStore {
+pub struct SqlKeyStore {
     database: Database,
     keys: Keys,
 }
 
-impl SqliteKeyStore {
+impl SqlKeyStore {
     /// Returns the store in this database, whose changes are applied to `keys`.
     pub fn new(database: Database, keys: Keys) -> Self {
         Self { database, keys }
@@ -35,7 +34,7 @@ fn storage(error: &sqlx::Error) -> Error {
 }
 
 #[async_trait]
-impl KeyStore for SqliteKeyStore {
+impl KeyStore for SqlKeyStore {
     async fn keys(&self) -> Result<Vec<StoredKey>, Error> {
         let query = sqlx::query("SELECT * FROM api_keys ORDER BY name");
         let rows = query.fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
@@ -63,7 +62,7 @@ struct WriteKey {
 impl Write for WriteKey {
     type Output = bool;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<bool, sqlx::Error> {
         let query = row::bind(sqlx::query(self.statement), &self.key, &self.row);
         Ok(query.execute(connection).await?.rows_affected() > 0)
     }

@@ -1,9 +1,9 @@
 //! The holds and the usage of jobs, written in the transactions that change the jobs.
 
-use sqlx::SqliteConnection;
 use triptych_proto::v1::Modality;
 
 use crate::{
+    database::DbConnection,
     ledger::{Usage, end_hold, open_hold, record_usage},
     usd::Usd,
     video::{
@@ -17,7 +17,7 @@ use crate::{
 
 /// Reserves the estimated cost of a new job.
 pub(super) async fn hold(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     job: &Job,
     limits: &JobLimits,
     now: Timestamp,
@@ -30,7 +30,7 @@ pub(super) async fn hold(
 
 /// Ends the hold of a job, if the change settles it, and records the usage of a job that has become final.
 pub(super) async fn settle(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     before: &Job,
     next: &Job,
     now: Timestamp,

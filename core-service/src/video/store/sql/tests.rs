@@ -14,11 +14,11 @@ use crate::{
 
 const LEASE: Duration = Duration::from_secs(10);
 
-async fn open(directory: &tempfile::TempDir) -> SqliteStore {
-    SqliteStore::new(Database::open(&directory.path().join("jobs.db")).await.unwrap())
+async fn open(directory: &tempfile::TempDir) -> SqlStore {
+    SqlStore::new(Database::open(&directory.path().join("jobs.db")).await.unwrap())
 }
 
-async fn insert(store: &SqliteStore, owner: &str, call: Option<&Idempotency>) -> Job {
+async fn insert(store: &SqlStore, owner: &str, call: Option<&Idempotency>) -> Job {
     let mut job = Job::new(JobId::new(), Owner::new(owner), request(), store.now(), LEASE);
     job.key = call.map(|call| JobKey { key: call.scope.key.clone(), fingerprint: call.fingerprint, expires_at: None });
     assert_eq!(store.insert(&job, call, &JobLimits::default()).await, Ok(Inserted::New));
@@ -43,12 +43,12 @@ const DAMAGES: [&str; 14] = [
     "extra_json = x'ff'",
 ];
 
-async fn damage(store: &SqliteStore, id: &JobId, damage: &str) {
+async fn damage(store: &SqlStore, id: &JobId, damage: &str) {
     let update = sqlx::AssertSqlSafe(format!("UPDATE video_jobs SET {damage} WHERE id = $1"));
     sqlx::query(update).bind(id.as_str()).execute(store.database.writer()).await.unwrap();
 }
 
-async fn claim(store: &SqliteStore) -> Result<Option<Claim>, StoreError> {
+async fn claim(store: &SqlStore) -> Result<Option<Claim>, StoreError> {
     store.claim(&WorkerId::new(), &BusyProviders::default()).await
 }
 

@@ -2,13 +2,10 @@
 
 use std::error::Error;
 
-use sqlx::{
-    Row, Sqlite,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use sqlx::{Row, query::Query};
 
 use crate::{
+    database::{Db, DbArguments, DbRow},
     idempotency::{Fingerprint, Key},
     keys::Owner,
     video::{
@@ -21,7 +18,7 @@ use crate::{
 };
 
 /// A statement whose parameters are not all bound yet.
-type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+type Statement<'q> = Query<'q, Db, DbArguments>;
 
 /// Inserts a job.
 pub(super) const INSERT: &str = "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, \
@@ -115,16 +112,16 @@ fn bind<'q>(query: Statement<'q>, job: &Job) -> Result<Statement<'q>, StoreError
 ///
 /// # Errors
 /// `Corrupt` with the id for every decoding error, so that callers can skip the row: it must not fail calls for other jobs.
-pub(super) fn job(row: &SqliteRow) -> Result<Job, StoreError> {
+pub(super) fn job(row: &DbRow) -> Result<Job, StoreError> {
     decode(row).map_err(|why| StoreError::Corrupt { id: raw_id(row), why: why.to_string() })
 }
 
 /// Returns the id in a row as it is stored; empty if it is no text.
-pub(super) fn raw_id(row: &SqliteRow) -> String {
+pub(super) fn raw_id(row: &DbRow) -> String {
     row.try_get("id").unwrap_or_default()
 }
 
-fn decode(row: &SqliteRow) -> Result<Job, Box<dyn Error + Send + Sync>> {
+fn decode(row: &DbRow) -> Result<Job, Box<dyn Error + Send + Sync>> {
     let optional = |column: &str| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp));
     let mut request: JobRequest =
         serde_json::from_str(row.try_get("request")?).map_err(|why| format!("request: {why}"))?;
@@ -156,7 +153,7 @@ fn decode(row: &SqliteRow) -> Result<Job, Box<dyn Error + Send + Sync>> {
 }
 
 /// Reads the idempotency key in a row. A key that cannot be read can never be repeated, which loses no job.
-pub(super) fn key(row: &SqliteRow) -> Option<JobKey> {
+pub(super) fn key(row: &DbRow) -> Option<JobKey> {
     let key = row.try_get::<Option<&str>, _>("idempotency_key").ok().flatten().and_then(Key::from_column)?;
     let fingerprint = row.try_get::<Option<&str>, _>("fingerprint").ok().flatten().and_then(Fingerprint::from_hex)?;
     let expires_at = row.try_get::<Option<i64>, _>("key_expires_at").ok().flatten().map(Timestamp);
@@ -164,14 +161,14 @@ pub(super) fn key(row: &SqliteRow) -> Option<JobKey> {
 }
 
 /// Reads the claim in a row that was just updated.
-pub(super) fn claim(row: &SqliteRow) -> Result<Claim, StoreError> {
+pub(super) fn claim(row: &DbRow) -> Result<Claim, StoreError> {
     let job = job(row)?;
     let corrupt = |why: sqlx::Error| StoreError::Corrupt { id: job.id.to_string(), why: why.to_string() };
     Ok(Claim { fence: row.try_get("fence").map_err(corrupt)?, job })
 }
 
 /// Reads an outbox row.
-pub(super) fn event(row: &SqliteRow) -> Result<JobEvent, StoreError> {
+pub(super) fn event(row: &DbRow) -> Result<JobEvent, StoreError> {
     let id: String = row.try_get("job_id")?;
     let job_id = JobId::parse(&id);
     Ok(JobEvent {
@@ -188,7 +185,7 @@ pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-fn unsigned(row: &SqliteRow, column: &str) -> Result<u64, StoreError> {
+fn unsigned(row: &DbRow, column: &str) -> Result<u64, StoreError> {
     let value: i64 = row.try_get(column)?;
     u64::try_from(value).map_err(|why| StoreError::Unavailable(format!("{column}: {why}")))
 }

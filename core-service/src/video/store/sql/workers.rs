@@ -1,10 +1,9 @@
 //! The leases of workers. None of these writes must be durable: after a power failure there is no worker that could have a job.
 
 use async_trait::async_trait;
-use sqlx::SqliteConnection;
 
 use crate::{
-    database::Write,
+    database::{DbConnection, Write},
     video::{
         job::JobId,
         state::Phase,
@@ -28,7 +27,7 @@ impl Write for RegisterWorker {
         false
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<(), sqlx::Error> {
         let query = sqlx::query("INSERT INTO video_workers (id, lease_until) VALUES ($1, $2)");
         query.bind(self.worker.as_str()).bind(self.until.0).execute(&mut *connection).await?;
         remove_expired(connection, self.now).await?;
@@ -52,7 +51,7 @@ impl Write for RenewLease {
         false
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let query = sqlx::query("UPDATE video_workers SET lease_until = $1 WHERE id = $2");
         let query = query.bind(self.until.0).bind(self.worker.as_str());
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
@@ -83,7 +82,7 @@ impl Write for DeregisterWorker {
         false
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<(), sqlx::Error> {
         let query = sqlx::query("DELETE FROM video_workers WHERE id = $1");
         query.bind(self.worker.as_str()).execute(&mut *connection).await?;
         release_orphans(connection).await?;
@@ -106,7 +105,7 @@ impl Write for BoundTimes {
         false
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<(), sqlx::Error> {
         let query = sqlx::query("UPDATE video_workers SET lease_until = $1 WHERE lease_until > $1");
         query.bind(self.latest_lease.0).execute(&mut *connection).await?;
         let query = sqlx::query(
@@ -123,13 +122,13 @@ impl Write for BoundTimes {
 const FINAL: [Phase; 3] = [Phase::Succeeded, Phase::Failed, Phase::Cancelled];
 
 /// Removes the workers whose lease has expired. Returns whether there were any.
-async fn remove_expired(connection: &mut SqliteConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
+async fn remove_expired(connection: &mut DbConnection, now: Timestamp) -> Result<bool, sqlx::Error> {
     let query = sqlx::query("DELETE FROM video_workers WHERE lease_until <= $1").bind(now.0);
     Ok(query.execute(connection).await?.rows_affected() > 0)
 }
 
 /// Releases the jobs of workers that have no lease, which can no longer write them. Returns whether there were any.
-async fn release_orphans(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+async fn release_orphans(connection: &mut DbConnection) -> Result<bool, sqlx::Error> {
     let release = "UPDATE video_jobs SET lease_owner = '', fence = fence + 1 \
                    WHERE lease_owner <> '' AND lease_owner NOT IN (SELECT id FROM video_workers)";
     Ok(sqlx::query(release).execute(connection).await?.rows_affected() > 0)

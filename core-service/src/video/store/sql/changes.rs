@@ -1,11 +1,10 @@
 //! Changes of stored jobs, each with its outbox row.
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, sqlite::SqliteQueryResult};
 
 use super::{money, row};
 use crate::{
-    database::Write,
+    database::{DbConnection, DbResult, Write},
     video::{
         job::Job,
         state::JobState,
@@ -26,7 +25,7 @@ pub(super) struct AmendJob {
 impl Write for AmendJob {
     type Output = Result<(), StoreError>;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let query = match row::bind_change(sqlx::query(row::AMEND), &self.before, &self.next) {
             Ok(query) => query,
             Err(error) => return Ok(Err(error)),
@@ -65,7 +64,7 @@ impl Write for CommitJob {
         !(is_rendering(&self.claim.job) && is_rendering(&self.next))
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let query = match row::bind_change(sqlx::query(row::COMMIT), &self.claim.job, &self.next) {
             Ok(query) => query,
             Err(error) => return Ok(Err(error)),
@@ -100,7 +99,7 @@ impl Write for ReleaseJob {
         false
     }
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let query = sqlx::query("UPDATE video_jobs SET lease_owner = '' WHERE id = $1 AND fence = $2");
         query.bind(self.claim.job.id.as_str()).bind(self.claim.fence).execute(connection).await?;
         Ok(())
@@ -116,7 +115,7 @@ pub(super) struct PurgeJob {
 impl Write for PurgeJob {
     type Output = Result<(), StoreError>;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         // The outbox rows go with it, by ON DELETE CASCADE.
         let query = sqlx::query("DELETE FROM video_jobs WHERE id = $1 AND fence = $2");
         let query = query.bind(self.claim.job.id.as_str()).bind(self.claim.fence);
@@ -125,12 +124,12 @@ impl Write for PurgeJob {
 }
 
 /// Requires that a row was changed; otherwise the caller's state is stale.
-fn require_change(result: &SqliteQueryResult) -> Result<(), StoreError> {
+fn require_change(result: &DbResult) -> Result<(), StoreError> {
     if result.rows_affected() == 0 { Err(StoreError::Stale) } else { Ok(()) }
 }
 
 /// Writes an outbox row.
-pub(super) async fn record(connection: &mut SqliteConnection, event: Option<JobEvent>) -> Result<(), sqlx::Error> {
+pub(super) async fn record(connection: &mut DbConnection, event: Option<JobEvent>) -> Result<(), sqlx::Error> {
     let Some(JobEvent { job_id, owner, revision, kind, created_at }) = event else { return Ok(()) };
     let query =
         sqlx::query("INSERT INTO job_events (job_id, owner, revision, kind, created_at) VALUES ($1, $2, $3, $4, $5)");

@@ -1,11 +1,10 @@
 //! The insert of a new job.
 
 use async_trait::async_trait;
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{changes::record, money, row};
 use crate::{
-    database::Write,
+    database::{DbConnection, DbRow, Write},
     idempotency::Idempotency,
     keys::Owner,
     video::{
@@ -28,7 +27,7 @@ pub(super) struct InsertJob {
 impl Write for InsertJob {
     type Output = Result<Inserted, StoreError>;
 
-    async fn run(&mut self, connection: &mut SqliteConnection) -> Result<Self::Output, sqlx::Error> {
+    async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         // Writes run one after the other, so nothing comes between the look-up of the key, the count and the insert.
         let mut known = None;
         if let Some(call) = &self.call {
@@ -71,23 +70,20 @@ impl Write for InsertJob {
 }
 
 /// Returns the row of the job under the key of this call.
-pub(super) async fn by_key(
-    connection: &mut SqliteConnection,
-    call: &Idempotency,
-) -> Result<Option<SqliteRow>, sqlx::Error> {
+pub(super) async fn by_key(connection: &mut DbConnection, call: &Idempotency) -> Result<Option<DbRow>, sqlx::Error> {
     let query = sqlx::query("SELECT * FROM video_jobs WHERE owner = $1 AND idempotency_key = $2");
     query.bind(call.scope.owner.as_str()).bind(call.scope.key.to_column()).fetch_optional(connection).await
 }
 
 /// Fails if no further job of this owner may be queued.
 async fn check_limits(
-    connection: &mut SqliteConnection,
+    connection: &mut DbConnection,
     job: &Job,
     limits: &JobLimits,
 ) -> Result<Result<(), StoreError>, sqlx::Error> {
     let query = sqlx::query_as(
         "SELECT COALESCE((SELECT jobs FROM video_queue WHERE owner = $1), 0), \
-         COALESCE((SELECT SUM(jobs) FROM video_queue), 0)",
+         CAST(COALESCE((SELECT SUM(jobs) FROM video_queue), 0) AS BIGINT)",
     );
     let (of_owner, of_all): (i64, i64) = query.bind(job.owner.as_str()).fetch_one(&mut *connection).await?;
     if let Err(full) = limits.check(of_owner.cast_unsigned(), of_all.cast_unsigned()) {

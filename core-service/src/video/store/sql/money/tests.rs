@@ -18,7 +18,7 @@ use crate::{
         jobs::{JobSettings, Jobs},
         provider::UpstreamTask,
         state::{Event, VideoContent},
-        store::{Inserted, JobStore, sqlite::SqliteStore},
+        store::{Inserted, JobStore, sql::SqlStore},
         testing::{clip, request},
     },
 };
@@ -26,7 +26,7 @@ use crate::{
 struct Fixture {
     directory: tempfile::TempDir,
     database: Database,
-    store: SqliteStore,
+    store: SqlStore,
     ledger: LedgerStore,
     payer: Payer,
 }
@@ -38,7 +38,7 @@ impl Fixture {
         let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
         let limits = AccountLimits { budget_per_month: Usd::parse("2.50"), ..AccountLimits::default() };
         let payer = Payer::new("alice", "t", Budget::new("key", "alice", &limits).into_iter().collect());
-        let (store, ledger) = (SqliteStore::new(database.clone()), LedgerStore::new(database.clone()));
+        let (store, ledger) = (SqlStore::new(database.clone()), LedgerStore::new(database.clone()));
         Self { directory, database, store, ledger, payer }
     }
 
