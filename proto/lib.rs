@@ -3,6 +3,7 @@
 
 pub mod chat_stream;
 pub mod codec;
+pub mod error_info;
 pub mod time;
 
 /// Messages, clients and servers of the package `triptych.v1`; the documentation is copied from the `.proto` files.

@@ -3,7 +3,7 @@
 use std::{sync::OnceLock, time::Duration};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use triptych_proto::v1::ErrorReason;
+use triptych_proto::{error_info::reason_code, v1::ErrorReason};
 
 /// The metrics of the calls of one upstream. Each handle is looked up once.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl UpstreamMetrics {
     /// Counts a failure of an attempt, before or within its response.
     pub(crate) fn failed(&self, reason: ErrorReason) {
         let upstream = self.upstream.clone();
-        counter!("triptych_upstream_failures_total", "upstream" => upstream, "reason" => reason_label(reason))
+        counter!("triptych_upstream_failures_total", "upstream" => upstream, "reason" => reason_code(reason))
             .increment(1);
     }
 
@@ -65,7 +65,7 @@ pub(crate) fn queued() -> Gauge {
 
 /// Counts an error that a client gets.
 pub(crate) fn error(reason: ErrorReason) {
-    counter!("triptych_errors_total", "reason" => reason_label(reason)).increment(1);
+    counter!("triptych_errors_total", "reason" => reason_code(reason)).increment(1);
 }
 
 /// Counts a call that a limit of its key or team refuses. `limit` is the name of its setting, for example `requests_per_minute`.
@@ -126,11 +126,6 @@ pub(crate) fn describe() {
     counter!("triptych_webhook_attempts_total", "Attempts to deliver webhooks, by outcome.");
     gauge!("triptych_webhook_pending", "Deliveries of webhooks that are not final.");
     queued().set(0.0);
-}
-
-/// Returns a reason in lower case.
-pub(crate) fn reason_label(reason: ErrorReason) -> String {
-    reason.as_str_name().trim_start_matches("ERROR_REASON_").to_ascii_lowercase()
 }
 
 /// Converts a number for a metric.

@@ -4,6 +4,7 @@
 use std::{env, fmt::Write as _, fs, path::Path};
 
 use rest_gateway::error::Retry;
+use triptych_proto::error_info::reason_name;
 
 const INTRODUCTION: &str = "\
 # Errors
@@ -56,7 +57,7 @@ Errors of the gateway, for requests that do not reach the core:
 fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for row in rest_gateway::error::table() {
-        let reason = row.reason.as_str_name().trim_start_matches("ERROR_REASON_").to_owned();
+        let reason = reason_name(row.reason);
         let retry = match row.retry {
             Retry::AsUsual if row.http.is_server_error() => "yes, with back-off",
             Retry::AsUsual => "no",

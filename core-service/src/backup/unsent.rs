@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use super::error::BackupError;
 use crate::{
     database::Database,
+    error::codes,
     video::{
         job::{Job, JobId},
         state::Event,
@@ -113,7 +114,7 @@ async fn settle(
     }
     let message = "the data directory was restored from a backup in which the job was queued; whether it was submitted after the \
                    backup is unknown, and a second submission could be billed twice";
-    let event = Event::Failed { code: "outcome_unknown".to_owned(), message: message.to_owned() };
+    let event = Event::Failed { code: codes::OUTCOME_UNKNOWN.to_owned(), message: message.to_owned() };
     let mut ended = after(&submitting, event)?;
     ended.due_at = ended.due_when_final();
     store.amend(&submitting, &ended).await?;

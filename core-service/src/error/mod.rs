@@ -1,5 +1,6 @@
 //! The errors of the core and of its providers, as data. `status` maps them to gRPC statuses.
 
+pub(crate) mod codes;
 mod provider;
 
 use std::{borrow::Cow, time::Duration};

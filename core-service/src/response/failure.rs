@@ -3,16 +3,12 @@
 use openai_dialect::responses::InvalidRequest;
 use tonic::Status;
 use tonic_types::StatusExt;
-use triptych_proto::v1::ErrorReason;
+use triptych_proto::{error_info::reason_of_name, v1::ErrorReason};
 
 use crate::error::Error;
 
 /// The field of a request that is no valid document.
 const REQUEST: &str = "request_json";
-
-/// The error code of responses whose model call was in flight when the process ended. The provider may have executed and billed the call,
-/// so it is not repeated.
-pub(super) const OUTCOME_UNKNOWN: &str = "outcome_unknown";
 
 /// Converts the error of a request.
 pub(super) fn invalid(error: InvalidRequest) -> Error {
@@ -29,8 +25,7 @@ pub(super) fn invalid(error: InvalidRequest) -> Error {
 /// Returns the `code` of the error in a response object. OpenAI's clients accept a few codes only.
 pub(super) fn code(status: &Status) -> &'static str {
     let details = status.get_error_details();
-    let reason =
-        details.error_info().and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
+    let reason = details.error_info().and_then(|info| reason_of_name(&info.reason));
     match reason {
         Some(ErrorReason::RateLimitExceeded | ErrorReason::Overloaded | ErrorReason::BudgetExceeded) => {
             "rate_limit_exceeded"

@@ -7,29 +7,17 @@ use std::{collections::HashMap, time::Duration};
 
 use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, StatusExt};
-use triptych_proto::v1::ErrorReason;
+use triptych_proto::{
+    error_info::{
+        DOMAIN, MAY_HAVE_EXECUTED, UPSTREAM_CODE, UPSTREAM_MEMBERS, UPSTREAM_PARAM, UPSTREAM_TYPE, reason_name,
+    },
+    v1::ErrorReason,
+};
 
 use crate::{
     error::{Error, ProviderError, UpstreamDetails},
     metrics,
 };
-
-/// The domain of every `google.rpc.ErrorInfo` from the core.
-pub const DOMAIN: &str = "triptych";
-
-/// The key in the metadata of an `ErrorInfo` whose value `true` says that the upstream may have executed, and billed, the
-/// request.
-pub const MAY_HAVE_EXECUTED: &str = "may_have_executed";
-
-/// The keys in the metadata of an `ErrorInfo` for the members of an upstream's error: `code`, `type`, `param`, and all
-/// further ones as the text of a JSON object.
-pub const UPSTREAM_CODE: &str = "upstream_code";
-/// See [`UPSTREAM_CODE`].
-pub const UPSTREAM_TYPE: &str = "upstream_type";
-/// See [`UPSTREAM_CODE`].
-pub const UPSTREAM_PARAM: &str = "upstream_param";
-/// See [`UPSTREAM_CODE`].
-pub const UPSTREAM_MEMBERS: &str = "upstream_members";
 
 /// The longest encoded message and details of a status, in bytes. grpc-java accepts 8 KiB of headers by default, and
 /// replaces a status that is longer by one of its own.
@@ -105,7 +93,7 @@ impl Error {
 /// Converts an error to a status and logs it. `request_id` appears in the message of an internal error.
 fn status(error: &Error, request_id: Option<&str>) -> Status {
     let reason = error.reason();
-    let name = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+    let name = reason_name(reason);
     metrics::error(reason);
     if let Error::LimitExceeded(exceeded) = error {
         metrics::limit_refused(exceeded.limit);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout_at};
-use triptych_proto::v1 as pb;
+use triptych_proto::{error_info::reason_code, v1 as pb};
 use triptych_telemetry::{
     Modality,
     trace::{self, OpenSpan},
@@ -20,11 +20,7 @@ use super::{
     breaker::{Breaker, BreakerSettings, BreakerState, OpenCause},
     concurrency_limit::{ConcurrencyLimit, Full, Permit},
 };
-use crate::{
-    context::RequestContext,
-    error::ProviderError,
-    metrics::{UpstreamMetrics, reason_label},
-};
+use crate::{context::RequestContext, error::ProviderError, metrics::UpstreamMetrics};
 
 /// The `Retry-After` of a call that found the queue full: it is unknown when a place in it becomes free.
 pub(crate) const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
@@ -238,7 +234,7 @@ impl AdmittedCall {
     pub(crate) fn record_failure(&mut self, error: &ProviderError) {
         self.admission.metrics.failed(error.reason());
         if let Some(span) = &mut self.span {
-            span.fail(reason_label(error.reason()));
+            span.fail(reason_code(error.reason()));
         }
         if self.admission.record_failure(self.probe, error, self.deadline) {
             self.probe = false;

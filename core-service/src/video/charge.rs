@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{operation::Operation, parameters::VideoParameters, state::JobState};
 use crate::{
     config::Price,
+    error::codes,
     prices::{self, Attributes, ModelPrices, Quantities},
     usd::Usd,
 };
@@ -49,7 +50,7 @@ pub(super) const MAX_COST_FACTOR: i64 = 3;
 
 /// The codes of [`JobState::Failed`] for jobs whose render cannot be identified at the provider. The provider may have one, and
 /// bill it.
-const UNKNOWN_OUTCOMES: [&str; 2] = ["outcome_unknown", "upstream_lost"];
+const UNKNOWN_OUTCOMES: [&str; 2] = [codes::OUTCOME_UNKNOWN, codes::UPSTREAM_LOST];
 
 /// The difference between the requested and the delivered duration from which the delivered one is charged: half a second, from
 /// where it rounds to another number of seconds.

@@ -6,7 +6,13 @@ use std::{borrow::Cow, error::Error as _, time::Duration};
 use http::StatusCode;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
-use triptych_proto::v1::ErrorReason;
+use triptych_proto::{
+    error_info::{
+        DOMAIN, MAY_HAVE_EXECUTED, UPSTREAM_CODE, UPSTREAM_MEMBERS, UPSTREAM_PARAM, UPSTREAM_TYPE, reason_code,
+        reason_of_name,
+    },
+    v1::ErrorReason,
+};
 
 use super::{
     gateway_error::{ErrorBody, GatewayError, Retry, error_type},
@@ -14,15 +20,6 @@ use super::{
 };
 use crate::metadata;
 
-/// The `ErrorInfo` domain of [`ErrorReason`].
-const DOMAIN: &str = "triptych";
-/// `ErrorInfo` metadata key: the upstream may have executed the request in spite of the error.
-const MAY_HAVE_EXECUTED: &str = "may_have_executed";
-/// `ErrorInfo` metadata keys: the members of the upstream's error.
-const UPSTREAM_CODE: &str = "upstream_code";
-const UPSTREAM_TYPE: &str = "upstream_type";
-const UPSTREAM_PARAM: &str = "upstream_param";
-const UPSTREAM_MEMBERS: &str = "upstream_members";
 /// Bounds of `Retry-After`. OpenAI's Node client ignores delays beyond a minute and its Python client gives up on them;
 /// within less than a second an overload does not clear.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
@@ -49,7 +46,7 @@ impl Row {
 
     /// Returns the body's `code`.
     pub fn code(&self) -> String {
-        self.reason.as_str_name().trim_start_matches("ERROR_REASON_").to_ascii_lowercase()
+        reason_code(self.reason)
     }
 }
 
@@ -134,7 +131,7 @@ impl From<Status> for GatewayError {
     fn from(status: Status) -> Self {
         let details = status.get_error_details();
         let info = details.error_info().filter(|info| info.domain == DOMAIN);
-        let known = info.and_then(|info| ErrorReason::from_str_name(&format!("ERROR_REASON_{}", info.reason)));
+        let known = info.and_then(|info| reason_of_name(&info.reason));
         let row = row(known.unwrap_or_else(|| closest_reason(&status)));
         let violation = details.bad_request().and_then(|request| request.field_violations.first());
         let param = violation.and_then(|violation| param::to_json_path(&violation.field));

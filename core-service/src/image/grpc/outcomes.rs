@@ -1,6 +1,6 @@
 //! The outcome of each image of a request: partial success and token usage.
 
-use triptych_proto::v1 as pb;
+use triptych_proto::{error_info::reason_code, v1 as pb};
 
 use crate::{
     error::{Error, ProviderError},
@@ -120,8 +120,7 @@ impl Outcomes {
 
 fn failure((picture_index, error): (u32, ProviderError)) -> pb::ImageFailure {
     tracing::info!(picture = picture_index, %error, "an image of a partially successful request failed");
-    let name = error.reason().as_str_name().trim_start_matches("ERROR_REASON_");
-    pb::ImageFailure { picture_index, code: name.to_ascii_lowercase(), message: error.to_string() }
+    pb::ImageFailure { picture_index, code: reason_code(error.reason()), message: error.to_string() }
 }
 
 #[cfg(test)]

@@ -4,13 +4,12 @@ use openai_dialect::responses::{Event, ResponseRequest};
 use serde_json::Value;
 
 use super::super::{
-    failure::OUTCOME_UNKNOWN,
     history::items_to_json,
     live::LiveResponses,
     prepare,
     store::{Finished, ResponseStatus, ResponseStore, StoredEvent, StoredResponse},
 };
-use crate::error::Error;
+use crate::error::{Error, codes::OUTCOME_UNKNOWN};
 
 /// How many responses are read at a time.
 const BATCH: u32 = 32;

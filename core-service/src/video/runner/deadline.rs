@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::step::{Next, Step, StepError};
-use crate::video::{
-    provider::{Progress, UpstreamTask},
-    state::JobState,
-    time::Timestamp,
+use crate::{
+    error::codes,
+    video::{
+        provider::{Progress, UpstreamTask},
+        state::JobState,
+        time::Timestamp,
+    },
 };
 
 /// The minimum time for the copy of a finished render, which is paid for: it is not given up because it was finished late.
@@ -57,6 +60,6 @@ impl Step {
 
     async fn deadline_exceeded(&mut self) -> Result<Next, StepError> {
         let allowed = self.shared.jobs.settings.deadline.as_secs();
-        self.give_up("deadline_exceeded", format!("the video was not finished within {allowed} seconds")).await
+        self.give_up(codes::DEADLINE_EXCEEDED, format!("the video was not finished within {allowed} seconds")).await
     }
 }

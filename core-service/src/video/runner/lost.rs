@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::step::{MAX_SUBMISSIONS, Next, Resolution, Step, StepError};
 use crate::{
-    error::ProviderError,
+    error::{ProviderError, codes},
     video::{
         job::{Job, SUBMISSION_TIME},
         provider::{LostSubmission, Search, UpstreamTask, VideoProvider},
@@ -64,7 +64,7 @@ impl Step {
     pub(super) async fn outcome_unknown(&mut self, why: &str) -> Result<Next, StepError> {
         let message =
             format!("{why}; whether there is a render is unknown, and a second submission could be billed twice");
-        self.fail("outcome_unknown", message, None).await
+        self.fail(codes::OUTCOME_UNKNOWN, message, None).await
     }
 
     /// Looks for a render that the submission of a cancelled job started. Returns the next step, or whether a render

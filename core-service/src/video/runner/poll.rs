@@ -7,7 +7,7 @@ use super::{
     step::{Next, Step, StepError},
 };
 use crate::{
-    error::ProviderError,
+    error::{ProviderError, codes},
     failpoint::Failpoint,
     video::{
         job::Job,
@@ -118,11 +118,11 @@ impl Step {
     async fn lost_upstream(&mut self) -> Result<Next, StepError> {
         let message =
             "the provider no longer knows the render; it may have been restarted, or the render was deleted there";
-        self.fail("upstream_lost", message.to_owned(), None).await
+        self.fail(codes::UPSTREAM_LOST, message.to_owned(), None).await
     }
 
     async fn cancelled_upstream(&mut self) -> Result<Next, StepError> {
-        self.fail("upstream_cancelled", "the render was cancelled at the provider".to_owned(), None).await
+        self.fail(codes::UPSTREAM_CANCELLED, "the render was cancelled at the provider".to_owned(), None).await
     }
 
     /// Fails the job if the provider refuses it, and retries after any other failure.

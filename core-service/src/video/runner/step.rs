@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use triptych_proto::{error_info::reason_code, v1::ErrorReason};
 
 use super::{
     delays,
@@ -14,7 +15,7 @@ use super::{
     shared::{Shared, StepStart},
 };
 use crate::{
-    error::ProviderError,
+    error::{ProviderError, codes},
     failpoint::Failpoint,
     video::{
         charge::{Charge, ChargeState},
@@ -193,7 +194,7 @@ impl Step {
         }
         let Some(provider) = self.provider() else {
             let id = &job.request.provider_id;
-            return self.give_up("provider_gone", format!("the provider `{id}` is no longer configured")).await;
+            return self.give_up(codes::PROVIDER_GONE, format!("the provider `{id}` is no longer configured")).await;
         };
         // Polls are by far the most frequent steps. Boxed, the others do not make each of them move a large future.
         match job.state.clone() {
@@ -269,11 +270,10 @@ impl Step {
 
     /// Fails the job with the error of its provider.
     pub(super) async fn fail_with(&mut self, error: &ProviderError) -> Result<Next, StepError> {
-        let reason = error.reason().as_str_name().trim_start_matches("ERROR_REASON_").to_ascii_lowercase();
         // While it is being copied, the result exists at the provider; it is no longer needed there.
         let copying = matches!(self.claim.job.state, JobState::Storing { .. });
         let task = self.claim.job.state.active_task().filter(|_| copying).cloned();
-        self.fail(&reason, error.to_string(), task).await
+        self.fail(&reason_code(error.reason()), error.to_string(), task).await
     }
 
     /// Fails the job for a reason of this service; the render at the provider is stopped afterwards.
@@ -410,7 +410,11 @@ impl Step {
         let ended = if job.state.is_final() {
             self.clean_up_later(&"a panic").await
         } else if job.failures >= MAX_PANICS {
-            self.give_up("internal", "Internal server error; the log has the details".to_owned()).await
+            self.give_up(
+                &reason_code(ErrorReason::Internal),
+                "Internal server error; the log has the details".to_owned(),
+            )
+            .await
         } else {
             self.retry_later(&"a panic").await
         };

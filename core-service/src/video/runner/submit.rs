@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use http_server::Reservation;
+use triptych_proto::{error_info::reason_code, v1::ErrorReason};
 
 use super::{
     delays,
@@ -40,7 +41,9 @@ impl Step {
         let (mut request, _memory) = match read {
             Ok(read) => read,
             Err(Error::MediaNotFound(key)) => {
-                return self.give_up("media_not_found", format!("the input `{key}` no longer exists")).await;
+                return self
+                    .give_up(&reason_code(ErrorReason::MediaNotFound), format!("the input `{key}` no longer exists"))
+                    .await;
             }
             Err(error) => return self.retry_later(&error).await,
         };

@@ -3,8 +3,8 @@
 use super::types::Direction::{self, Down, In, Left, Out, Right, Up};
 use super::types::{Motion, Pace};
 use super::words::{
-    CHINESE_TERMS, DIRECTIONS, ENDINGS, FAST, Meaning, NEGATION_REACH, NEGATIONS, REACH_AFTER, REACH_BEFORE, SLOW,
-    STILL, VERBS, Verb,
+    CAMERA, CHINESE_TERMS, DETERMINERS, DIRECTIONS, ENDINGS, FAST, Meaning, NEGATION_REACH, NEGATIONS, REACH_AFTER,
+    REACH_BEFORE, SLOW, STILL, VERBS, Verb,
 };
 
 impl Motion {
@@ -29,7 +29,7 @@ impl Motion {
             lower.split(|c: char| !c.is_ascii_alphanumeric() && c != '\'').filter(|word| !word.is_empty()).collect();
         for (at, word) in words.iter().enumerate() {
             let negated = words[at.saturating_sub(NEGATION_REACH)..at].iter().any(|word| NEGATIONS.contains(word));
-            if let Some(verb) = verb(word) {
+            if let Some(verb) = verb_at(&words, at) {
                 if negated {
                     self.still |= verb == Verb::Travel;
                 } else {
@@ -136,13 +136,24 @@ fn verb(word: &str) -> Option<Verb> {
     VERBS.iter().find(|(_, stems)| stems.iter().any(|stem| matches_stem(stem))).map(|(verb, _)| *verb)
 }
 
+/// Returns the verb at `at`; `None` for a word that is no verb, and for a camera that is the object of a verb: "zoom the camera".
+fn verb_at(words: &[&str], at: usize) -> Option<Verb> {
+    let found = verb(words[at])?;
+    let is_object = words[at] == CAMERA && {
+        let before = words[..at].iter().rfind(|word| !DETERMINERS.contains(word));
+        // Handheld takes no object: a handheld camera may move in any direction.
+        before.is_some_and(|word| *word != CAMERA && verb(word).is_some_and(|verb| verb != Verb::Handheld))
+    };
+    (!is_object).then_some(found)
+}
+
 /// Returns the directions of the verb at `at`: those after it, up to the next verb, or else the one before it.
 fn directions_of(words: &[&str], at: usize) -> Vec<Direction> {
     let direction =
         |word: &&str| DIRECTIONS.iter().find(|(_, names)| names.contains(word)).map(|(direction, _)| *direction);
-    let after = &words[at + 1..words.len().min(at + 1 + REACH_AFTER)];
+    let after = at + 1..words.len().min(at + 1 + REACH_AFTER);
     let mut directions: Vec<Direction> =
-        after.iter().take_while(|word| verb(word).is_none()).filter_map(direction).collect();
+        after.take_while(|&next| verb_at(words, next).is_none()).filter_map(|next| direction(&words[next])).collect();
     if directions.is_empty() {
         directions.extend(words[at.saturating_sub(REACH_BEFORE)..at].iter().filter_map(direction));
     }

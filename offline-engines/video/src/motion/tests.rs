@@ -50,6 +50,29 @@ fn english_words_name_moves() {
 }
 
 #[test]
+fn direction_after_the_object_of_a_verb_belongs_to_the_verb() {
+    let cases = [
+        ("zoom the camera out", Motion { zoom: Some(Out), ..REST }),
+        ("Zooming your camera slowly out", Motion { zoom: Some(Out), pace: Pace::Slow, ..REST }),
+        ("zoom camera in", Motion { zoom: Some(In), ..REST }),
+        ("zoom the camera", Motion { zoom: Some(In), ..REST }),
+        ("pan the camera left", Motion { pan: Some(Left), ..REST }),
+        ("tilt the camera down", Motion { tilt: Some(Down), ..REST }),
+        ("dolly the camera back", Motion { zoom: Some(Out), dolly: true, ..REST }),
+        ("push the camera in", Motion { zoom: Some(In), dolly: true, ..REST }),
+        ("orbit the camera left", Motion { orbit: Some(Left), ..REST }),
+        ("don't zoom the camera out, pan left", Motion { pan: Some(Left), ..REST }),
+        ("don't move the camera", Motion { still: true, ..REST }),
+        // A camera that is no object is a verb itself.
+        ("pan left, camera up", Motion { pan: Some(Left), tilt: Some(Up), ..REST }),
+        ("handheld camera up", Motion { tilt: Some(Up), handheld: true, ..REST }),
+    ];
+    for (prompt, expected) in cases {
+        assert_eq!(parse(prompt), expected, "{prompt:?}");
+    }
+}
+
+#[test]
 fn moves_combine_with_each_other_and_with_a_pace() {
     assert_eq!(
         parse("slow pan left and zoom in"),

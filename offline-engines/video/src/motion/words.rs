@@ -33,6 +33,10 @@ pub(super) const VERBS: &[(Verb, &[&str])] = &[
     (Verb::Orbit, &["orbit", "circle", "arc", "revolve"]),
     (Verb::Handheld, &["shake", "handheld", "jitter", "wobble"]),
 ];
+/// A verb of [`VERBS`] that is the object of another one if it follows it: in "zoom the camera out", the direction belongs to the zoom.
+pub(super) const CAMERA: &str = "camera";
+/// Words between a verb and its object.
+pub(super) const DETERMINERS: &[&str] = &["the", "a", "this", "your", "our"];
 /// Endings of a stem: "pans", "panned", "panning", "jittery".
 pub(super) const ENDINGS: &[&str] = &["", "s", "es", "ed", "ing", "ning", "ned", "y"];
 

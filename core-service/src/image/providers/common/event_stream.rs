@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::{
     error::ProviderError,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Event, EventReader, Limits, Reply, reported_failure_in_reply, until, within},
 };
 
@@ -104,7 +104,7 @@ async fn parse_event<T: Default + Send + 'static>(
         return Err(truncated());
     }
     let data = Bytes::copy_from_slice(data);
-    offload(move || parse(&data)).await
+    on_blocking_thread(move || parse(&data)).await
 }
 
 /// Returns the error for a stream that ended before its final event.

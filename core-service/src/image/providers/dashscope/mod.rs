@@ -37,7 +37,7 @@ use crate::{
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, parameters::ImageParameters},
     media::TrustedOrigin,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream, until},
 };
 
@@ -136,7 +136,8 @@ impl QwenImages {
         let until = until(self.upstream.limits.first_byte, call.context.deadline);
         let shared_call = Arc::clone(&call);
         // Input images have dozens of megabytes.
-        let body = offload(move || Ok(request::body(&shared_call.model, &shared_call.request, native, first, n)));
+        let body =
+            on_blocking_thread(move || Ok(request::body(&shared_call.model, &shared_call.request, native, first, n)));
         let body = self.send(&call.context, native, body.await?.into(), until).await?;
         if native.mode == ApiMode::Sync {
             return response::parse(&body);

@@ -31,7 +31,7 @@ use crate::{
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, parameters::ImageParameters},
     media::TrustedOrigin,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, Reply, SetupError, Upstream, until},
 };
 
@@ -158,8 +158,9 @@ impl Seedream {
     ) -> Result<Reply, ProviderError> {
         let (shared_call, native, watermark) = (Arc::clone(call), native.clone(), self.watermark);
         // Input images have up to hundreds of megabytes.
-        let body =
-            offload(move || Ok(request::body(&shared_call.model, &shared_call.request, &native, index, watermark)));
+        let body = on_blocking_thread(move || {
+            Ok(request::body(&shared_call.model, &shared_call.request, &native, index, watermark))
+        });
         let body = body.await?;
         let mut headers = headers(&call.context, JSON);
         if let Ok(id) = HeaderValue::try_from(&call.context.request_id) {
@@ -171,7 +172,7 @@ impl Seedream {
     /// Reads a non-streaming response to a request for `n` images.
     async fn image_list(&self, reply: Reply, until: Instant, n: u32) -> Result<ImageList, ProviderError> {
         let body = self.upstream.body(reply, until).await?;
-        let list = offload(move || response::parse(&body)).await;
+        let list = on_blocking_thread(move || response::parse(&body)).await;
         let mut list = list.map_err(|error| self.upstream.redacted(error))?;
         drop_surplus_failures(&mut list.images, n as usize);
         Ok(list)

@@ -30,7 +30,7 @@ use crate::{
     config::MidjourneySingles,
     error::ProviderError,
     image::{ImageEvent, parameters::ImageParameters},
-    offload::offload,
+    offload::on_blocking_thread,
 };
 
 /// The timeout of downloading a preview, which delays the next poll.
@@ -86,7 +86,7 @@ impl Grid {
     /// Submits the grid and waits for it; sends previews.
     async fn generate(&self, sender: &UnboundedSender<ImageEvent>) -> Result<FinishedGrid, ProviderError> {
         let (parameters, prompt) = (Arc::clone(&self.parameters), self.prompt.clone());
-        let body = offload(move || Ok(prompt::imagine_body(&parameters, &prompt))).await?;
+        let body = on_blocking_thread(move || Ok(prompt::imagine_body(&parameters, &prompt))).await?;
         let mut poller = self.proxy.submit("submit/imagine", body).await?;
         let (mut last_preview, mut partial, mut is_confirmed) = (String::new(), 0, false);
         loop {
@@ -121,7 +121,7 @@ impl Grid {
     /// Sends a preview of each image, cropped from a preview of the grid.
     async fn send_previews(&self, grid: Bytes, partial: u32, sender: &UnboundedSender<ImageEvent>) {
         let positions = 0..self.images.end - self.images.start;
-        let parts = offload(move || {
+        let parts = on_blocking_thread(move || {
             let grid = decode_grid(&grid)?;
             positions.map(|position| quadrant(&grid, position)).collect::<Result<Vec<_>, _>>()
         });
@@ -188,10 +188,10 @@ impl Grid {
     async fn crop(&self, position: u32, grid: &FinishedGrid) -> Result<Bytes, ProviderError> {
         let pixels = grid.pixels.get_or_try_init(|| async {
             let file = self.download(grid.task.link()).await?;
-            offload(move || decode_grid(&file).map(Arc::new)).await
+            on_blocking_thread(move || decode_grid(&file).map(Arc::new)).await
         });
         let pixels = Arc::clone(pixels.await?);
-        offload(move || quadrant(&pixels, position)).await
+        on_blocking_thread(move || quadrant(&pixels, position)).await
     }
 
     async fn download(&self, link: Option<&str>) -> Result<Bytes, ProviderError> {

@@ -20,7 +20,7 @@ use crate::{
     error::ProviderError,
     google_errors::failure,
     image::{ImageEvent, parameters::ImageParameters},
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Event, EventReader, Reply, Upstream, until, within},
 };
 
@@ -85,7 +85,8 @@ impl Generation {
         let Self { index, native, .. } = self;
         if let Some(part) = response.next_part(&self.upstream, self.call.context.deadline).await? {
             let mut content = std::mem::take(&mut response.content);
-            let (content, drafts) = offload(move || content.push(&part).map(|drafts| (content, drafts))).await?;
+            let (content, drafts) =
+                on_blocking_thread(move || content.push(&part).map(|drafts| (content, drafts))).await?;
             response.content = content;
             self.response = Some(response);
             let partials = self.previews..native.previews;
@@ -121,7 +122,7 @@ impl Generation {
         let method = if native.previews > 0 { "streamGenerateContent?alt=sse" } else { "generateContent" };
         let path = format!("models/{}:{method}", call.model);
         let shared_call = Arc::clone(call);
-        let body = offload(move || Ok(request::body(&shared_call.request, native, index, is_retry))).await?;
+        let body = on_blocking_thread(move || Ok(request::body(&shared_call.request, native, index, is_retry))).await?;
         let reply = post(upstream, &path, headers(&call.context, JSON), body.into(), until, failure).await?;
         let events = is_event_stream(&reply).then(EventReader::default);
         let idle_timeout = upstream.limits.first_byte;

@@ -33,7 +33,7 @@ use crate::{
     image::{Edits, ImageEvent, ImageProvider, fan_out::fan_out, parameters::ImageParameters},
     media::TrustedOrigin,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, Reply, SetupError, Upstream, reported_failure_of, until},
 };
 
@@ -161,7 +161,7 @@ impl OpenAiImages {
         n: u32,
     ) -> Result<Vec<ImageEvent>, ProviderError> {
         let body = self.upstream.body(reply, until).await?;
-        let list = offload(move || response::parse(&body)).await;
+        let list = on_blocking_thread(move || response::parse(&body)).await;
         let ImageList { mut images, usage } = list.map_err(|error| self.upstream.redacted(error))?;
         drop_surplus_failures(&mut images, n as usize);
         if images.is_empty() {

@@ -26,7 +26,7 @@ use crate::{
     media::{Downloader, TrustedOrigin},
     model_facts::FactsTable,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider,
@@ -81,8 +81,7 @@ impl VideoProvider for FalVideos {
         let Call { model, request, context } = call;
         let facts = self.facts.find(PROVIDER_ID, &model);
         let endpoint = facts.upstream_name(&model, request.parameters.input_kind()).to_owned();
-        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
-        let body = offload(move || Ok(request::encode(&facts.members, &request))).await?;
+        let body = on_blocking_thread(move || Ok(request::encode(&facts.members, &request))).await?;
         let content = Some(Content::json(body));
         let response = exchange(&self.upstream, Method::POST, &path(&endpoint), content, &context).await?;
         let id = response::parse_submission(&response).map_err(|error| self.upstream.redacted(error))?;

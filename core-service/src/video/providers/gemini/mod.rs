@@ -31,7 +31,7 @@ use crate::{
     error::ProviderError,
     media::{Downloader, TrustedOrigin},
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider,
@@ -94,15 +94,16 @@ impl VideoProvider for GeminiVideos {
         let Call { model, request, context } = call;
         let is_veo = veo::is_veo(&model);
         let path = if is_veo { veo::path(&model) } else { interactions::PATH.to_owned() };
-        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
         let body = match (is_veo, &request.parameters.source) {
             // Veo extends its own video, which the request names.
             (true, Some(task)) => {
                 let uri = self.uri_of(task, &context).await?;
                 veo::encode_extension(&request.parameters, json!({"uri": uri}), &[])
             }
-            (true, None) => offload(move || veo::encode(&request, &[])).await?,
-            (false, _) => offload(move || Ok(interactions::encode(&model, &request, &Delivery::File))).await?,
+            (true, None) => on_blocking_thread(move || veo::encode(&request, &[])).await?,
+            (false, _) => {
+                on_blocking_thread(move || Ok(interactions::encode(&model, &request, &Delivery::File))).await?
+            }
         };
         let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json(body)), &context).await?;
         let submitted =
@@ -114,7 +115,7 @@ impl VideoProvider for GeminiVideos {
         let response = exchange(&self.upstream, Method::GET, &path_segments(&task.0), None, context).await?;
         // On a blocking thread: the body may contain the whole video, as base64.
         let (task, interval) = (task.0.clone(), self.poll_interval);
-        let polled = offload(move || {
+        let polled = on_blocking_thread(move || {
             if interactions::is_interaction(&task) {
                 interactions::parse_poll(&response, &task, interval)
             } else {
@@ -135,7 +136,7 @@ impl VideoProvider for GeminiVideos {
                 if !response.status.is_success() {
                     return Err(self.upstream.redacted(refusal::failure(&response)));
                 }
-                let bytes = offload(move || video_object::inline_file(&response.body)).await?;
+                let bytes = on_blocking_thread(move || video_object::inline_file(&response.body)).await?;
                 Ok(stream::once(std::future::ready(Ok(bytes))).boxed())
             }
         }

@@ -32,7 +32,7 @@ use crate::{
     media::{Downloader, TrustedOrigin},
     model_facts::FactsTable,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
@@ -101,8 +101,7 @@ impl VideoProvider for KlingVideos {
         let Call { model, request, context } = call;
         let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &model), &request.parameters);
         let mark = context.idempotency_key.clone();
-        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
-        let body = offload(move || request::encode(&model, endpoint, &request, &mark)).await?;
+        let body = on_blocking_thread(move || request::encode(&model, endpoint, &request, &mark)).await?;
         let response = self.exchange(Method::POST, &endpoint.path(), Some(Content::json(body)), &context).await?;
         let submitted = response::parse_submission(&response);
         submitted.map(|id| endpoint.task(&id)).map_err(|error| self.upstream.redacted(error))

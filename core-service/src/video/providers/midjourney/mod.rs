@@ -23,7 +23,7 @@ use crate::{
     error::ProviderError,
     media::{Downloader, TrustedOrigin},
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
@@ -85,8 +85,7 @@ impl VideoProvider for MidjourneyVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model: _, request, context } = call;
         let mark = context.idempotency_key.clone();
-        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
-        let body = offload(move || request::encode(&request, &mark)).await?;
+        let body = on_blocking_thread(move || request::encode(&request, &mark)).await?;
         let response =
             exchange(&self.upstream, Method::POST, "submit/video", Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))

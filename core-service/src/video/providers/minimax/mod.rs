@@ -28,7 +28,7 @@ use crate::{
     media::{Downloader, TrustedOrigin},
     model_facts::FactsTable,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider,
@@ -83,8 +83,7 @@ impl VideoProvider for MinimaxVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
         let api = Api::of(&self.facts.find(PROVIDER_ID, &model));
-        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
-        let body = offload(move || request::encode(&model, api, &request)).await?;
+        let body = on_blocking_thread(move || request::encode(&model, api, &request)).await?;
         let content = Some(Content::json(body));
         let response = exchange(&self.upstream, Method::POST, &api.path(), content, &context).await?;
         response::parse_submission(&response).map(|id| api.task(&id)).map_err(|error| self.upstream.redacted(error))

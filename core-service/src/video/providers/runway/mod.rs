@@ -23,7 +23,7 @@ use crate::{
     media::{Downloader, TrustedOrigin},
     model_facts::FactsTable,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider,
@@ -82,8 +82,7 @@ impl VideoProvider for RunwayVideos {
         let Call { model, request, context } = call;
         let path = request::endpoint(&request);
         let facts = self.facts.find(PROVIDER_ID, &model);
-        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
-        let body = offload(move || request::encode(&model, &facts, &request)).await?;
+        let body = on_blocking_thread(move || request::encode(&model, &facts, &request)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }

@@ -13,7 +13,7 @@ use crate::{
     context::RequestContext,
     error::ProviderError,
     media::{Downloader, TrustedOrigin},
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::Upstream,
 };
 
@@ -88,7 +88,7 @@ async fn without_token(mut response: Response, token: Token) -> Result<Response,
         token.removed_from(&body)
     } else {
         // The body may contain the whole video.
-        offload(move || Ok(token.removed_from(&body))).await?
+        on_blocking_thread(move || Ok(token.removed_from(&body))).await?
     };
     if let Some(body) = removed {
         response.body = body.into();

@@ -37,7 +37,7 @@ use crate::{
     context::RequestContext,
     error::ProviderError,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider, inputs::InputRole,
@@ -105,14 +105,13 @@ impl VideoProvider for VertexVideos {
         let (upstream, submitted) = if veo::is_veo(&model) {
             let path = format!("{}{}", names::publisher(&self.project, &self.location), veo::path(&model));
             let own = self.own_parameters(&request.parameters);
-            // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
-            let body = offload(move || encode_veo(&request, &own)).await?;
+            let body = on_blocking_thread(move || encode_veo(&request, &own)).await?;
             let response = self.post(&self.veo, &path, body, &context).await?;
             (&self.veo, veo::parse_submission(&response))
         } else {
             let path = names::interaction(&self.project, interactions::PATH);
             let delivery = self.delivery();
-            let body = offload(move || Ok(interactions::encode(&model, &request, &delivery))).await?;
+            let body = on_blocking_thread(move || Ok(interactions::encode(&model, &request, &delivery))).await?;
             let response = self.post(&self.omni, &path, body, &context).await?;
             (&self.omni, interactions::parse_submission(&response))
         };
@@ -123,7 +122,7 @@ impl VideoProvider for VertexVideos {
         let response = self.state(&task.0, context).await?;
         // On a blocking thread: the body may contain the whole video, as base64.
         let (task, interval) = (task.0.clone(), self.poll_interval);
-        let polled = offload(move || {
+        let polled = on_blocking_thread(move || {
             if interactions::is_interaction(&task) {
                 interactions::parse_poll(&response, &task, interval)
             } else {
@@ -147,7 +146,7 @@ impl VideoProvider for VertexVideos {
                 if !response.status.is_success() {
                     return Err(self.veo.redacted(refusal::failure(&response)));
                 }
-                let bytes = offload(move || video_object::inline_file(&response.body)).await?;
+                let bytes = on_blocking_thread(move || video_object::inline_file(&response.body)).await?;
                 Ok(stream::once(std::future::ready(Ok(bytes))).boxed())
             }
         }

@@ -26,7 +26,7 @@ use crate::{
     media::{Downloader, TrustedOrigin},
     model_facts::FactsTable,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
@@ -86,8 +86,7 @@ impl VideoProvider for ViduVideos {
         let facts = self.facts.find(PROVIDER_ID, &model);
         let path = request::path(&request.parameters);
         let mark = context.idempotency_key.clone();
-        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
-        let body = offload(move || request::encode(&model, &facts, &request, &mark)).await?;
+        let body = on_blocking_thread(move || request::encode(&model, &facts, &request, &mark)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }

@@ -28,7 +28,7 @@ use crate::{
     media::{Downloader, TrustedOrigin},
     model_facts::FactsTable,
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, LostSubmission, Progress, RenderRequest, Search, UpstreamTask, VideoModel,
@@ -97,8 +97,7 @@ impl VideoProvider for WanVideos {
         if request::has_oss_input(&request) {
             headers.insert(RESOLVE_OSS, ENABLE);
         }
-        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
-        let body = offload(move || request::encode(&model, &facts, &request)).await?;
+        let body = on_blocking_thread(move || request::encode(&model, &facts, &request)).await?;
         let content = Some(Content::json(body));
         let response = exchange_with_headers(&self.upstream, Method::POST, &path, content, headers, &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))

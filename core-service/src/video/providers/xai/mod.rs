@@ -23,7 +23,7 @@ use crate::{
     error::ProviderError,
     media::{Downloader, TrustedOrigin},
     models::Entry,
-    offload::offload,
+    offload::on_blocking_thread,
     upstream::{Auth, SetupError, Upstream},
     video::{
         Cancellation, ClipFile, Progress, RenderRequest, UpstreamTask, VideoModel, VideoProvider,
@@ -74,8 +74,7 @@ impl VideoProvider for XaiVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
         let path = request::endpoint(&request);
-        // On a blocking thread: an input image of up to 20 MiB is encoded as base64.
-        let body = offload(move || Ok(request::encode(&model, &request))).await?;
+        let body = on_blocking_thread(move || Ok(request::encode(&model, &request))).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
