@@ -20,4 +20,4 @@ mod json;
 pub mod responses;
 pub mod sse;
 
-pub use json::{ReadError, extra_members, sanitized};
+pub use json::{ReadError, extra_members, remove_member, sanitized};

@@ -45,7 +45,7 @@ async function conversation({ page, url, watched, takePictures }) {
   assert.deepEqual([bodies[0].stream, bodies[0].stream_options], [true, { include_usage: true }]);
   assert.ok((await page.locator(".markdown li").count()) > 0, "the list in the reply is not rendered");
   const meta = await page.locator(".turn-reply .meta").textContent();
-  assert.match(meta, /\d+ \+ \d+ tokens.*first token after \d.*in total.*req_/);
+  assert.match(meta, /\d+ \+ \d+ tokens.*first token after \d.*in total.*cost \$0\.00.*req_/);
   assert.equal(await page.locator("[role=status]", { hasText: "The reply is complete" }).count(), 1);
 
   // The system prompt and the parameters are part of the next call, and the earlier turns, too.

@@ -102,7 +102,7 @@ impl ChatGrpc {
         };
         let meter = self.ledger.begin(start, |price| estimate.most(price)).await?;
         let call = Call { model: entry.upstream_model.clone(), request: Arc::new(chat), context };
-        Ok(Admitted { entry, call, metering: Metering { admission, meter, estimate } })
+        Ok(Admitted { entry, call, metering: Metering { admission, meter, estimate, shows_usage: true } })
     }
 }
 
@@ -153,12 +153,13 @@ impl ChatService for ChatGrpc {
         let (metadata, _, pb::StreamChatRequest { chat, idempotency_key: _, stream_options }) = request.into_parts();
         let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
-        let Admitted { entry, call, metering } = self.admit(chat, context).await?;
+        let Admitted { entry, call, mut metering } = self.admit(chat, context).await?;
         if let Some(options) = &stream_options {
             validate::check_stream_options(options).map_err(|error| validate::prefix_field("stream_options", error))?;
         }
         let report = call.context.report.clone();
         let usage = UsageDelivery::from_options(stream_options.as_ref());
+        metering.shows_usage = usage.is_requested();
         let mut options = stream_options;
         if metering.needs_usage() {
             options.get_or_insert_default().include_usage = Some(true);

@@ -65,6 +65,11 @@ impl UsageDelivery {
         Self::AtEnd { chunk: None, in_every_chunk }
     }
 
+    /// Returns whether the client requested the usage.
+    pub(super) fn is_requested(&self) -> bool {
+        matches!(self, Self::AtEnd { .. })
+    }
+
     /// Takes the usage out of a chunk. Returns `None` if nothing else was in the chunk.
     fn extract(&mut self, mut received: Box<pb::StreamChatResponse>) -> Option<Box<pb::StreamChatResponse>> {
         match self {

@@ -84,6 +84,12 @@ impl CallMeter {
         }
     }
 
+    /// Returns what the call costs if it has used this; `None` if its model has no price.
+    pub fn cost(&self, quantities: Quantities) -> Option<Usd> {
+        let metered = self.0.as_ref().filter(|metered| !metered.prices.is_empty())?;
+        Some(metered.cost(quantities))
+    }
+
     /// Ends the call and returns its cost; `None` if its model has no price. What is recorded later has no effect.
     pub fn settle(&self) -> Option<Usd> {
         let metered = self.0.as_ref()?;
@@ -93,16 +99,20 @@ impl CallMeter {
 }
 
 impl Metered {
+    fn cost(&self, quantities: Quantities) -> Usd {
+        // A call that has used nothing has failed, or was cancelled.
+        let has_used = quantities != Quantities::default();
+        let cost = has_used.then(|| self.prices.highest(&self.attributes, |_| quantities)).flatten();
+        cost.map_or(Usd::ZERO, |(_, cost)| cost)
+    }
+
     fn settle(&self) -> Usd {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(cost) = state.cost {
             return cost;
         }
         let State { quantities, failed, .. } = *state;
-        // A call that has used nothing has failed, or was cancelled.
-        let has_used = quantities != Quantities::default();
-        let cost = has_used.then(|| self.prices.highest(&self.attributes, |_| quantities)).flatten();
-        let cost = cost.map_or(Usd::ZERO, |(_, cost)| cost);
+        let cost = self.cost(quantities);
         state.cost = Some(cost);
         self.allowance.end(self.held, self.key.clone(), Usage::of_call(quantities, cost, failed));
         cost

@@ -1,4 +1,4 @@
-//! `usage`: the numbers of tokens of a request and its response.
+//! `usage`: the numbers of tokens of a request and its response, and the cost.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;
@@ -29,6 +29,7 @@ impl Write for pb::Usage {
             total_tokens,
             prompt_tokens_details,
             completion_tokens_details,
+            cost_micros,
             extra_json,
         } = self;
         write_object(out, |o| {
@@ -37,9 +38,23 @@ impl Write for pb::Usage {
             o.scalar("total_tokens", total_tokens);
             o.optional_value("prompt_tokens_details", prompt_tokens_details.as_ref());
             o.optional_value("completion_tokens_details", completion_tokens_details.as_ref());
+            if let Some(micros) = cost_micros {
+                o.raw("cost", &dollars(*micros));
+            }
             o.extra(extra_json);
         });
     }
+}
+
+/// Returns an amount of millionths of a US dollar as a JSON number of dollars, with at least two decimals.
+///
+/// `cost` is a member of OpenRouter's API, whose clients require a number. Formatting the digits keeps it exact.
+fn dollars(micros: i64) -> String {
+    let sign = if micros < 0 { "-" } else { "" };
+    let micros = micros.unsigned_abs();
+    let decimals = format!("{:06}", micros % 1_000_000);
+    let (cents, rest) = decimals.split_at(2);
+    format!("{sign}{}.{cents}{}", micros / 1_000_000, rest.trim_end_matches('0'))
 }
 
 impl Object for pb::PromptTokensDetails {

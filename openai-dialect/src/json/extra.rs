@@ -36,7 +36,7 @@ pub(crate) fn append_elements(elements: &mut String, more: &str) {
 }
 
 /// Removes all members called `name` from an `extra_json` and returns the text of the last one's value.
-pub(crate) fn remove_member(extra: &mut String, name: &str) -> Option<String> {
+pub fn remove_member(extra: &mut String, name: &str) -> Option<String> {
     let (mut remaining, mut removed) = (String::new(), None);
     for (other, value) in extra_members(extra)? {
         if other == name {

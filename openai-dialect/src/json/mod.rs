@@ -15,5 +15,5 @@ pub(crate) mod value;
 pub(crate) mod write;
 
 pub use error::ReadError;
-pub use extra::extra_members;
+pub use extra::{extra_members, remove_member};
 pub use sanitize::sanitized;

@@ -1,5 +1,6 @@
 //! Usage, budgets, estimates, and the cost of single calls, over REST and gRPC.
 
+mod chat_cost;
 mod estimates;
 
 use core_service::{

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use openai_dialect::remove_member;
 use triptych_proto::{
     chat_stream::ChatChunk,
     v1::{self as pb, chat_message::Content, content_part::Part},
@@ -85,6 +86,8 @@ pub(super) struct Metering {
     pub(super) admission: Admission,
     pub(super) meter: CallMeter,
     pub(super) estimate: Estimate,
+    /// Whether the usage of a stream is for the client, who then gets the cost with it.
+    pub(super) shows_usage: bool,
 }
 
 impl Metering {
@@ -96,6 +99,14 @@ impl Metering {
     fn record(&self, usage: &pb::Usage) {
         self.admission.record_tokens(usage.total_tokens);
         self.meter.record(quantities(usage));
+    }
+
+    /// Adds the cost of the call to its usage, in place of one that the upstream reports, if the model has a price.
+    fn add_cost(&self, usage: &mut pb::Usage, used: Quantities) {
+        if let Some(cost) = self.meter.cost(used) {
+            usage.cost_micros = Some(cost.micros());
+            remove_member(&mut usage.extra_json, "cost");
+        }
     }
 }
 
@@ -123,9 +134,12 @@ pub(super) async fn complete(
     // If the call is dropped, the provider may have read the prompt.
     metering.meter.record(metering.estimate.sent());
     match provider.complete(call).await {
-        Ok(response) => {
-            match &response.usage {
-                Some(usage) => metering.record(usage),
+        Ok(mut response) => {
+            match &mut response.usage {
+                Some(usage) => {
+                    metering.record(usage);
+                    metering.add_cost(usage, quantities(usage));
+                }
                 None => metering.meter.record(seen(&metering.estimate, response_bytes(&response))),
             }
             Ok(response)
@@ -164,7 +178,7 @@ pub(super) async fn stream(
         Ok(chunks) if !metering.admission.is_limited() && !metering.meter.is_active() => Ok(chunks),
         Ok(chunks) => {
             let mut stream = MeteredStream { metering, usage: None, bytes: 0, failed: false };
-            Ok(chunks.inspect(move |chunk| stream.observe(chunk)).boxed())
+            Ok(chunks.map(move |chunk| stream.meter(chunk)).boxed())
         }
         Err(error) => {
             metering.meter.record(Quantities::default());
@@ -183,14 +197,12 @@ struct MeteredStream {
 }
 
 impl MeteredStream {
-    fn observe(&mut self, chunk: &Result<ChatChunk, ProviderError>) {
-        match chunk {
+    /// Counts what is in a chunk, and adds the cost so far to its usage.
+    fn meter(&mut self, mut chunk: Result<ChatChunk, ProviderError>) -> Result<ChatChunk, ProviderError> {
+        match &mut chunk {
             Ok(ChatChunk::Full(chunk)) => {
-                // Some upstreams send the usage so far in every chunk.
-                if let Some(usage) = &chunk.usage
-                    && self.usage.as_ref().is_none_or(|earlier| earlier.total_tokens <= usage.total_tokens)
-                {
-                    self.usage = Some(usage.clone());
+                if let Some(usage) = &mut chunk.usage {
+                    self.count(usage);
                 }
                 let deltas = chunk.choices.iter().filter_map(|choice| choice.delta.as_ref());
                 self.bytes += deltas.map(delta_bytes).sum::<usize>();
@@ -200,6 +212,19 @@ impl MeteredStream {
                 self.failed = true;
                 self.metering.meter.fail();
             }
+        }
+        chunk
+    }
+
+    fn count(&mut self, usage: &mut pb::Usage) {
+        // Some upstreams send the usage so far in every chunk.
+        let counted = match &mut self.usage {
+            Some(earlier) if earlier.total_tokens > usage.total_tokens => earlier,
+            counted => counted.insert(usage.clone()),
+        };
+        if self.metering.shows_usage {
+            // That of the counted usage, because it is the one that is charged.
+            self.metering.add_cost(usage, quantities(counted));
         }
     }
 }

@@ -60,7 +60,7 @@ async fn tokens_are_counted_by_the_call_itself_and_not_by_its_client() {
     let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
     // As a task whose result is not awaited, such as that of a call whose client has disconnected.
     let estimate = Estimate::new(&pb::ChatRequest::default());
-    let metering = Metering { admission, meter: CallMeter::default(), estimate };
+    let metering = Metering { admission, meter: CallMeter::default(), estimate, shows_usage: true };
     tokio::spawn(complete(Arc::new(Responds(900)), call, metering)).await.unwrap().unwrap();
     // 900 of 1000 tokens are used, and the only concurrent call has ended.
     let refused = admit(&limiters, "m", || 500).unwrap_err();
@@ -107,7 +107,7 @@ async fn stream_that_fails_costs_what_it_has_sent_and_nothing_before_its_first_t
         let attributes = Attributes::default();
         let start = CallStart { payer: &payer, modality: pb::Modality::Chat, model, attributes };
         let meter = ledger.begin(start, |price| estimate.most(price)).await.unwrap();
-        let metering = Metering { admission: Admission::default(), meter: meter.clone(), estimate };
+        let metering = Metering { admission: Admission::default(), meter: meter.clone(), estimate, shows_usage: true };
         let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
         let stream = stream(Arc::new(Streams(chunks)), call, None, metering).await.unwrap();
         assert_eq!(stream.collect::<Vec<_>>().await.last(), Some(&broken()));

@@ -84,7 +84,7 @@ export default {
   "docs.grpc.title-services": "Services",
   "docs.header.authorization": "Request: Bearer and the API key, if keys are configured.",
   "docs.header.cost":
-    "Response: the cost of a chat call or of images in US dollars, if the model has a price. Streams have none.",
+    "Response: the cost of a chat call or of images in US dollars, if the model has a price. Streams of chat have it in the usage.",
   "docs.header.disconnect":
     "Request, chat: what happens to the upstream call when the client disconnects: cancel, continue, or a number of seconds.",
   "docs.header.idempotency":

@@ -76,7 +76,7 @@ export default {
   "docs.grpc.title-reflection": "反射",
   "docs.grpc.title-services": "服务",
   "docs.header.authorization": "请求：如果配置了密钥，为 Bearer 加 API 密钥。",
-  "docs.header.cost": "响应：模型有价格时，对话调用或图像的费用（美元）。流式响应没有此标头。",
+  "docs.header.cost": "响应：模型有价格时，对话调用或图像的费用（美元）。流式对话的费用在 usage 中。",
   "docs.header.disconnect": "请求，对话：客户端断开时如何处理上游调用：cancel、continue 或秒数。",
   "docs.header.idempotency": "请求：以相同的键重复创建时，返回第一次的结果。",
   "docs.header.requestId": "双向：1 至 128 个可见 ASCII 字符，否则生成新的 ID。所有日志中都有它。",

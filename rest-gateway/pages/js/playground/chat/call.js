@@ -32,7 +32,7 @@ async function streamReply(options, turn, seconds, onchange) {
   const json = { ...options.json, stream: true, stream_options: { include_usage: true } };
   for await (const { data } of stream(PATH, { ...options, json })) {
     if (data.model) turn.model = data.model;
-    if (data.usage) turn.usage = data.usage;
+    if (data.usage) Object.assign(turn, { usage: data.usage, cost: data.usage.cost });
     const choice = data.choices?.[0];
     if (!choice) continue;
     if (addDelta(turn, choice.delta ?? {})) turn.firstAfter ??= seconds();

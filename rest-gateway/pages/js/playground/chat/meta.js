@@ -13,7 +13,7 @@ export function metaLine({ usage, firstAfter, took, cost, requestId }) {
     tokens && h("li", { t: ["chat.meta.tokens", tokens] }),
     firstAfter !== undefined && h("li", { t: ["chat.meta.first", { duration: latency(firstAfter) }] }),
     took !== undefined && h("li", { t: ["chat.meta.total", { duration: latency(took) }] }),
-    cost && h("li", { t: ["chat.meta.cost", { cost: money(cost) }] }),
+    cost != null && h("li", { t: ["chat.meta.cost", { cost: money(cost) }] }),
     id &&
       h(
         "li",
