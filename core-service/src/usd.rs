@@ -94,9 +94,12 @@ impl fmt::Display for Usd {
         let sign = if self.micros < 0 { "-" } else { "" };
         let micros = self.micros.unsigned_abs();
         let per_usd = MICROS_PER_USD.unsigned_abs();
-        let decimals = format!("{:06}", micros % per_usd);
-        let (cents, rest) = decimals.split_at(2);
-        write!(f, "{sign}{}.{cents}{}", micros / per_usd, rest.trim_end_matches('0'))
+        // Two decimals, and further ones up to the last that is not zero.
+        let (mut decimals, mut width) = (micros % per_usd, 6);
+        while width > 2 && decimals % 10 == 0 {
+            (decimals, width) = (decimals / 10, width - 1);
+        }
+        write!(f, "{sign}{}.{decimals:0width$}", micros / per_usd)
     }
 }
 

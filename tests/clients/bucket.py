@@ -210,4 +210,5 @@ def main(program: str) -> None:
     shutil.rmtree(directory)
 
 
-main(sys.argv[1])
+if __name__ == "__main__":
+    main(sys.argv[1])

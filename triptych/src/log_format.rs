@@ -2,7 +2,7 @@
 //! line for each call.
 
 use std::{
-    fmt::{self, Debug},
+    fmt::{self, Debug, Write as _},
     time::SystemTime,
 };
 
@@ -28,70 +28,68 @@ impl FormatTime for Utc {
 pub(crate) struct PlainFields;
 
 impl<'writer> FormatFields<'writer> for PlainFields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'writer>, fields: R) -> fmt::Result {
-        let mut visitor = FieldWriter { writer, is_first: true, result: Ok(()) };
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut visitor = FieldVisitor { text: String::with_capacity(USUAL_LENGTH) };
         fields.record(&mut visitor);
-        visitor.result
+        writer.write_str(&visitor.text)
     }
 }
 
-struct FieldWriter<'writer> {
-    writer: Writer<'writer>,
-    is_first: bool,
-    /// The first error.
-    result: fmt::Result,
+/// The length of most lines, in bytes.
+const USUAL_LENGTH: usize = 512;
+
+/// Collects the text of all fields, because each write to a [`Writer`] is a virtual call.
+struct FieldVisitor {
+    text: String,
 }
 
-impl FieldWriter<'_> {
-    /// Writes what precedes the value of a field, and then the value.
-    fn field(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        if self.result.is_ok() {
-            self.result = self.name(field.name()).and_then(|()| value(&mut self.writer));
+impl FieldVisitor {
+    /// Writes what precedes the value of a field.
+    fn begin(&mut self, name: &str) {
+        if !self.text.is_empty() {
+            self.text.push(' ');
         }
-    }
-
-    fn name(&mut self, name: &str) -> fmt::Result {
-        if !std::mem::replace(&mut self.is_first, false) {
-            self.writer.write_char(' ')?;
+        if name != MESSAGE {
+            self.text.push_str(name.strip_prefix("r#").unwrap_or(name));
+            self.text.push('=');
         }
-        if name == MESSAGE {
-            return Ok(());
-        }
-        self.writer.write_str(name.strip_prefix("r#").unwrap_or(name))?;
-        self.writer.write_char('=')
     }
 }
 
 /// The field that `tracing` gives the text of an event. It is written without its name and without quotes.
 const MESSAGE: &str = "message";
 
-impl Visit for FieldWriter<'_> {
+// Writing to a string cannot fail.
+impl Visit for FieldVisitor {
     fn record_str(&mut self, field: &Field, value: &str) {
+        self.begin(field.name());
         if field.name() == MESSAGE {
-            self.field(field, |writer| writer.write_str(value));
+            self.text.push_str(value);
+        } else if is_plain(value) {
+            self.text.push('"');
+            self.text.push_str(value);
+            self.text.push('"');
         } else {
-            self.field(field, |writer| write_quoted(writer, value));
+            let _ = write!(self.text, "{value:?}");
         }
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.field(field, |writer| write!(writer, "{value}"));
+        self.begin(field.name());
+        let _ = write!(self.text, "{value}");
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.field(field, |writer| write!(writer, "{value:?}"));
+        self.begin(field.name());
+        let _ = write!(self.text, "{value:?}");
     }
 }
 
-/// Writes a text as [`Debug`] does, which decodes and classifies each character; most texts need no escape.
-fn write_quoted(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
-    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    if !text.bytes().all(is_plain) {
-        return write!(writer, "{text:?}");
-    }
-    writer.write_char('"')?;
-    writer.write_str(text)?;
-    writer.write_char('"')
+/// Returns whether [`Debug`], which decodes and classifies each character of a text, only puts quotes around it.
+fn is_plain(text: &str) -> bool {
+    // Not `all`, which ends early: without branches, many bytes are compared at once.
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    text.bytes().fold(true, |all, byte| all & is_plain(byte))
 }
 
 #[cfg(test)]

@@ -1,0 +1,73 @@
+"""A private PostgreSQL server of the installed binaries, in a directory, with a Unix socket and a TCP port of its own."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from kill_jobs import free_port
+
+INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+
+
+class Postgres:
+    """The server, which can be restarted. It refuses to run as root, so it runs as another user then."""
+
+    def __init__(self, directory: Path, settings: dict[str, str] | None = None) -> None:
+        self.directory, self.port = directory, free_port()
+        self.bin = INSTALLED[0] if INSTALLED else Path(shutil.which("initdb") or "").parent
+        self.user: list[str] = []
+        directory.mkdir()
+        if os.geteuid() == 0:
+            self.user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+            nobody = pwd.getpwnam("nobody")
+            os.chown(directory, nobody.pw_uid, nobody.pw_gid)
+            # The user must be able to reach the directory.
+            for parent in directory.parents:
+                if parent.stat().st_uid == 0 and parent not in (Path("/"), Path("/tmp")):
+                    parent.chmod(0o711)
+        self._run("initdb", "--pgdata=data", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C")
+        options = {"port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
+        with (directory / "data/postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in (options | (settings or {})).items())
+        self.start()
+
+    @staticmethod
+    def is_installed() -> bool:
+        return bool(INSTALLED or (shutil.which("initdb") and shutil.which("pg_ctl")))
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [*self.user, str(self.bin / program), *arguments]
+        with (self.directory / "commands.log").open("ab") as log:
+            # The server inherits the log: waiting for the end of a pipe would wait for the server.
+            ended = subprocess.run(command, cwd=self.directory, stdout=log, stderr=log, timeout=120, check=False)
+        if ended.returncode != 0:
+            sys.exit((self.directory / "commands.log").read_text())
+
+    def start(self) -> None:
+        self._run("pg_ctl", "start", "--wait", "--pgdata=data", "--log=server.log")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "stop", "--wait", f"--mode={mode}", "--pgdata=data")
+
+    def restart(self) -> None:
+        """Ends the server as a crash would, and starts it again."""
+        self.stop()
+        self.start()
+
+    def url(self, database: str) -> str:
+        return f"postgres://postgres@127.0.0.1:{self.port}/{database}"
+
+    def value(self, database: str, statement: str) -> str:
+        """Returns the only value of a result."""
+        command = [str(self.bin / "psql"), "--no-psqlrc", "--tuples-only", "--no-align", "--command", statement, self.url(database)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+
+    def create_database(self, name: str) -> None:
+        self.value("postgres", f"CREATE DATABASE {name}")
+
+    def cut_connections(self) -> None:
+        """Ends all other connections to the server, whatever they do."""
+        self.value("postgres", "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
