@@ -75,7 +75,7 @@ fn chunk_upstream_json_to_contract_to_json(bencher: Bencher<'_, '_>) {
     let mut out = Vec::with_capacity(2048);
     bencher.bench_local(|| {
         out.clear();
-        write_chunk(&mut out, &read_chunk(black_box(CHUNK.as_bytes())).unwrap().response, false);
+        write_chunk(&mut out, &read_chunk(black_box(CHUNK.as_bytes())).unwrap().response, NULL_USAGE);
     });
 }
 
@@ -104,6 +104,8 @@ impl ChatProvider for PreparedProvider {
 
 /// Without and with routing: connected upstreams are reached by a route with one target.
 const ROUTED: [bool; 2] = [false, true];
+/// Chunks without usage omit the member, instead of `"usage": null`.
+const NULL_USAGE: bool = false;
 
 /// Returns the core's chat service with the prepared provider as its only model, a runtime for it, and a request.
 fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
@@ -171,7 +173,7 @@ fn streamed_chunk_through_the_service(bencher: Bencher<'_, '_>, routed: bool) {
     bencher.counter(ItemsCount::new(CHUNKS)).bench_local(|| {
         let message = pb::StreamChatRequest { chat: Some(request.clone()), ..pb::StreamChatRequest::default() };
         runtime.block_on(async {
-            let mut writer = ChunkWriter::new(false);
+            let mut writer = ChunkWriter::new(NULL_USAGE);
             let mut chunks = service.stream_chat(Request::new(message)).await.unwrap().into_inner().into_chunks();
             while let Some(chunk) = chunks.next().await {
                 out.clear();

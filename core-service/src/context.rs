@@ -101,7 +101,7 @@ impl RequestContext {
 
     /// Returns the HTTP headers by which an upstream recognizes the call: request id and W3C trace context.
     pub(crate) fn trace_headers(&self) -> HeaderMap {
-        // Up to six headers fit without a second allocation.
+        // The next power of two, of which three quarters are used: six headers fit without a second allocation.
         let mut headers = HeaderMap::with_capacity(4);
         if let Ok(id) = HeaderValue::try_from(&self.request_id) {
             headers.insert(REQUEST_ID_HEADER, id);
@@ -191,6 +191,7 @@ impl<'a> KnownMetadata<'a> {
 
     /// Returns the caller's request id if it is 1 to 128 graphic ASCII characters, otherwise a new one.
     pub(crate) fn request_id(&self) -> String {
+        // Long enough for all customary formats, and short enough for every line of the log.
         self.request_id
             .and_then(|value| value.to_str().ok())
             .filter(|id| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
@@ -213,6 +214,7 @@ impl<'a> KnownMetadata<'a> {
 fn deadline(timeout: &MetadataValue<Ascii>) -> Option<Instant> {
     let text = timeout.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    // The specification of gRPC permits at most 8 digits.
     let amount: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
     let timeout = match unit {
         "H" => Duration::from_secs(amount * 3600),

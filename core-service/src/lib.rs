@@ -55,6 +55,7 @@ pub mod models;
 pub mod name_pattern;
 mod offload;
 pub mod on_disconnect;
+mod page_size;
 pub mod prices;
 pub mod priority;
 pub mod probe;

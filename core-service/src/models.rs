@@ -154,20 +154,29 @@ impl<P: ?Sized> Models<P> {
         listed.filter(move |entry| may_call(&entry.id)).map(|entry| (entry.id.as_str(), entry.names()))
     }
 
-    /// Returns the models with the fields that do not depend on health, the default first; the hidden ones only if `hidden`.
-    /// The patterns of models that are passed through follow, without the models.
+    /// Returns the models with the fields that do not depend on health, the default first. The patterns of models that are passed
+    /// through follow, without the models.
     pub(crate) fn describe(
         &self,
         modality: pb::Modality,
         create_time: Timestamp,
-        hidden: bool,
+        visibility: Visibility,
     ) -> impl Iterator<Item = (&Entry<P>, pb::Model)> {
         let all = self.entries.iter().map(|entry| &**entry).chain(&self.patterns);
-        let shown = all.enumerate().filter(move |(_, entry)| hidden || !entry.hidden);
+        let shown = all.enumerate().filter(move |(_, entry)| visibility == Visibility::All || !entry.hidden);
         shown.map(move |(position, entry)| {
             (entry, pb::Model { default: position == 0, ..entry.describe(modality, create_time) })
         })
     }
+}
+
+/// Which models a description contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visibility {
+    /// Those that are listed.
+    Listed,
+    /// The hidden ones too, which are served without being listed.
+    All,
 }
 
 impl<P: ?Sized> Entry<P> {

@@ -9,7 +9,8 @@ from .contents import File
 
 
 def write(path: Path, prefix: str, files: dict[str, File], epoch: int, level: int) -> None:
-    """Writes a tar.gz, compressed with the level of gzip. All files are below `prefix`, belong to root, and have the time `epoch`."""
+    """Writes a tar.gz, compressed with the level of gzip. All files are below `prefix`, belong to root, and have the time `epoch` (in Unix
+    seconds)."""
     buffer = io.BytesIO()
     directories = {str(parent) for name in files for parent in Path(prefix, name).parents} - {"."}
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as archive:

@@ -8,7 +8,7 @@ from .dependencies import Crate
 
 
 def bill_of_materials(crates: list[Crate], version: str, digest: str, epoch: int) -> str:
-    """Returns the document for an executable with this SHA-256 digest. Equal input leads to equal text."""
+    """Returns the document for an executable with this SHA-256 digest, dated `epoch` (in Unix seconds). Equal input leads to equal text."""
     refs = {crate.id: reference(crate) for crate in crates}
     main = next(crate for crate in crates if crate.name == "triptych")
     application = component(main, refs) | {

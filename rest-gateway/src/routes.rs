@@ -140,6 +140,7 @@ pub(crate) fn router_for_folded_paths(app: App, port: Port) -> Router {
     handlers(port)
         .merge(pages)
         .route(UNSUPPORTED, any(not_found))
+        // Of OpenAI's Responses API: the error names what is supported instead.
         .route("/v1/responses/input_tokens", any(response::unsupported))
         .route("/v1/responses/compact", any(response::unsupported))
         .route("/v1/conversations", any(response::unsupported))

@@ -73,7 +73,7 @@ def run(program: str, directory: Path, *arguments: str, expected: int = 0) -> st
     return ended.stdout + ended.stderr
 
 
-def ledger_faults(data: Path) -> list[str]:
+def ledger_problems(data: Path) -> list[str]:
     """Compares the sums of the ledger with its rows."""
     with contextlib.closing(sqlite3.connect(data / "jobs.sqlite")) as database:
         number = lambda query: database.execute(f"SELECT COALESCE(({query}), 0)").fetchone()[0]
@@ -136,31 +136,31 @@ def main(program: str, jobs: int = 25) -> None:
     server = restart_from(program, second, settings)
     restored = {job["id"]: job for job in wait_for_the_end(server)}
     renders = upstream.prompts()
-    faults = [f"{prompt} was submitted {count} times" for prompt, count in renders.items() if count > 1]
-    faults += [f"{id} is lost" for id in completed if id not in restored]
-    faults += [f"{id} is {job['status']}: {job['error']}" for id, job in restored.items() if job["status"] != "completed"]
+    problems = [f"{prompt} was submitted {count} times" for prompt, count in renders.items() if count > 1]
+    problems += [f"{id} is lost" for id in completed if id not in restored]
+    problems += [f"{id} is {job['status']}: {job['error']}" for id, job in restored.items() if job["status"] != "completed"]
     content = {id: server.call("GET", f"/v1/videos/{id}/content")[1] for id in restored}
-    faults += [f"{id} has other bytes" for id, data in content.items() if data != completed.get(id, upstream.clip)]
-    faults += [f"{path} has other bytes" for path, data in images.items() if server.call("GET", path)[1] != data]
+    problems += [f"{id} has other bytes" for id, data in content.items() if data != completed.get(id, upstream.clip)]
+    problems += [f"{path} has other bytes" for path, data in images.items() if server.call("GET", path)[1] != data]
     server.process.terminate()
     code = server.process.wait(60)
-    faults += ledger_faults(second / "data")
+    problems += ledger_problems(second / "data")
 
     # The stopped service, with copies instead of links.
     run(program, second, "backup", str(root / "stopped"), "--copy")
     run(program, third, "restore", str(root / "stopped"), "--resume-queued")
     server = restart_from(program, third, settings)
     if {job["id"] for job in list_all(server)} != set(restored):
-        faults.append("the backup of the stopped service has other jobs")
+        problems.append("the backup of the stopped service has other jobs")
     server.process.terminate()
     code = code or server.process.wait(60)
     print(
         f"{len(ended)} jobs in the end, {len(restored)} in the backup, {len(completed)} of them completed and {waiting} queued around it, "
         f"{len(renders)} renders; exit code {code}"
     )
-    for fault in faults[:20]:
-        print("  ", fault)
-    if faults or code or not len(completed) <= len(restored) < len(ended) == len(renders):
+    for problem in problems[:20]:
+        print("  ", problem)
+    if problems or code or not len(completed) <= len(restored) < len(ended) == len(renders):
         sys.exit(f"failed; log and data are in {root}")
     shutil.rmtree(root)
 

@@ -4,14 +4,15 @@
 
 A failpoint is a named place in the code of video jobs (core-service/src/failpoint.rs) at which the process ends itself, without
 cleaning up, if the environment variable FAILPOINT has its name. PATH_OF_TRIPTYCH is a development build: release builds have no
-failpoints. Each failpoint gets a data directory of its own, an upstream without faults and one job, which is cancelled or deleted where the failpoint is reached
-only then. Needs the standard library only.
+failpoints. Each failpoint gets a data directory of its own, an upstream without faults and one job, which is cancelled or deleted
+where the failpoint is reached only then. Needs the standard library only.
 """
 
 import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -24,8 +25,7 @@ from kill_jobs import Server
 from kill_upstream_jobs import small_clip
 
 SOURCE = Path(__file__).parents[2] / "core-service/src/failpoint.rs"
-# The failpoints that only a cancellation or a deletion reaches.
-# Each with the call that leads to it.
+# The failpoints that only a cancellation or a deletion reaches, each with the call that leads to it.
 ACTIONS = {"cancellation-recorded": "cancel", "render-stopped": "cancel", "files-removed": "delete"}
 # The failpoints at which the process may end after a submission was recorded as begun and before it was sent. The list of this
 # upstream does not prove that there is no render, so the job ends with `outcome_unknown`.
@@ -93,6 +93,8 @@ def run(program: str, failpoint: str, clip: bytes) -> str:
         wait_for(lambda: json.loads(read()[1])["progress"] >= 50, f"{failpoint}: a render in progress")
         server.call(*{"cancel": ("POST", f"/v1/videos/{created}/cancel"), "delete": ("DELETE", f"/v1/videos/{created}")}[action])
     wait_for(lambda: ends, f"{failpoint}: never reached")
+    # A failpoint aborts the process; another end would be a fault of Triptych.
+    assert ends == [-signal.SIGABRT], ends
 
     if action:
         wait_for(lambda: upstream.cancelled == set(upstream.renders), f"{failpoint}: the render is stopped")

@@ -42,8 +42,10 @@ class Upstream:
             return Counter(render["prompt"] for render in self.renders.values())
 
     def _fails(self, fault: str) -> bool:
-        """Decides at random whether this request fails, and counts the fault."""
-        fails = random.random() < self.faults.get(fault, 0)
+        """Decides whether this request fails, and counts the fault: the first one does, so that a short test has every fault, and of the
+        others a share at random."""
+        share = self.faults.get(fault, 0)
+        fails = share > 0 and not self.injected[fault] or random.random() < share
         self.injected[fault] += fails
         return fails
 

@@ -25,7 +25,7 @@ CLIENTS = 8
 # The seconds after the last create in which all jobs must end.
 JOBS_TIMEOUT = 1800
 # The failed attempts of requests by cause, and descriptions of wrong responses.
-outcomes, faults = Counter(), []
+outcomes, problems = Counter(), []
 
 
 def free_port() -> int:
@@ -34,8 +34,8 @@ def free_port() -> int:
         return listener.getsockname()[1]
 
 
-def mp4_fault(data: bytes) -> str | None:
-    """Walks the boxes of an MP4 file. Returns a description of the fault, None for a complete file."""
+def mp4_defect(data: bytes) -> str | None:
+    """Walks the boxes of an MP4 file. Returns a description of the defect, None for a complete file."""
     names, at = [], 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4], "big")
@@ -92,9 +92,9 @@ def create(server: Server, number: int, ids: dict[int, str]) -> None:
     body = {"prompt": f"clip {number}, pan left", "size": size, "seconds": seconds}
     status, data = server.call("POST", "/v1/videos", body, f"kill-{number}")
     if status != 200:
-        faults.append(f"create {number}: {status} {data[:200]!r}")
+        problems.append(f"create {number}: {status} {data[:200]!r}")
     elif ids.setdefault(number, id := json.loads(data)["id"]) != id:
-        faults.append(f"create {number} returned {ids[number]}, its repetition {id}")
+        problems.append(f"create {number} returned {ids[number]}, its repetition {id}")
 
 
 def list_all(server: Server) -> list[dict]:
@@ -138,15 +138,15 @@ def main(program: str, jobs: int = 1389, kills: int = 70, shortest: int = 2, lon
     lost = [id for id in ids.values() if id not in listed or server.call("GET", f"/v1/videos/{id}")[0] != 200]
     incomplete = {id: (job["status"], job["error"]) for id, job in listed.items() if job["status"] != "completed"}
     files = {id: server.call("GET", f"/v1/videos/{id}/content") for id in listed if id not in incomplete}
-    damaged = {id: (status, mp4_fault(data)) for id, (status, data) in files.items() if status != 200 or mp4_fault(data)}
+    damaged = {id: (status, mp4_defect(data)) for id, (status, data) in files.items() if status != 200 or mp4_defect(data)}
     server.process.terminate()
     code = server.process.wait(60)
     print(f"{kills} kills, {server.ended_by_itself} unexpected ends, failed attempts of the clients: {dict(outcomes)}")
     counts = {"created": ids, "listed": listed, "lost": lost, "doubled": doubled, "not completed": incomplete, "damaged": damaged}
     print(", ".join(f"{len(these)} {name}" for name, these in counts.items()), "and exit code", code)
-    for fault in [*faults, *lost, *doubled, *incomplete.items(), *damaged.items()][:20]:
-        print("  ", fault)
-    if faults or lost or doubled or incomplete or damaged or code or server.ended_by_itself or not len(ids) == len(listed) == jobs:
+    for problem in [*problems, *lost, *doubled, *incomplete.items(), *damaged.items()][:20]:
+        print("  ", problem)
+    if problems or lost or doubled or incomplete or damaged or code or server.ended_by_itself or not len(ids) == len(listed) == jobs:
         sys.exit(f"failed; log and data are in {directory}")
     shutil.rmtree(directory)
 

@@ -103,28 +103,28 @@ class Client:
             self.call()
 
 
-def faults_of(database: sqlite3.Connection, clients: list[Client]) -> list[str]:
+def problems_of(database: sqlite3.Connection, clients: list[Client]) -> list[str]:
     spent = dict(database.execute("SELECT subject, amount FROM ledger_spent WHERE period = 'total'"))
     reserved = dict(database.execute("SELECT subject, amount FROM ledger_reserved"))
     entries = Counter()
     for key, amount in database.execute("SELECT key_name, amount FROM ledger_entries WHERE kind IN ('settle', 'adjust')"):
         entries[f"key:{key}"] += amount
         entries["team:all"] += amount
-    faults = [f"{subject} has {amount} reserved at the end" for subject, amount in reserved.items() if amount]
-    faults += [f"{subject} has spent {spent.get(subject)}, but its entries are {amount}" for subject, amount in entries.items() if amount != spent.get(subject)]
-    faults += [f"open hold {hold}" for hold in database.execute("SELECT * FROM ledger_holds")]
+    problems = [f"{subject} has {amount} reserved at the end" for subject, amount in reserved.items() if amount]
+    problems += [f"{subject} has spent {spent.get(subject)}, but its entries are {amount}" for subject, amount in entries.items() if amount != spent.get(subject)]
+    problems += [f"open hold {hold}" for hold in database.execute("SELECT * FROM ledger_holds")]
     ends = Counter(item for (item,) in database.execute("SELECT item FROM ledger_entries WHERE kind IN ('settle', 'release')"))
     holds = [item for (item,) in database.execute("SELECT item FROM ledger_entries WHERE kind = 'hold'")]
-    faults += [f"the hold {item} has {ends[item]} ends" for item in holds if ends[item] != 1]
+    problems += [f"the hold {item} has {ends[item]} ends" for item in holds if ends[item] != 1]
     for client in clients:
         amount = spent.get(f"key:{client.name}", 0)
         if amount > KEY_BUDGET:
-            faults.append(f"{client.name} has spent {amount} of {KEY_BUDGET}")
+            problems.append(f"{client.name} has spent {amount} of {KEY_BUDGET}")
         if amount < client.cost:
-            faults.append(f"{client.name} has spent {amount}, but got responses for {client.cost}")
+            problems.append(f"{client.name} has spent {amount}, but got responses for {client.cost}")
     if spent.get("team:all", 0) > TEAM_BUDGET:
-        faults.append(f"the team has spent {spent['team:all']} of {TEAM_BUDGET}")
-    return faults
+        problems.append(f"the team has spent {spent['team:all']} of {TEAM_BUDGET}")
+    return problems
 
 
 def main(program: str, kills: int = 20, shortest: float = 1, longest: float = 3) -> None:
@@ -151,16 +151,16 @@ def main(program: str, kills: int = 20, shortest: float = 1, longest: float = 3)
     server.process.terminate()
     code = server.process.wait(60)
     database = sqlite3.connect(path)
-    faults = faults_of(database, clients)
+    problems = problems_of(database, clients)
     responses = sum((client.responses for client in clients), Counter())
     spent = database.execute("SELECT amount FROM ledger_spent WHERE subject = 'team:all' AND period = 'total'").fetchone()
     print(f"{kills} kills, {server.ended_by_itself} unexpected ends, {sum(client.videos for client in clients)} videos, {unfinished} unfinished, exit code {code}")
     print(f"responses: {dict(sorted(responses.items()))}")
     print(f"spent by the team: {spent[0] if spent else 0} of {TEAM_BUDGET}; cost of the responses of the clients: {sum(client.cost for client in clients)}")
-    for fault in faults[:20]:
-        print("  ", fault)
-    print(f"{len(faults)} faults of the ledger")
-    if faults or unfinished or code or server.ended_by_itself:
+    for problem in problems[:20]:
+        print("  ", problem)
+    print(f"{len(problems)} problems of the ledger")
+    if problems or unfinished or code or server.ended_by_itself:
         sys.exit(f"failed; log and data are in {directory}")
     shutil.rmtree(directory)
 

@@ -25,7 +25,7 @@ from kill_jobs import JOBS_TIMEOUT, Server, list_all, outcomes
 CLIENTS = 8
 # The shares of requests with each fault.
 FAULTS = {"refuse": 0.05, "lose": 0.1, "break": 0.05, "missing": 0.05, "limit": 0.05, "cut": 0.05}
-faults = []
+problems = []
 
 
 def small_clip(program: str) -> bytes:
@@ -46,9 +46,9 @@ def create(server: Server, number: int, ids: dict[int, str]) -> None:
     body = {"model": "scripted", "prompt": f"clip {number}", "size": "64x64", "seconds": "1"}
     status, data = server.call("POST", "/v1/videos", body, f"upstream-{number}")
     if status != 200:
-        faults.append(f"create {number}: {status} {data[:200]!r}")
+        problems.append(f"create {number}: {status} {data[:200]!r}")
     elif ids.setdefault(number, id := json.loads(data)["id"]) != id:
-        faults.append(f"create {number} returned {ids[number]}, its repetition {id}")
+        problems.append(f"create {number} returned {ids[number]}, its repetition {id}")
 
 
 def main(program: str, jobs: int = 600, kills: int = 200, shortest: int = 500, longest: int = 2500) -> None:
@@ -93,7 +93,8 @@ def main(program: str, jobs: int = 600, kills: int = 200, shortest: int = 500, l
     counts = {"created": ids, "renders": upstream.renders, "lost": lost, "paid twice": paid_twice, "not completed": incomplete}
     counts |= {"damaged": unequal, "without a render": unpaid, "unknown and without a render": unknown}
     print(", ".join(f"{len(these)} {name}" for name, these in counts.items()), "and exit code", code)
-    failures = [*faults, *lost, *paid_twice, *incomplete.items(), *unequal, *unpaid]
+    not_injected = [f"the fault {fault} was not injected" for fault in FAULTS if not upstream.injected[fault]]
+    failures = [*problems, *not_injected, *lost, *paid_twice, *incomplete.items(), *unequal, *unpaid]
     for failure in failures[:20]:
         print("  ", failure)
     print(f"failed attempts of the clients: {dict(outcomes)}")

@@ -46,11 +46,11 @@ class Task:
 
 class ScriptedProvider:
     """Serves the API of a provider on a free port. `requests` has the task and the call of each request line that the submissions
-    so far make valid; `faults` lists the received requests that the vendor does not document."""
+    so far make valid; `undocumented` lists the received requests that the vendor does not document."""
 
     def __init__(self, name, clip):
         self.name, self.clip, self.provider = name, clip, PROVIDERS[name]
-        self.tasks, self.faults, self.requests, self.lock = [], [], {}, threading.Lock()
+        self.tasks, self.undocumented, self.requests, self.lock = [], [], {}, threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -162,9 +162,9 @@ class ScriptedProvider:
                 text = text.replace(f"UPSTREAM{path}", self.url.replace("127.0.0.1", "localhost") + path)
         return status_of(name), "application/json", text.replace("UPSTREAM", self.url).encode()
 
-    def _refuse(self, status, fault):
-        self.faults.append(fault)
-        return status, "text/plain", fault.encode()
+    def _refuse(self, status, problem):
+        self.undocumented.append(problem)
+        return status, "text/plain", problem.encode()
 
     def _handler(provider):
         class Handler(BaseHTTPRequestHandler):

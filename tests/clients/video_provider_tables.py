@@ -24,7 +24,7 @@ class Api(NamedTuple):
     cancel: tuple[str, str] = ()  # the request to stop the task, and its fixture
     cancelled: str = ""  # the fixture for polls of a stopped task
     headers: dict[str, str] = {}  # further headers of the submission
-    rule: object = None  # a function that returns the fault of a body that has the right shape, or None
+    rule: object = None  # a function that returns the problem of a body that has the right shape, or None
 
 
 class Provider(NamedTuple):
@@ -32,7 +32,7 @@ class Provider(NamedTuple):
     header: tuple[str, str]  # name and value of the header with the key
     models: tuple[str, ...]  # for all checks
     apis: list[Api]
-    more_models: tuple[str, ...] = ()  # for the check of all parameters only
+    parameter_models: tuple[str, ...] = ()  # for the check of all parameters only
     no_headers: tuple[str, ...] = ()  # headers that must not be sent
     has_nulls: bool = False  # the vendor's client sends members without a value as null
     needs_picture: bool = False
@@ -94,7 +94,7 @@ VERTEX_MODELS = "locations/us-central1/publishers/google/models"
 PROVIDERS = {
     "seedance": Provider(
         {"ARK_API_KEY": KEY, "TRIPTYCH_VIDEO_SEEDANCE_BASE_URL": "URL/api/v3"}, ("authorization", f"Bearer {KEY}"),
-        ("doubao-seedance-1-5-pro-251215",), more_models=("doubao-seedance-2-0-260128",), has_nulls=True,
+        ("doubao-seedance-1-5-pro-251215",), parameter_models=("doubao-seedance-2-0-260128",), has_nulls=True,
         apis=[Api(
             "POST /api/v3/contents/generations/tasks", shapes.SEEDANCE, "created.json", "GET PATH/ID",
             ("queued.json", "running.json", "succeeded.json"), ("/tos/ID.mp4",), cancel=("DELETE PATH/ID", "deleted.json"),
@@ -106,7 +106,7 @@ PROVIDERS = {
         {"KLING_API_KEY": KEY, "TRIPTYCH_VIDEO_KLING_BASE_URL": "URL"}, ("authorization", f"Bearer {KEY}"),
         ("kling-v3", "kling-v3-omni"),
         [kling("text2video", shapes.KLING_COMMON), kling("image2video", shapes.KLING_IMAGE), kling("omni-video", shapes.KLING_OMNI)],
-        more_models=("kling-v3-turbo", "kling-v2-6"),
+        parameter_models=("kling-v3-turbo", "kling-v2-6"),
     ),
     "wan": Provider(
         {"DASHSCOPE_API_KEY": KEY, "TRIPTYCH_VIDEO_WAN_BASE_URL": "URL"}, ("authorization", f"Bearer {KEY}"), ("wan3.0-video", "wan2.6"),
@@ -115,7 +115,7 @@ PROVIDERS = {
             ("pending.json", "running.json", "succeeded.json"), ("/oss/ID.mp4",), cancel=("POST /api/v1/tasks/ID/cancel", "cancelled.json"),
             cancelled="canceled.json", headers={"x-dashscope-async": "enable"}, rule=shapes.size_of_model,
         )],
-        more_models=("wan2.7", "happyhorse-1.1"),
+        parameter_models=("wan2.7", "happyhorse-1.1"),
         lists={"GET /api/v1/tasks": lambda tasks: {
             "request_id": "l-1", "total": len(tasks), "data": [task["output"] for task in tasks], "page_no": 1, "page_size": 10, "total_page": 1,
         }},
@@ -178,7 +178,7 @@ PROVIDERS = {
     "runway": Provider(
         {"RUNWAYML_API_SECRET": KEY, "TRIPTYCH_VIDEO_RUNWAY_BASE_URL": "URL/v1"}, ("authorization", f"Bearer {KEY}"),
         ("gen4.5",), [runway("text_to_video", shapes.RUNWAY_TEXT), runway("image_to_video", shapes.RUNWAY_IMAGE)],
-        more_models=("veo3.1", "seedance2_5"),
+        parameter_models=("veo3.1", "seedance2_5"),
     ),
     "fal": Provider(
         {"FAL_KEY": KEY, "TRIPTYCH_VIDEO_FAL_BASE_URL": "URL"}, ("authorization", f"Key {KEY}"), ("fal-ai/veo3.1",),
@@ -196,7 +196,7 @@ PROVIDERS = {
     ),
     "xai": Provider(
         {"XAI_API_KEY": KEY, "TRIPTYCH_VIDEO_XAI_BASE_URL": "URL/v1"}, ("authorization", f"Bearer {KEY}"), ("grok-imagine-video-1.5",),
-        more_models=("grok-imagine-video",),
+        parameter_models=("grok-imagine-video",),
         apis=[Api(
             "POST /v1/videos/generations", shapes.XAI, "created.json", "GET /v1/videos/ID", ("pending.202.json", "progress.202.json", "done.json"),
             ("/xai-video/ID.mp4",),
@@ -208,6 +208,6 @@ PROVIDERS = {
             vidu("text2video", shapes.VIDU_TEXT), vidu("img2video", shapes.VIDU_IMAGE), vidu("start-end2video", shapes.VIDU_IMAGE),
             vidu("reference2video", shapes.VIDU_TEXT | {"images": [shapes.PICTURE]}),
         ],
-        more_models=("viduq2",),
+        parameter_models=("viduq2",),
     ),
 }

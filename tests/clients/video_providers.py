@@ -1,4 +1,5 @@
-"""Videos with Triptych in front of every provider: OpenAI's Python and Node clients, gRPC, the blocks of the guide, the AI SDK, LiteLLM.
+"""Videos with Triptych in front of every provider: OpenAI's Python and Node clients, gRPC, the programs of the guide to
+the old SDK `openai` 0.28 (guide_file.py), the AI SDK, LiteLLM.
 
     video_providers.py PATH_OF_TRIPTYCH PYTHON_WITH_OPENAI_0_28 PYTHON_WITH_LITELLM NODE_SCRIPT [PROVIDER]...
 
@@ -50,7 +51,7 @@ def check_provider(provider, rest, grpc_address, clip_file, has_guide):
         check_python_sdk(provider, rest, model)
         check_grpc(provider, grpc_address, model)
         check_cancellation(provider, rest, model)
-    for model in provider.provider.models + provider.provider.more_models:
+    for model in provider.provider.models + provider.provider.parameter_models:
         check_vocabulary(provider, rest, model)
     if has_guide:
         check_guide(provider, rest, clip_file, OLD_PYTHON)
@@ -124,8 +125,8 @@ def main():
             checks.append(pool.submit(check_several_providers, [provider for provider, _, _ in connected]))
             for check in checks:
                 check.result()
-        faults = [f"{provider.name}: {fault}" for provider, _, _ in connected for fault in provider.faults]
-        assert not faults, "requests that the vendors do not document:\n" + "\n".join(faults)
+        undocumented = [f"{provider.name}: {request}" for provider, _, _ in connected for request in provider.undocumented]
+        assert not undocumented, "requests that the vendors do not document:\n" + "\n".join(undocumented)
 
 
 main()

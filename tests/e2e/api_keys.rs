@@ -25,7 +25,8 @@ const SECRET_B: &str = "the-secret-of-team-b";
 /// The frame of an empty gRPC message: no compression, length 0.
 const EMPTY_MESSAGE: &[u8] = &[0; 5];
 
-/// Runs a test with two API keys: `team-a`, whose calls continue after a disconnect, and `team-b`, whose calls are cancelled.
+/// Runs a test with two API keys: `team-a`, whose calls continue after a disconnect, and `team-b`, whose calls are cancelled. The servers
+/// run on the thread of the test, so that it can capture their log.
 async fn with_keys(test: impl AsyncFn(&TestServer)) {
     with_local_and_remote_core_on_this_thread(
         |settings, _| {
@@ -80,6 +81,7 @@ async fn every_endpoint_requires_a_key_except_operations_and_media() {
                 .replace("{engine}", "m");
             let request = || {
                 let request = server.request(route.method.parse().unwrap(), &path);
+                // The one endpoint that accepts no JSON.
                 if path == "/v1/images/edits" {
                     let request = request.header("content-type", "multipart/form-data; boundary=X");
                     let part = |name| {

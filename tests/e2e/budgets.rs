@@ -10,7 +10,7 @@ use tonic::{Code, Request};
 use tonic_types::StatusExt;
 
 use crate::{
-    chat::setup::grpc_chat_request,
+    chat::setup::{completion_of_tokens, grpc_chat_request},
     fake_upstream::{Reply, content_event},
     responses::Events,
     test_server::{MODEL, TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
@@ -51,13 +51,6 @@ async fn post_chat(server: &TestServer, secret: &str, members: &Value) -> Respon
     post(server, secret, "/v1/chat/completions", &serde_json::from_str(&chat_body(members)).unwrap()).await
 }
 
-/// A chat completion with this many output tokens.
-fn completion(tokens: u32) -> Reply {
-    let choice = json!({"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"});
-    let usage = json!({"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1});
-    Reply::new(200, &json!({"id": "c", "created": 7, "model": MODEL, "choices": [choice], "usage": usage}).to_string())
-}
-
 async fn body(response: Response) -> Value {
     serde_json::from_str(&response.text().await.unwrap()).unwrap()
 }
@@ -75,7 +68,7 @@ async fn assert_exceeded(response: Response, subject: &str) {
 #[tokio::test]
 async fn chat_calls_spend_a_budget_until_their_maximum_no_longer_fits() {
     with_budgets("0.001", "1", &[chat_price()], async |server| {
-        server.upstream.enqueue(completion(400));
+        server.upstream.enqueue(completion_of_tokens(400));
         let mut request = Request::new(grpc_chat_request());
         request.get_mut().chat.as_mut().unwrap().max_tokens = Some(1000);
         request.metadata_mut().insert("authorization", format!("Bearer {ALICE}").parse().unwrap());
@@ -97,7 +90,7 @@ async fn chat_calls_spend_a_budget_until_their_maximum_no_longer_fits() {
         server.upstream.enqueue(Reply::new(400, r#"{"error":{"message":"no"}}"#));
         assert_eq!(post_chat(server, ALICE, &json!({"max_tokens": 600})).await.status(), 400);
         server.upstream.received().await;
-        server.upstream.enqueue(completion(600));
+        server.upstream.enqueue(completion_of_tokens(600));
         assert_eq!(post_chat(server, ALICE, &json!({"max_tokens": 600})).await.status(), 200);
         server.upstream.received().await;
         assert_exceeded(post_chat(server, ALICE, &json!({"max_tokens": 1})).await, "key `alice`").await;
@@ -118,7 +111,7 @@ async fn streams_are_settled_by_their_usage_or_by_what_the_client_has_seen() {
         assert!(events.iter().all(|event| !event.contains("usage")), "{events:?}");
         assert_eq!(server.upstream.received().await.json()["stream_options"]["include_usage"], true);
 
-        // Two hundred tokens of text, then the client disconnects.
+        // Two hundred tokens of text, estimated as one for four letters, then the client disconnects.
         server.upstream.enqueue(Reply::stream().send(&content_event(&"word".repeat(200))).stall());
         let mut events = Events::new(post_chat(server, BOB, &stream).await);
         while !events.next().await.unwrap().contains("word") {}
@@ -128,7 +121,7 @@ async fn streams_are_settled_by_their_usage_or_by_what_the_client_has_seen() {
 
         // The team has spent 300 and 200 of its 1000.
         assert_exceeded(post_chat(server, BOB, &json!({"max_tokens": 501})).await, "team `research`").await;
-        server.upstream.enqueue(completion(500));
+        server.upstream.enqueue(completion_of_tokens(500));
         assert_eq!(post_chat(server, BOB, &json!({"max_tokens": 500})).await.status(), 200);
         server.upstream.received().await;
     })

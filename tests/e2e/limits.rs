@@ -8,7 +8,7 @@ use tonic_types::StatusExt;
 use triptych_proto::v1 as pb;
 
 use crate::{
-    chat::setup::grpc_chat_request,
+    chat::setup::{completion_of_tokens, grpc_chat_request},
     fake_upstream::Reply,
     responses::Events,
     test_server::{MODEL, TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
@@ -44,11 +44,7 @@ fn chat(members: &Value) -> Value {
 
 /// A chat completion whose usage has this total.
 fn completion(total_tokens: u32) -> Reply {
-    let message = json!({"role": "assistant", "content": "yes"});
-    let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
-    let usage = json!({"prompt_tokens": 1, "completion_tokens": total_tokens - 1, "total_tokens": total_tokens});
-    let reply = json!({"id": "c", "created": 7, "model": MODEL, "choices": [choice], "usage": usage});
-    Reply::new(200, &reply.to_string())
+    completion_of_tokens(total_tokens - 1)
 }
 
 fn header(response: &Response, name: &str) -> String {

@@ -69,7 +69,7 @@ pub(crate) async fn with_local_and_remote_core_and_settings(
     run(&[(CoreLocation::InProcess, threads), (CoreLocation::Remote, ThreadCount::Shared)], adjust, test).await;
 }
 
-/// As [`with_local_and_remote_core_and_settings`], for tests that capture the log of their thread.
+/// As [`with_local_and_remote_core_and_settings`], with servers that run on the thread of the test, whose log it can then capture.
 pub(crate) async fn with_local_and_remote_core_on_this_thread(
     adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
     test: impl AsyncFn(&TestServer),

@@ -32,7 +32,7 @@ pub(crate) fn start(settings: &Telemetry) -> Option<Exporter> {
 pub(crate) async fn flush(exporter: Option<Exporter>) {
     if let Some(exporter) = exporter {
         let flushed = spawn_blocking(move || exporter.shut_down(FLUSH_TIMEOUT));
-        // Abandoned after that, on its own thread.
+        // In case the exporter exceeds its own time limit: its thread is then abandoned.
         let _ = timeout(2 * FLUSH_TIMEOUT, flushed).await;
     }
 }

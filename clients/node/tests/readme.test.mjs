@@ -16,5 +16,6 @@ test("the examples run", async (t) => {
   const env = { ...process.env, TRIPTYCH_API_KEY: API_KEY };
   const { stdout } = await promisify(execFile)(process.execPath, ["readme.mjs"], { env, timeout: 120_000 });
   assert.match(stdout, /100 %\nno such video/);
+  // The files that the examples write.
   for (const name of ["lighthouse.png", "waves.mp4"]) assert.ok(statSync(name).size > 1000);
 });

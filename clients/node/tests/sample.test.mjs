@@ -11,6 +11,7 @@ test("every service answers, and the program ends after close", async (t) => {
   t.after(() => server.stop());
   const sample = new URL("sample.js", import.meta.url).pathname;
   const { stdout } = await promisify(execFile)(process.execPath, [sample, server.address, API_KEY], { timeout: 30_000 });
+  // One value of what each service returned; `first` is whether the first snapshot of a watched video was of that video.
   assert.deepEqual(JSON.parse(stdout), {
     first: "same",
     chat: "string",

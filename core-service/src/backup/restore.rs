@@ -20,6 +20,9 @@ use super::{
 };
 use crate::database::{Database, DirectoryLock, LockError, find_defect, open_read_only};
 
+/// The file in which the database counts job events. A restored database begins a new one.
+const SEQUENCE: &str = "jobs.sequence";
+
 /// Entries of a directory that counts as empty: the lock of this process or an earlier one, and the root of an ext4 file system.
 const IGNORED: [&str; 2] = ["lock", "lost+found"];
 
@@ -33,7 +36,8 @@ pub struct Restored {
 }
 
 /// Copies a backup into an empty data directory, which is created if it does not exist, migrates its database to this version, and
-/// prepares its unfinished jobs, which get `deadline` from now. Until the copy is complete, the directory has the manifest of the
+/// prepares its unfinished jobs: `queued` is what happens to those that were queued when the backup was made, and `deadline` is the time
+/// that all of them have from now. Until the copy is complete, the directory has the manifest of the
 /// backup, with which no process starts. `progress` is called after each media file with the number of files and bytes so far.
 ///
 /// # Errors
@@ -93,6 +97,7 @@ async fn verify_database(backup: &Path, manifest: &Manifest) -> Result<(), Backu
     }
 }
 
+/// Copies the manifest, the database and its media files, and checks their number and size.
 async fn fill(
     backup: &Path,
     data_dir: &Path,
@@ -163,7 +168,7 @@ fn remove(directory: &Path) {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         removed = removed.and(fs::remove_file(directory.join(format!("{DATABASE}{suffix}"))).or_else(ignore_missing));
     }
-    removed = removed.and(fs::remove_file(directory.join("jobs.sequence")).or_else(ignore_missing));
+    removed = removed.and(fs::remove_file(directory.join(SEQUENCE)).or_else(ignore_missing));
     // Last: until then no process starts with the directory.
     removed = removed.and(fs::remove_file(manifest_path(directory)).or_else(ignore_missing));
     if let Err(error) = removed {

@@ -24,7 +24,7 @@ impl ModelGrpc {
     }
 
     /// Requires one of these API keys from every call; others fail with UNAUTHENTICATED. An empty set allows every
-    /// caller. All callers see the same models.
+    /// caller. A caller sees the models that its key may call.
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self { keys, ..self }
@@ -76,6 +76,7 @@ impl ModelService for ModelGrpc {
         if id.is_empty() {
             return Err(Error::invalid("id", "is required: the name of a model").into());
         }
+        // The closure selects the names in the error for an unknown model; a known one is checked afterwards.
         let model = self.catalog.model(&id, |model| caller.may_call(model))?;
         caller.check_model(&model.id)?;
         Ok(Response::new(pb::GetModelResponse { model: Some(model) }))

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     image::ImageProvider,
     live::Live,
-    models::{Entry, Models},
+    models::{Entry, Models, Visibility},
     served_models::ServedModels,
     video::VideoModel,
 };
@@ -46,7 +46,7 @@ impl Catalog {
 
     /// Returns the listed models of a modality, or of all: chat, image, video, each with its default first.
     pub fn models(&self, modality: pb::Modality) -> Vec<pb::Model> {
-        self.describe(modality, false)
+        self.describe(modality, Visibility::Listed)
     }
 
     /// Returns the model with this name or alias, also if it is hidden. The error for an unknown name names those of the other
@@ -55,7 +55,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::ModelNotFound`].
     pub fn model(&self, name: &str, may_call: impl Fn(&str) -> bool) -> Result<pb::Model, Error> {
-        let mut all = self.describe(pb::Modality::Unspecified, true).into_iter();
+        let mut all = self.describe(pb::Modality::Unspecified, Visibility::All).into_iter();
         let found = all.find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
         let passed_through = || self.chat.load().passed_through(name).map(|entry| self.passed_through(&entry));
         found.or_else(passed_through).ok_or_else(|| {
@@ -64,37 +64,39 @@ impl Catalog {
             let served = chat.served(&may_call).map(boxed).chain(images).chain(video.served(&may_call).map(boxed));
             Error::ModelNotFound {
                 model: name.to_owned(),
+                // No setting is named: which one adds a model depends on its modality.
                 served: Box::new(ServedModels::nearest(name, served, "")),
                 modality: pb::Modality::Unspecified,
             }
         })
     }
 
-    /// Describes a chat model that is passed through. The targets are those of its pattern, which is listed too: they are
-    /// not repeated, so that metrics have one series for the pattern and not one for each model.
+    /// Describes a chat model that is passed through: its upstream has it, and the settings have a pattern such as `*` that matches its
+    /// name. The targets are those of its pattern, which is listed too: they are not repeated, so that metrics have one series for the
+    /// pattern and not one for each model.
     fn passed_through(&self, entry: &Entry<dyn ChatProvider>) -> pb::Model {
         let model = with_health(entry.describe(pb::Modality::Chat, self.create_time), entry.provider.targets());
         pb::Model { targets: Vec::new(), ..model }
     }
 
-    /// Returns the models of a modality, or of all, with their health; the hidden ones only if `hidden`.
-    fn describe(&self, modality: pb::Modality, hidden: bool) -> Vec<pb::Model> {
+    /// Returns the models of a modality, or of all, with their health.
+    fn describe(&self, modality: pb::Modality, visibility: Visibility) -> Vec<pb::Model> {
         let mut described = Vec::new();
         let is_requested = |one| modality == one || modality == pb::Modality::Unspecified;
         if is_requested(pb::Modality::Chat) {
             let models = self.chat.load();
-            let configured = models.describe(pb::Modality::Chat, self.create_time, hidden);
+            let configured = models.describe(pb::Modality::Chat, self.create_time, visibility);
             described.extend(configured.map(|(entry, model)| with_health(model, entry.provider.targets())));
             described.extend(models.discovered().map(|entry| self.passed_through(&entry)));
         }
         if is_requested(pb::Modality::Image) {
             let models = self.image.load();
-            let models = models.describe(pb::Modality::Image, self.create_time, hidden);
+            let models = models.describe(pb::Modality::Image, self.create_time, visibility);
             described.extend(models.map(|(entry, model)| with_health(model, entry.provider.targets())));
         }
         if is_requested(pb::Modality::Video) {
             let models = self.video.load();
-            let models = models.describe(pb::Modality::Video, self.create_time, hidden);
+            let models = models.describe(pb::Modality::Video, self.create_time, visibility);
             described.extend(models.map(|(entry, model)| {
                 let VideoModel { provider, facts, .. } = &*entry.provider;
                 with_health(pb::Model { video: Some(facts.into()), ..model }, provider.targets())

@@ -8,6 +8,7 @@
 //! Most settings are fixed at start. The module `reload` lists those that can change while the core runs.
 
 mod chat;
+mod connected;
 mod de;
 mod error;
 mod grpc;
@@ -28,6 +29,7 @@ mod webhooks;
 pub(crate) use self::keys::{MAX_SECRET_LENGTH, is_name};
 pub use self::{
     chat::{BalancingPolicy, Chat, RouteRule, Routing, Upstream},
+    connected::ConnectedProvider,
     de::listen,
     error::SettingError,
     grpc::Grpc,

@@ -2,7 +2,7 @@
 
 use crate::{config::Price, usd::Usd};
 
-/// The unit of token prices.
+/// Prices of tokens are per million.
 const TOKENS: u64 = 1_000_000;
 /// Milliseconds of a second.
 const MILLIS: u64 = 1000;
@@ -16,7 +16,7 @@ pub struct Quantities {
     pub cached_tokens: u64,
     /// Tokens of the response, reasoning included.
     pub output_tokens: u64,
-    /// Tokens of reasoning.
+    /// Tokens of reasoning, for usage reports. They are part of `output_tokens`, so that they have no price of their own.
     pub reasoning_tokens: u64,
     /// Images of the response.
     pub images: u64,
@@ -24,7 +24,7 @@ pub struct Quantities {
     pub video_millis: u64,
 }
 
-/// Returns what a call costs. The amount of each kind is rounded up to a millionth of a dollar.
+/// Returns what a call costs. The amount of each kind is rounded up to a millionth of a dollar; a kind without a price costs nothing.
 pub fn cost(price: &Price, quantities: &Quantities) -> Usd {
     let Quantities { input_tokens, cached_tokens, output_tokens, reasoning_tokens: _, images, video_millis } =
         *quantities;

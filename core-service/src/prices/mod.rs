@@ -113,6 +113,7 @@ impl PriceTable {
 
     /// Returns the prices of a model that have an amount for calls of this modality.
     pub fn of_model(&self, modality: Modality, names: ModelNames) -> ModelPrices {
+        // The remainder keeps the index in the array should the contract gain a modality.
         let by_model = &self.by_model[modality as usize % MODALITIES];
         let cached = by_model.read().unwrap_or_else(PoisonError::into_inner).get(names.public).cloned();
         if let Some(prices) = cached {

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::{
-    config::{self, Settings, Vertex},
+    config::{self, ConnectedProvider, ImageServiceType, Settings, Vertex, VideoServiceType},
     upstream::{Auth, Limits, SetupError, Upstream},
 };
 
@@ -38,6 +38,8 @@ const MODELS: Question = Question::Models("models");
 const GOOGLE_MODELS: Question = Question::Models("models?pageSize=1000");
 const ARK_TASKS: Question = Question::Get("contents/generations/tasks?page_num=1&page_size=1");
 const DASHSCOPE_TASKS: Question = Question::Get("api/v1/tasks/?page_no=1&page_size=1");
+const RUNWAY_ORGANIZATION: Question = Question::Get("organization");
+const VIDU_CREDITS: Question = Question::Get("ent/v2/credits");
 const KLING_TASKS: Question = Question::Get("v1/videos/text2video?pageNum=1&pageSize=1");
 const NO_FREE_CALL: Question = Question::Connection("the API has no call that is free of charge");
 const MIDJOURNEY_PROXY: Question = Question::Connection("proxies have no common call that is free of charge");
@@ -95,54 +97,65 @@ fn chat(chat: &config::Chat) -> Vec<Target> {
     chat.configured_upstreams().iter().filter_map(target).collect()
 }
 
-/// A provider: whether it is enabled, its section, base URL, credentials, question and models.
-type Provider<'a> = (bool, &'static str, Option<Url>, Auth, Question, &'a [String]);
-
-fn targets(providers: Vec<Provider<'_>>, connect: Duration) -> Vec<Target> {
-    let enabled = providers.into_iter().filter(|(is_enabled, ..)| *is_enabled);
-    let targets = enabled.filter_map(|(_, name, base, auth, question, models)| {
-        Some(Target::new(name, base?, auth, question, models, connect))
-    });
-    targets.collect()
-}
-
-#[rustfmt::skip]
 fn images(image: &config::Image) -> Vec<Target> {
-    let config::Image { openai, doubao, dashscope, nano_banana, midjourney, .. } = image;
-    let providers: Vec<Provider<'_>> = vec![
-        (openai.is_configured(), "image.openai", openai.base_url.clone().or_else(openai_base), bearer(openai.api_key.as_ref()), MODELS, &openai.models),
-        (doubao.is_configured(), "image.doubao", doubao.base_url.clone(), bearer(doubao.api_key.as_ref()), ARK_TASKS, &[]),
-        (dashscope.is_configured(), "image.dashscope", dashscope.base_url.clone(), bearer(dashscope.api_key.as_ref()), DASHSCOPE_TASKS, &[]),
-        (nano_banana.is_configured(), "image.nano_banana", nano_banana.base_url.clone(), header(&GOOGLE_API_KEY, nano_banana.api_key.as_ref()), GOOGLE_MODELS, &nano_banana.models),
-        (midjourney.is_configured(), "image.midjourney", midjourney.base_url.clone(), header(&MJ_API_SECRET, midjourney.api_secret.as_ref()), MIDJOURNEY_PROXY, &[]),
-    ];
-    targets(providers, image.connect_timeout)
+    let target = |provider: ConnectedProvider<ImageServiceType>| {
+        let ConnectedProvider { service_type, base_url, models } = provider;
+        let (name, auth, question) = match service_type {
+            ImageServiceType::Openai => ("image.openai", bearer(image.openai.api_key.as_ref()), MODELS),
+            ImageServiceType::Dashscope => {
+                ("image.dashscope", bearer(image.dashscope.api_key.as_ref()), DASHSCOPE_TASKS)
+            }
+            ImageServiceType::Doubao => ("image.doubao", bearer(image.doubao.api_key.as_ref()), ARK_TASKS),
+            ImageServiceType::Midjourney => {
+                ("image.midjourney", header(&MJ_API_SECRET, image.midjourney.api_secret.as_ref()), MIDJOURNEY_PROXY)
+            }
+            ImageServiceType::NanoBanana => {
+                ("image.nano_banana", header(&GOOGLE_API_KEY, image.nano_banana.api_key.as_ref()), GOOGLE_MODELS)
+            }
+            ImageServiceType::Offline => return None,
+        };
+        // Only OpenAI's API has no default in the settings.
+        Some(Target::new(name, base_url.or_else(openai_base)?, auth, question, models, image.connect_timeout))
+    };
+    image.connected().into_iter().filter_map(target).collect()
 }
 
-#[rustfmt::skip]
 fn videos(video: &config::Video) -> Vec<Target> {
-    let config::Video { openai, fal, kling, midjourney, minimax, runway, seedance, vidu, wan, xai, .. } = video;
     let (gemini, vertex) = video.google();
-    let kling_tasks = if kling.api_key.is_some() { KLING_TASKS } else { KLING_PAIR };
-    let providers: Vec<Provider<'_>> = vec![
-        (openai.is_configured(), "video.openai", openai.base_url.clone().or_else(openai_base), bearer(openai.api_key.as_ref()), MODELS, &openai.models),
-        (fal.is_configured(), "video.fal", fal.base_url.clone(), scheme("Key", fal.api_key.as_ref()), NO_FREE_CALL, &[]),
-        (gemini.is_configured(), "video.gemini", gemini.base_url.clone(), header(&GOOGLE_API_KEY, gemini.api_key.as_ref()), GOOGLE_MODELS, &gemini.models),
-        (kling.is_configured(), "video.kling", kling.base_url.clone(), bearer(kling.api_key.as_ref()), kling_tasks, &[]),
-        (midjourney.base_url.is_some(), "video.midjourney", midjourney.base_url.clone(), header(&MJ_API_SECRET, midjourney.api_secret.as_ref()), MIDJOURNEY_PROXY, &[]),
-        (minimax.is_configured(), "video.minimax", minimax.base_url.clone(), bearer(minimax.api_key.as_ref()), NO_FREE_CALL, &[]),
-        (runway.is_configured(), "video.runway", runway.base_url.clone(), bearer(runway.api_key.as_ref()), Question::Get("organization"), &[]),
-        (seedance.is_configured(), "video.seedance", seedance.base_url.clone(), bearer(seedance.api_key.as_ref()), ARK_TASKS, &[]),
-        (vertex.is_configured(), "video.vertex", vertex_base(&vertex), Auth::None, SERVICE_ACCOUNT, &[]),
-        (vidu.is_configured(), "video.vidu", vidu.base_url.clone(), scheme("Token", vidu.api_key.as_ref()), Question::Get("ent/v2/credits"), &[]),
-        (wan.is_configured(), "video.wan", wan.base_url.clone(), bearer(wan.api_key.as_ref()), DASHSCOPE_TASKS, &[]),
-        (xai.is_configured(), "video.xai", xai.base_url.clone(), bearer(xai.api_key.as_ref()), MODELS, &[]),
-    ];
-    let mut targets = targets(providers, video.connect_timeout);
-    for target in targets.iter_mut().filter(|target| target.name == "video.runway") {
-        target.headers.extend([RUNWAY_VERSION]);
-    }
-    targets
+    let target = |provider: ConnectedProvider<VideoServiceType>| {
+        let ConnectedProvider { service_type, base_url, models } = provider;
+        let (name, auth, question) = match service_type {
+            VideoServiceType::Openai => ("video.openai", bearer(video.openai.api_key.as_ref()), MODELS),
+            VideoServiceType::Fal => ("video.fal", scheme("Key", video.fal.api_key.as_ref()), NO_FREE_CALL),
+            VideoServiceType::Gemini => {
+                ("video.gemini", header(&GOOGLE_API_KEY, gemini.api_key.as_ref()), GOOGLE_MODELS)
+            }
+            VideoServiceType::Kling => {
+                let question = if video.kling.api_key.is_some() { KLING_TASKS } else { KLING_PAIR };
+                ("video.kling", bearer(video.kling.api_key.as_ref()), question)
+            }
+            VideoServiceType::Midjourney => {
+                ("video.midjourney", header(&MJ_API_SECRET, video.midjourney.api_secret.as_ref()), MIDJOURNEY_PROXY)
+            }
+            VideoServiceType::Minimax => ("video.minimax", bearer(video.minimax.api_key.as_ref()), NO_FREE_CALL),
+            VideoServiceType::Runway => ("video.runway", bearer(video.runway.api_key.as_ref()), RUNWAY_ORGANIZATION),
+            VideoServiceType::Seedance => ("video.seedance", bearer(video.seedance.api_key.as_ref()), ARK_TASKS),
+            VideoServiceType::Vertex => ("video.vertex", Auth::None, SERVICE_ACCOUNT),
+            VideoServiceType::Vidu => ("video.vidu", scheme("Token", video.vidu.api_key.as_ref()), VIDU_CREDITS),
+            VideoServiceType::Wan => ("video.wan", bearer(video.wan.api_key.as_ref()), DASHSCOPE_TASKS),
+            VideoServiceType::Xai => ("video.xai", bearer(video.xai.api_key.as_ref()), MODELS),
+            VideoServiceType::Offline => return None,
+        };
+        let default = || if service_type == VideoServiceType::Vertex { vertex_base(&vertex) } else { openai_base() };
+        // The list of xAI is not known to have its models for videos, so that none are expected there.
+        let models = if service_type == VideoServiceType::Xai { Vec::new() } else { models };
+        let mut target = Target::new(name, base_url.or_else(default)?, auth, question, models, video.connect_timeout);
+        if service_type == VideoServiceType::Runway {
+            target.headers.extend([RUNWAY_VERSION]);
+        }
+        Some(target)
+    };
+    video.connected().into_iter().filter_map(target).collect()
 }
 
 fn openai_base() -> Option<Url> {
@@ -164,5 +177,5 @@ fn header(name: &HeaderName, key: Option<&SecretString>) -> Auth {
 /// Returns the address of Vertex AI in the configured location.
 fn vertex_base(vertex: &Vertex) -> Option<Url> {
     let region = if vertex.location == "global" { String::new() } else { format!("{}-", vertex.location) };
-    vertex.base_url.clone().or_else(|| Url::parse(&format!("https://{region}aiplatform.googleapis.com")).ok())
+    Url::parse(&format!("https://{region}aiplatform.googleapis.com")).ok()
 }

@@ -4,20 +4,14 @@ use openai_dialect::responses::Item;
 use triptych_proto::v1 as pb;
 
 use super::history::parse_items;
-use crate::error::Error;
-
-const DEFAULT_PAGE: u32 = 20;
-const MAX_PAGE: u32 = 100;
+use crate::{error::Error, page_size};
 
 /// Returns one page of a JSON array of items.
 ///
 /// # Errors
 /// [`Error::InvalidField`] for an invalid size or an item that is not in the array; [`Error::Storage`].
 pub(super) fn page(items: &str, request: &pb::ListInputItemsRequest) -> Result<pb::ListInputItemsResponse, Error> {
-    let size = request.page_size.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&size) {
-        return Err(Error::invalid("page_size", format!("{size}: must be 1 to {MAX_PAGE}")));
-    }
+    let size = page_size::validate(request.page_size)? as usize;
     let mut items = parse_items(items)?;
     match request.order() {
         pb::ItemOrder::Unspecified | pb::ItemOrder::Descending => items.reverse(),
@@ -31,8 +25,8 @@ pub(super) fn page(items: &str, request: &pb::ListInputItemsRequest) -> Result<p
         }
     };
     let mut page = items.split_off(first);
-    let has_more = page.len() > size as usize;
-    page.truncate(size as usize);
+    let has_more = page.len() > size;
+    page.truncate(size);
     let next_page_token = page.last().filter(|_| has_more).map(|item| item.id().to_owned()).unwrap_or_default();
     let items_json = page.iter().map(Item::to_json).map(str::to_owned).collect();
     Ok(pb::ListInputItemsResponse { items_json, next_page_token })

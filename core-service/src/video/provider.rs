@@ -85,7 +85,7 @@ pub trait VideoProvider: fmt::Debug + Send + Sync {
     /// Searches for the render of a submission whose response was lost.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let _ = (lost, context);
-        Ok(Search::Unsupported)
+        Ok(Search::Inconclusive)
     }
 }
 
@@ -119,8 +119,8 @@ pub enum Search {
     Found(UpstreamTask),
     /// The provider lists all of its renders by a mark, and has none with this one.
     Absent,
-    /// The provider has no list, or nothing in it that tells whose render it is.
-    Unsupported,
+    /// Whether there is a render is unknown: the provider has no list, or nothing in it that tells whose render it is.
+    Inconclusive,
 }
 
 /// What to render: the validated parameters of a job and the contents of its inputs.

@@ -2,7 +2,8 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex},
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -61,17 +62,53 @@ impl<T> Reply<T> {
     }
 }
 
+/// The replies of one method that no call has got yet. Dropping it fails the test if failures are among them: the test would not have
+/// tested them.
+#[derive(Debug)]
+pub(crate) struct Script<T>(Mutex<VecDeque<Reply<T>>>);
+
+impl<T> Default for Script<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T> FromIterator<Reply<T>> for Script<T> {
+    fn from_iter<I: IntoIterator<Item = Reply<T>>>(replies: I) -> Self {
+        Self(Mutex::new(replies.into_iter().collect()))
+    }
+}
+
+impl<T> Deref for Script<T> {
+    type Target = Mutex<VecDeque<Reply<T>>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<T> Drop for Script<T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = left.iter().filter(|reply| matches!(reply, Reply::Return(Err(_)) | Reply::Panic)).count();
+        assert_eq!(failures, 0, "failures that no call of the provider has met");
+    }
+}
+
 /// Returns its scripted replies in order. Afterwards it accepts, is ready at the first poll, returns its files, and cannot
 /// search.
 #[derive(Debug)]
 pub(crate) struct FakeProvider {
     /// Whether a submission can be repeated under the same idempotency key.
     pub(crate) submits_idempotently: bool,
-    pub(crate) submits: Mutex<VecDeque<Reply<UpstreamTask>>>,
-    pub(crate) polls: Mutex<VecDeque<Reply<Progress>>>,
-    pub(crate) fetches: Mutex<VecDeque<Reply<Bytes>>>,
-    pub(crate) searches: Mutex<VecDeque<Reply<Search>>>,
-    pub(crate) cancellations: Mutex<VecDeque<Reply<Cancellation>>>,
+    pub(crate) submits: Script<UpstreamTask>,
+    pub(crate) polls: Script<Progress>,
+    pub(crate) fetches: Script<Bytes>,
+    pub(crate) searches: Script<Search>,
+    pub(crate) cancellations: Script<Cancellation>,
     /// The calls so far, one line each, for example `poll TASK`.
     pub(crate) calls: watch::Sender<Vec<String>>,
     /// Limits the renders in progress. `None`: without a limit, and submissions come without a slot.
@@ -87,11 +124,11 @@ impl Default for FakeProvider {
     fn default() -> Self {
         Self {
             submits_idempotently: false,
-            submits: Mutex::default(),
-            polls: Mutex::default(),
-            fetches: Mutex::default(),
-            searches: Mutex::default(),
-            cancellations: Mutex::default(),
+            submits: Script::default(),
+            polls: Script::default(),
+            fetches: Script::default(),
+            searches: Script::default(),
+            cancellations: Script::default(),
             calls: watch::channel(Vec::new()).0,
             slots: None,
             slots_by_task: Mutex::default(),
@@ -102,23 +139,23 @@ impl Default for FakeProvider {
 
 impl FakeProvider {
     pub(crate) fn with_submits(self, replies: impl IntoIterator<Item = Reply<UpstreamTask>>) -> Self {
-        Self { submits: Mutex::new(replies.into_iter().collect()), ..self }
+        Self { submits: replies.into_iter().collect(), ..self }
     }
 
     pub(crate) fn with_polls(self, replies: impl IntoIterator<Item = Reply<Progress>>) -> Self {
-        Self { polls: Mutex::new(replies.into_iter().collect()), ..self }
+        Self { polls: replies.into_iter().collect(), ..self }
     }
 
     pub(crate) fn with_fetches(self, replies: impl IntoIterator<Item = Reply<Bytes>>) -> Self {
-        Self { fetches: Mutex::new(replies.into_iter().collect()), ..self }
+        Self { fetches: replies.into_iter().collect(), ..self }
     }
 
     pub(crate) fn with_searches(self, replies: impl IntoIterator<Item = Reply<Search>>) -> Self {
-        Self { searches: Mutex::new(replies.into_iter().collect()), ..self }
+        Self { searches: replies.into_iter().collect(), ..self }
     }
 
     pub(crate) fn with_cancellations(self, replies: impl IntoIterator<Item = Reply<Cancellation>>) -> Self {
-        Self { cancellations: Mutex::new(replies.into_iter().collect()), ..self }
+        Self { cancellations: replies.into_iter().collect(), ..self }
     }
 
     pub(crate) fn submits_idempotently(self) -> Self {
@@ -150,7 +187,7 @@ impl FakeProvider {
     }
 }
 
-fn pop_reply<T>(replies: &Mutex<VecDeque<Reply<T>>>) -> Option<Reply<T>> {
+fn pop_reply<T>(replies: &Script<T>) -> Option<Reply<T>> {
     replies.lock().unwrap().pop_front()
 }
 
@@ -221,7 +258,7 @@ impl VideoProvider for FakeProvider {
 
     async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
         self.record(format!("find {}", lost.mark));
-        pop_reply(&self.searches).unwrap_or(Reply::Return(Ok(Search::Unsupported))).resolve().await
+        pop_reply(&self.searches).unwrap_or(Reply::Return(Ok(Search::Inconclusive))).resolve().await
     }
 }
 

@@ -38,6 +38,7 @@ impl Attempts {
         let store = &self.registry.store;
         let settings = self.registry.settings.load();
         let start = store.now();
+        // `repeat`: whether a failure leads to another attempt.
         let (url, outcome, repeat) = match self.registry.target(&delivery).await? {
             Ok(Target { url, secrets }) => {
                 let Delivery { event, attempt, .. } = &delivery;
@@ -52,6 +53,7 @@ impl Attempts {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let after = Delivery { url, ..delivery }.after(Attempt { start, millis, status, error }, due, now);
         log(&after);
+        // Where a test ends the process: after the delivery, before its record.
         Failpoint::WebhookDelivered.reach();
         match store.record(fence, &after).await? {
             Recorded::EndpointDisabled => tracing::error!(

@@ -62,7 +62,8 @@ pub struct CertificateTime {
 impl CertificateTime {
     /// Returns the seconds since 1970.
     pub fn unix_seconds(&self) -> i64 {
-        // The days of the Gregorian calendar, in years that begin with March so that a leap day is the last one.
+        // The days of the Gregorian calendar, in years that begin with March so that a leap day is the last one. An era is 400 years,
+        // which have 146,097 days; 719,468 days lie between the first of March of the year 0 and 1970.
         let year = self.year - i64::from(self.month <= 2);
         let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
         let day_of_year = (153 * ((self.month + 9) % 12) + 2) / 5 + self.day - 1;

@@ -91,6 +91,7 @@ pub(crate) fn call(
     let field = format!("tools[{position}].function.parameters");
     let schema = arguments_schema(&tool.parameters);
 
+    // The members that are not required are those that the text mentions; `skip` names of the text belong to earlier calls.
     let mut documents =
         vec![schema::document(&schema, &field, entities, OptionalMembers::Mentioned { skip: 0 }, rng, budget)?];
     if request.parallel_tool_calls {

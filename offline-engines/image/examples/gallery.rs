@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .enumerate()
         .map(|(index, prompt)| (format!("{index:02}"), request(prompt, (1024, 1024), Quality::Standard)))
         .collect();
+    // Some prompts again in other sizes, qualities and with transparency: `index` is their place in `PROMPTS`.
     for (index, size) in [
         (0, (1792, 1024)),
         (7, (1024, 1792)),

@@ -4,7 +4,7 @@ use image::RgbaImage;
 
 /// Receives previews of a picture and can cancel it. The implementation for `()` does neither.
 pub trait Observer: Sync {
-    /// Returns the number of previews to render, at most 3.
+    /// Returns the number of previews to render, at most 3, as in OpenAI's API.
     fn wants_previews(&self) -> u8 {
         0
     }

@@ -3,7 +3,7 @@
 /// A set of closed polygons, filled with the non-zero winding rule.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Path {
-    pub(crate) polygons: Vec<Vec<(f32, f32)>>,
+    pub(crate) polygons: Vec<Vec<Point>>,
 }
 
 /// x and y.
@@ -62,12 +62,13 @@ impl Path {
     /// Adds a line segment with round ends of different radii.
     fn capsule(&mut self, from: Point, to: Point, r0: f32, r1: f32) {
         let along = (to.1 - from.1).atan2(to.0 - from.0);
+        // Segments of about 2 px on each round end.
         let steps = ((r0.max(r1) * 1.5) as usize).clamp(4, 40);
         let mut outline = Vec::with_capacity(steps * 2 + 2);
-        let half = std::f32::consts::PI;
-        for (centre, radius, start) in [(to, r1, along - half / 2.0), (from, r0, along + half / 2.0)] {
+        let half_turn = std::f32::consts::PI;
+        for (centre, radius, start) in [(to, r1, along - half_turn / 2.0), (from, r0, along + half_turn / 2.0)] {
             outline.extend((0..=steps).map(|step| {
-                let angle = start + half * step as f32 / steps as f32;
+                let angle = start + half_turn * step as f32 / steps as f32;
                 (centre.0 + radius * angle.cos(), centre.1 + radius * angle.sin())
             }));
         }
@@ -103,6 +104,7 @@ fn oriented(mut outline: Vec<Point>) -> Vec<Point> {
 /// Appends the part of the spline between the two middle points, without the end point.
 fn spline([a, b, c, d]: [Point; 4], line: &mut Vec<Point>) {
     let length = (c.0 - b.0).hypot(c.1 - b.1);
+    // Segments of about 3 px look smooth.
     let steps = ((length / 3.0) as usize).clamp(3, 48);
     line.extend((0..steps).map(|step| {
         let t = step as f32 / steps as f32;

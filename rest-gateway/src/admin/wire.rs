@@ -1,4 +1,5 @@
-//! The JSON of keys, holds and the verification of the ledger. Times are Unix seconds.
+//! The JSON of keys, holds and the verification of the ledger. Times are Unix seconds. Amounts are decimal texts in US dollars; members
+//! with `micros` have the same amount as an integer of millionths.
 
 use prost_types::Timestamp;
 use serde::Serialize;
@@ -35,7 +36,7 @@ pub(super) struct Key {
     secret: Option<String>,
 }
 
-/// What the calls of a key may use; 0 and null are no limit, as in the settings.
+/// What the calls of a key may use; 0, null and an empty list are no limit, as in the settings.
 #[derive(Debug, Serialize)]
 struct Limits {
     models: Vec<String>,
@@ -134,6 +135,7 @@ pub(super) struct Verification {
 /// Two figures that must be equal and are not.
 #[derive(Debug, Serialize)]
 struct Discrepancy {
+    /// Which figure: of a key, a team or a video.
     subject: String,
     /// The figure that budgets use.
     stored: String,

@@ -19,6 +19,7 @@ pub(super) struct EventEncoder {
 }
 
 impl sse::EventEncoder for EventEncoder {
+    /// `None` for a message of the core without an event, which is not written.
     type Item = Option<pb::ResponseEvent>;
 
     fn encode(&mut self, event: Self::Item, out: &mut BytesMut) -> ControlFlow<()> {

@@ -9,7 +9,7 @@ use triptych_proto::v1::{self as pb, api_key::Origin};
 
 use super::{CAROL, ROOT, configure, create, grpc, models_status, ok, post, post_chat, rest};
 use crate::{
-    fake_upstream::Reply,
+    chat::setup::completion_of_tokens,
     log_capture::LogCapture,
     responses::error_body,
     test_server::{
@@ -21,16 +21,9 @@ use crate::{
 const KEYS: &str = "/admin/v1/keys";
 const ALICE: &str = "/admin/v1/keys/alice";
 
-/// A chat completion with this many output tokens.
-fn completion(tokens: u32) -> Reply {
-    let choice = json!({"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"});
-    let usage = json!({"prompt_tokens": 1, "completion_tokens": tokens, "total_tokens": tokens + 1});
-    Reply::new(200, &json!({"id": "c", "created": 7, "model": MODEL, "choices": [choice], "usage": usage}).to_string())
-}
-
 /// Makes a chat call that succeeds.
 async fn chat(server: &TestServer, secret: &str, max_tokens: u32) {
-    server.upstream.enqueue(completion(max_tokens));
+    server.upstream.enqueue(completion_of_tokens(max_tokens));
     assert_eq!(post_chat(server, secret, max_tokens).await.status(), StatusCode::OK);
     server.upstream.received().await;
 }
@@ -228,7 +221,8 @@ async fn secrets_are_in_the_responses_that_create_them_and_nowhere_else() {
     with_local_and_remote_core_on_this_thread(configure, async |server| {
         let log = LogCapture::start();
         let first = create(server, &json!({"name": "alice"})).await;
-        assert_eq!((first.len(), first.starts_with("sk-trp-")), (71, true));
+        // The prefix and 64 hexadecimal digits.
+        assert_eq!((first.len(), first.starts_with("sk-trp-")), (7 + 64, true));
         let rotated = ok(server, ROOT, Method::POST, &format!("{ALICE}/rotate"), &json!({"overlap_seconds": 60})).await;
         let second = rotated["secret"].as_str().unwrap().to_owned();
         let mut texts = vec![

@@ -11,7 +11,7 @@ use crate::{
     test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
-/// Configures two targets of one priority and the policy that chooses between them.
+/// Configures two targets of one priority, `a` at the upstream of the server and `b` at `other`, and the policy that chooses.
 fn configure_equal_targets(settings: &mut Settings, other: &FakeUpstream, policy: BalancingPolicy) {
     configure_targets(settings, Some(other));
     settings.chat.upstreams[1].priority = 0;
@@ -77,9 +77,10 @@ async fn least_in_flight_policy_chooses_the_idle_target_over_rest_and_grpc() {
     .await;
 }
 
-/// Returns the id of a session that is routed to the target `wanted`.
+/// Returns the id of a session whose requests the gateway sends to the target `wanted`, `a=ok` or `b=ok`: tries ids until one is,
+/// because a hash of the id chooses between equal targets.
 async fn session_at(server: &TestServer, other: &FakeUpstream, wanted: &str) -> String {
-    for number in 0.. {
+    for number in 0..100 {
         for upstream in [&server.upstream, other] {
             upstream.clear_replies();
             upstream.enqueue(Reply::new(200, COMPLETION));
@@ -93,7 +94,7 @@ async fn session_at(server: &TestServer, other: &FakeUpstream, wanted: &str) -> 
             return name;
         }
     }
-    unreachable!("no session is routed to {wanted}")
+    panic!("no session is routed to {wanted}")
 }
 
 #[tokio::test]

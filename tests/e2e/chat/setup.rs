@@ -11,6 +11,13 @@ use crate::{
 
 /// A non-streaming response of an OpenAI-compatible upstream.
 pub(crate) const COMPLETION: &str = r#"{"id":"c-1","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+/// Returns a completion whose usage has one token of input and this many of output.
+pub(crate) fn completion_of_tokens(output_tokens: u32) -> Reply {
+    let choice = json!({"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"});
+    let usage = json!({"prompt_tokens": 1, "completion_tokens": output_tokens, "total_tokens": output_tokens + 1});
+    Reply::new(200, &json!({"id": "c", "created": 7, "model": MODEL, "choices": [choice], "usage": usage}).to_string())
+}
+
 /// The body of a failure of an upstream.
 pub(crate) const UNAVAILABLE: &str = r#"{"error":{"message":"away"}}"#;
 

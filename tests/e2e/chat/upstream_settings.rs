@@ -92,6 +92,7 @@ async fn broken_streams_open_the_circuit_breaker_and_client_deadlines_do_not() {
                 assert!(event_data(&events[1])["error"].is_object(), "{events:?}");
                 server.upstream.received().await;
             }
+            // Retry-After is the rest of the breaker's cooldown, 15 seconds.
             let response = server.chat(chat_body(&json!({}))).await;
             assert!(response.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 10, "{response:?}");
             let (status, error) = error_body(response).await;

@@ -48,7 +48,7 @@ impl ReceivedRequest {
     }
 }
 
-/// The fake upstream. Dropping it closes all its connections.
+/// The fake upstream. Dropping it closes all its connections, and fails the test if a fault that it has enqueued was not injected.
 #[derive(Debug)]
 pub(crate) struct FakeUpstream {
     pub(crate) address: SocketAddr,
@@ -74,12 +74,18 @@ struct Shared {
 struct Replies {
     any_path: VecDeque<Reply>,
     by_path: HashMap<String, VecDeque<Reply>>,
+    /// The paths of requests for which there was no reply.
+    unexpected: Vec<String>,
 }
 
 impl Replies {
     fn take(&mut self, path: &str) -> Option<Reply> {
         let for_path = self.by_path.get_mut(path).and_then(VecDeque::pop_front);
-        for_path.or_else(|| self.any_path.pop_front())
+        let reply = for_path.or_else(|| self.any_path.pop_front());
+        if reply.is_none() {
+            self.unexpected.push(path.to_owned());
+        }
+        reply
     }
 }
 
@@ -153,6 +159,21 @@ impl FakeUpstream {
     /// Waits until a reply with a [flood](Reply::flood) has been read to its end.
     pub(crate) async fn response_read(&self) {
         within_timeout("the upstream's response to be read", self.shared.flood_read.notified()).await;
+    }
+}
+
+impl Drop for FakeUpstream {
+    /// Without these assertions, a test of a fault could succeed although no request met the fault, or met the error that a request
+    /// without a reply gets.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let replies = self.shared.replies();
+        let left = replies.by_path.values().flatten().chain(&replies.any_path);
+        let faults: Vec<_> = left.filter(|reply| reply.is_fault()).collect();
+        assert!(faults.is_empty(), "no request has met these faults: {faults:?}");
+        assert!(replies.unexpected.is_empty(), "requests without a reply: {:?}", replies.unexpected);
     }
 }
 

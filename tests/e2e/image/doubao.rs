@@ -30,10 +30,10 @@ const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "ar
 
 /// The number of requested images, the upstream's responses, and the outcome.
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
-    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 4254) };
+    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1).with_tokens(4254) };
     vec![
-        (1, &["image.json"], succeeds(1, 4254)),
-        (2, &["image.json", "image.json"], succeeds(2, 8508)),
+        (1, &["image.json"], succeeds(1).with_tokens(4254)),
+        (2, &["image.json", "image.json"], succeeds(2).with_tokens(8508)),
         (2, &["image.json", "withheld.json"], Outcome { tokens: 4254, ..partly("content_policy_violation") }),
         (2, &["output.400.json", "image.json"], partly("content_policy_violation")),
         (2, &["image.json", "generation-failed.json"], partly("upstream_unavailable")),
@@ -71,7 +71,8 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
 
 /// Responses to a request for a series: two images of one call, which the model keeps consistent. With the outcome of each.
 fn series() -> Vec<(&'static str, Outcome)> {
-    let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
+    let partly =
+        |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1).with_tokens(tokens) };
     vec![
         ("series-withheld.sse", partly("content_policy_violation", 4254)),
         ("series-short.sse", partly("upstream_refused", 4254)),
@@ -304,10 +305,8 @@ async fn incomplete_series_returns_its_images_and_failures() {
                         let failures = response_body["failures"].as_array().unwrap().iter();
                         Outcome {
                             failures: failures.map(|failure| failure["code"].as_str().unwrap().to_owned()).collect(),
-                            ..succeeds(
-                                response_body["data"].as_array().unwrap().len(),
-                                response_body["usage"]["total_tokens"].as_u64().unwrap_or_default(),
-                            )
+                            tokens: response_body["usage"]["total_tokens"].as_u64().unwrap_or_default(),
+                            ..succeeds(response_body["data"].as_array().unwrap().len())
                         }
                     }
                     ("streamed", 200) => {

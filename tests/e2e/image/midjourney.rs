@@ -1,5 +1,6 @@
-//! The image provider `midjourney`. Midjourney has no public API, so the upstream is one of several proxies in front of it:
-//! requests in all their dialects, their responses over REST and gRPC, failures.
+//! The image provider `midjourney`. Midjourney has no public API, so the upstream is one of several proxies in front of it: the projects
+//! midjourney-proxy of novicezk and of trueai-org, and relays that resell them. The tests have requests in all their dialects, their
+//! responses over REST and gRPC, and failures.
 //!
 //! A task renders a grid of four images. A single image comes from a further task (`action` or `change`, a child of the first
 //! one), from the first task itself, or is cut from the grid.
@@ -47,7 +48,7 @@ type Exchange = (&'static str, &'static str);
 /// The number of requested images, the exchanges with the proxy, and the outcome.
 #[rustfmt::skip]
 fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
-    let revised = Outcome { revised: "a boat on a lake --ar 8:5".to_owned(), ..succeeds(1, 0) };
+    let revised = Outcome { revised: "a boat on a lake --ar 8:5".to_owned(), ..succeeds(1) };
     let grid_ready = [(IMAGINE, "submitted.json"), (POLL, "grid.json")];
     let upscale = [(ACTION, "child-submitted.json"), (CHILD, "child.json"), (SINGLE, "single.png")];
     let concat = |first: &[Exchange], more: &[Exchange]| [first, more].concat();
@@ -56,32 +57,32 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
     let download_grid = [(GRID, "grid.png")];
     vec![
         // trueai's proxy: a button for each image of the grid.
-        (1, concat(&grid_ready, &upscale), succeeds(1, 0)),
-        (2, [&grid_ready[..], &upscale, &upscale].concat(), succeeds(2, 0)),
+        (1, concat(&grid_ready, &upscale), succeeds(1)),
+        (2, [&grid_ready[..], &upscale, &upscale].concat(), succeeds(2)),
         (1, concat(&[(IMAGINE, "queued.json"), (POLL, "empty-body.json"), (POLL, "waiting.json"), (POLL, "running.json"),
-                   (POLL, "unknown-status.json"), (POLL, "grid.json")], &upscale), succeeds(1, 0)),
+                   (POLL, "unknown-status.json"), (POLL, "grid.json")], &upscale), succeeds(1)),
         (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-rewritten.json")], &upscale), revised.clone()),
         // The revised prompt must not contain the URLs at which the proxy stored the input images.
         (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-with-input-images.json")], &upscale), revised),
-        (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-without-final-prompt.json")], &upscale), succeeds(1, 0)),
+        (1, concat(&[(IMAGINE, "submitted.json"), (POLL, "grid-without-final-prompt.json")], &upscale), succeeds(1)),
         // A modal dialogue is confirmed once.
         (1, concat(&[(IMAGINE, "already-exists.json"), (POLL, "modal.json"), (MODAL, "submitted.json"), (POLL, "modal.json"),
-                   (POLL, "grid.json")], &upscale), succeeds(1, 0)),
+                   (POLL, "grid.json")], &upscale), succeeds(1)),
         // novicezk's proxy: a `change` request for each image of the grid.
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "grid-without-buttons.json"), (CHANGE, "child-submitted.json"), (CHILD, "child.json"),
-                 (SINGLE, "single.png")], succeeds(1, 0)),
+                 (SINGLE, "single.png")], succeeds(1)),
         // Partner accounts and relays: the task has the single images already.
-        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "single.png")], succeeds(1, 0)),
-        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles-of-objects.json"), (SINGLE, "single.png")], succeeds(1, 0)),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "single.png")], succeeds(1)),
+        (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles-of-objects.json"), (SINGLE, "single.png")], succeeds(1)),
         // The grid has been billed, so a single image whose task fails is cut from it.
-        (1, [&grid_ready[..], &[(ACTION, "failed.json")], &download_grid].concat(), succeeds(1, 0)),
-        (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "child-failed.json")], &download_grid].concat(), succeeds(1, 0)),
+        (1, [&grid_ready[..], &[(ACTION, "failed.json")], &download_grid].concat(), succeeds(1)),
+        (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "child-failed.json")], &download_grid].concat(), succeeds(1)),
         (1, [&grid_ready[..], &[(ACTION, "child-submitted.json"), (CHILD, "moderated-child.json")]].concat(), fails("content_policy_violation")),
         (1, [&grid_ready[..], &[(ACTION, "failed.json"), (GRID, "html-page.json")]].concat(), fails("upstream_unavailable")),
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "html-page.json"), (GRID, "html-page.json")], fails("upstream_unreadable")),
         (1, vec![(IMAGINE, "submitted.json"), (POLL, "without-image.json"), (CHANGE, "failed.json")], fails("upstream_unavailable")),
         // A submission to a full queue is retried a few times.
-        (1, [&[(IMAGINE, "queue-full.json"), (IMAGINE, "queue-full-in-text.json"), (IMAGINE, "relay-saturated.429.json")], &grid_ready[..], &upscale].concat(), succeeds(1, 0)),
+        (1, [&[(IMAGINE, "queue-full.json"), (IMAGINE, "queue-full-in-text.json"), (IMAGINE, "relay-saturated.429.json")], &grid_ready[..], &upscale].concat(), succeeds(1)),
         submit_fails("banned.json", "content_policy_violation"),
         submit_fails("invalid.json", "upstream_refused"),
         submit_fails("failed.json", "upstream_unavailable"),
@@ -105,7 +106,7 @@ fn table() -> Vec<(u32, Vec<Exchange>, Outcome)> {
         task_fails("cancelled.json", "upstream_unavailable"),
         // A task that is unknown to the proxy is polled until six polls in a row have not found it.
         (1, [&[(IMAGINE, "submitted.json")], &[(POLL, "relay-unknown-task.400.json"); 6][..], &[(CANCEL, "cancel-accepted.json")]].concat(), fails("upstream_unavailable")),
-        (1, [&[(IMAGINE, "submitted.json"), (POLL, "html-page.502.html")], &grid_ready[1..], &upscale].concat(), succeeds(1, 0)),
+        (1, [&[(IMAGINE, "submitted.json"), (POLL, "html-page.502.html")], &grid_ready[1..], &upscale].concat(), succeeds(1)),
     ]
 }
 
@@ -277,7 +278,7 @@ async fn single_with_a_dead_link_is_cut_from_the_grid_and_a_dead_grid_fails() {
             [(IMAGINE, "submitted.json"), (POLL, "singles.json"), (SINGLE, "html-page.json"), (GRID, "grid.png")];
         let dead_link = || replies(server, &exchanges);
         // The configured parameters differ from those in the fixture's final prompt, so the prompt counts as revised.
-        let cut = Outcome { revised: "a boat --ar 8:5".to_owned(), ..succeeds(1, 0) };
+        let cut = Outcome { revised: "a boat --ar 8:5".to_owned(), ..succeeds(1) };
         PROVIDER.assert_outcome(server, 1, "a dead link", dead_link, &cut).await;
         let exchanges = [(IMAGINE, "submitted.json"), (POLL, "grid.json"), (GRID, "html-page.json")];
         let failed = || replies(server, &exchanges);
@@ -356,7 +357,7 @@ async fn one_failed_image_does_not_fail_the_others() {
         enqueue(server, &exchanges);
         let outcome = over_rest(server, PROVIDER.model, 2, PROVIDER.key).await;
         let failures = vec!["content_policy_violation".to_owned()];
-        assert_eq!(outcome, Outcome { failures, ..succeeds(1, 0) });
+        assert_eq!(outcome, Outcome { failures, ..succeeds(1) });
         assert_requests(server, &exchanges).await;
     })
     .await;
@@ -383,6 +384,7 @@ async fn connection_loss_and_timeout_are_reported_and_the_task_cancelled() {
 async fn full_queue_returns_429_with_retry_after() {
     with_local_and_remote_core(async |server| {
         let full = reply(server, "queue-full.json");
+        // For the submission and its four retries.
         PROVIDER.assert_retry_after(server, &vec![full; 5], 1).await;
     })
     .await;

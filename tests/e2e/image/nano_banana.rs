@@ -26,11 +26,12 @@ const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "ge
 /// The number of requested images, the upstream's responses, and the outcome.
 fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
     let revised = "A small boat on a wide lake.".to_owned();
-    let partly = |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, tokens) };
+    let partly =
+        |failure: &str, tokens| Outcome { failures: vec![failure.to_owned()], ..succeeds(1).with_tokens(tokens) };
     vec![
-        (1, &["image.json"], succeeds(1, 1189)),
-        (1, &["jpeg-and-text.json"], Outcome { revised, ..succeeds(1, 1129) }),
-        (2, &["image.json", "image.json"], succeeds(2, 2378)),
+        (1, &["image.json"], succeeds(1).with_tokens(1189)),
+        (1, &["jpeg-and-text.json"], Outcome { revised, ..succeeds(1).with_tokens(1129) }),
+        (2, &["image.json", "image.json"], succeeds(2).with_tokens(2378)),
         (2, &["image.json", "blocked-image.json"], partly("content_policy_violation", 1198)),
         (2, &["image.json", "internal-error.500.json"], partly("upstream_unavailable", 1189)),
         // Text instead of an image, which is billed and therefore not retried.
@@ -38,7 +39,7 @@ fn table() -> Vec<(u32, &'static [&'static str], Outcome)> {
         (1, &["no-image.json"], fails("upstream_refused")),
         (1, &["generation-failed.json"], fails("upstream_unavailable")),
         // Text that is not billed is retried once.
-        (1, &["unbilled-text-only.json", "image.json"], succeeds(1, 1189)),
+        (1, &["unbilled-text-only.json", "image.json"], succeeds(1).with_tokens(1189)),
         (1, &["unbilled-text-only.json", "unbilled-text-only.json"], fails("upstream_refused")),
         (1, &["unbilled-text-only.json", "blocked-image.json"], fails("content_policy_violation")),
         (1, &["blocked-image.json"], fails("content_policy_violation")),
@@ -155,7 +156,7 @@ async fn retry_billed_retries_a_billed_text_response_with_a_firmer_prompt() {
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
         for (names, expected) in [
-            (["text-only.json", "image.json"], succeeds(1, 1209)),
+            (["text-only.json", "image.json"], succeeds(1).with_tokens(1209)),
             (["no-image.json", "generation-failed.json"], fails("upstream_unavailable")),
         ] {
             let exchanges = || names.map(|name| (PATH.to_owned(), fixtures().reply(server, name))).to_vec();

@@ -36,9 +36,16 @@ pub(super) struct Outcome {
     pub(super) error: String,
 }
 
-/// A request that gives this many images, with this total of tokens.
-pub(super) fn succeeds(images: usize, tokens: u64) -> Outcome {
-    Outcome { images, tokens, ..Outcome::default() }
+impl Outcome {
+    /// Returns the outcome with this total of tokens; by default, the upstream reports none.
+    pub(super) fn with_tokens(self, tokens: u64) -> Self {
+        Self { tokens, ..self }
+    }
+}
+
+/// A request that gives this many images.
+pub(super) fn succeeds(images: usize) -> Outcome {
+    Outcome { images, ..Outcome::default() }
 }
 
 /// A request that fails with this error code.

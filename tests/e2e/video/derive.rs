@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tonic::Code;
 use triptych_proto::v1::{self as pb, media_input, video_source::Source};
 
-use super::{create, json_body, provider_case::CLIP, small_video, wait_until_final};
+use super::{
+    common_scenarios::disable_circuit_breaker, create, json_body, provider_case::CLIP, small_video, wait_until_final,
+};
 use crate::{
     fake_upstream::{ReceivedRequest, Reply},
     responses::error_body,
@@ -91,7 +93,7 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
 /// Configures OpenAI's API as the video provider.
 fn openai(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Openai;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     settings.video.openai.base_url = settings.chat.base_url.clone();
     settings.video.openai.api_key = Some("sk-video-secret".into());
     settings.video.openai.poll_interval = std::time::Duration::from_millis(100);
@@ -218,7 +220,7 @@ async fn extension_by_veo_names_the_uri_of_its_own_video() {
     const MODEL: &str = "veo-3.1-fast-generate-001";
     let veo = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
         settings.video.service_type = VideoServiceType::Gemini;
-        settings.video.routing.failure_threshold = u32::MAX;
+        disable_circuit_breaker(settings);
         let mut base = settings.chat.base_url.clone().unwrap();
         base.set_path("/v1beta");
         settings.video.gemini.base_url = Some(base);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, media_input::Source, video_reference::Kind};
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     create,
     provider_case::{
         CLIP,
@@ -41,44 +42,25 @@ const PROVIDER: ProviderCase = ProviderCase {
 const CREATED: Exchange = (Create, "created.json");
 const COMPLETED: Exchange = (Poll, "completed.json");
 const RESULT: Exchange = (Call::Link, "result.json");
-const LOST: Exchange = (Poll, "request.404.json");
+const NOT_FOUND: Exchange = (Poll, "request.404.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const TABLE: [Scenario; 32] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: CREATED,
+    finished: &[COMPLETED, RESULT],
+    rate_limit: "rate.429.json",
+    failure: "gateway.502.html",
+    not_found: [NOT_FOUND; 3],
+    dead_link: DEAD_LINK,
+    cleanup: Some((Cancel, "already-completed.400.json")),
+};
+
+const TABLE: [Scenario; 24] = [
     (&[CREATED, (Poll, "queued.202.json"), (Poll, "in-progress.202.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "unknown-state.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
-    (&[(Create, "rate.429.json"), CREATED, COMPLETED, RESULT, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "rate.429.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "gateway.502.html"), COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, COMPLETED, (Call::Link, "gateway.502.html"), COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, COMPLETED, (Call::Link, "invalid-key.401.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "no-status.json"), COMPLETED, RESULT, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, COMPLETED, RESULT, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
-    (&[CREATED, COMPLETED, RESULT, DEAD_LINK, COMPLETED, RESULT, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[
-            CREATED,
-            COMPLETED,
-            RESULT,
-            DEAD_LINK,
-            COMPLETED,
-            RESULT,
-            DEAD_LINK,
-            DEAD_LINK,
-            COMPLETED,
-            RESULT,
-            DEAD_LINK,
-            DEAD_LINK,
-            DEAD_LINK,
-            COMPLETED,
-            RESULT,
-            DEAD_LINK,
-            (Cancel, "already-completed.400.json"),
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[CREATED, COMPLETED, (Call::Link, "result-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, COMPLETED, (Call::Link, "policy.422.json")], Err("content_policy_violation")),
     (&[CREATED, COMPLETED, (Call::Link, "policy-list.422.json")], Err("content_policy_violation")),
@@ -96,14 +78,13 @@ const TABLE: [Scenario; 32] = [
     (&[(Create, "application.404.json")], Err("upstream_refused")),
     (&[(Create, "invalid-key.401.json")], Err("provider_credentials")),
     (&[(Create, "balance.403.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[(Create, "gateway.502.html")], Err("outcome_unknown")),
     (&[(Create, "model-error.500.json")], Err("outcome_unknown")),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Fal;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("");
     settings.video.fal.base_url = Some(base);
@@ -118,7 +99,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
-        for (exchanges, expected) in TABLE {
+        for (exchanges, expected) in COMMON.with(&TABLE) {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 let key = (!request.path.starts_with("/files/")).then_some("key fal-id:fal-video-secret");
                 assert_eq!(request.header("authorization"), key, "{}", request.head);
@@ -130,7 +111,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    PROVIDER.fixtures().assert_all_used(&TABLE, &["cancellation.202.json"]);
+    PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &["cancellation.202.json"]);
 }
 
 /// Creates a video at the endpoint `path` that succeeds, and returns the body of the submission.

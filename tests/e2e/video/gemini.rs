@@ -9,6 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     create, json_body,
     provider_case::{
         CLIP,
@@ -45,39 +46,24 @@ const VEO: ProviderCase = ProviderCase {
 
 const CREATED: Exchange = (Create, "created.json");
 const COMPLETED: Exchange = (Poll, "completed.json");
-const LOST: Exchange = (Poll, "not-found.404.json");
+const NOT_FOUND: Exchange = (Poll, "not-found.404.json");
 const DEAD_LINK: Exchange = (File, "expired-file.403.json");
 
+const COMMON: CommonScenarios = CommonScenarios {
+    created: CREATED,
+    finished: &[COMPLETED],
+    rate_limit: "rate.429.json",
+    failure: "internal.500.json",
+    not_found: [NOT_FOUND; 3],
+    dead_link: DEAD_LINK,
+    cleanup: Some((Cancel, "cancel-too-late.400.json")),
+};
+
 /// Jobs of Gemini Omni.
-const INTERACTIONS: [Scenario; 31] = [
+const INTERACTIONS: [Scenario; 23] = [
     (&[CREATED, (Poll, "queued.json"), (Poll, "in-progress.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "unknown-state.json"), COMPLETED, (File, MP4)], Ok(())),
-    (&[(Create, "rate.429.json"), CREATED, COMPLETED, (File, MP4)], Ok(())),
     (&[(Create, "unavailable.503.json"), CREATED, COMPLETED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "rate.429.json"), COMPLETED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "internal.500.json"), COMPLETED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, COMPLETED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
-    (&[CREATED, COMPLETED, DEAD_LINK, COMPLETED, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[
-            CREATED,
-            COMPLETED,
-            DEAD_LINK,
-            COMPLETED,
-            DEAD_LINK,
-            DEAD_LINK,
-            COMPLETED,
-            DEAD_LINK,
-            DEAD_LINK,
-            DEAD_LINK,
-            COMPLETED,
-            DEAD_LINK,
-            (Cancel, "cancel-too-late.400.json"),
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[CREATED, (Poll, "completed-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "completed-with-text.json")], Err("upstream_refused")),
     (&[CREATED, (Poll, "completed-with-refusal.json")], Err("content_policy_violation")),
@@ -96,7 +82,6 @@ const INTERACTIONS: [Scenario; 31] = [
     (&[(Create, "billing.400.json")], Err("provider_credentials")),
     (&[(Create, "denied.403.json")], Err("provider_credentials")),
     (&[(Create, "zero-quota.429.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[(Create, "internal.500.json")], Err("outcome_unknown")),
     (&[CREATED, (Poll, "denied.403.json"), COMPLETED, (File, MP4)], Ok(())),
 ];
@@ -108,7 +93,7 @@ const DONE: Exchange = (Poll, "veo-done.json");
 const OPERATIONS: [Scenario; 14] = [
     (&[STARTED, (Poll, "veo-running.json"), DONE, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), STARTED, DONE, (File, MP4)], Ok(())),
-    (&[STARTED, LOST, LOST, LOST], Err("upstream_lost")),
+    (&[STARTED, NOT_FOUND, NOT_FOUND, NOT_FOUND], Err("upstream_lost")),
     (&[STARTED, DONE, DEAD_LINK, DONE, (File, MP4)], Ok(())),
     (&[STARTED, (Poll, "veo-filtered.json")], Err("content_policy_violation")),
     (&[STARTED, (Poll, "veo-filtered-without-reason.json")], Err("content_policy_violation")),
@@ -124,7 +109,7 @@ const OPERATIONS: [Scenario; 14] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Gemini;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/v1beta");
     settings.video.gemini.base_url = Some(base);
@@ -151,7 +136,7 @@ async fn assert_outcomes(provider: &ProviderCase, table: &[Scenario]) {
 
 #[tokio::test]
 async fn every_response_about_an_interaction_gives_the_same_outcome_over_rest_and_grpc() {
-    assert_outcomes(&OMNI, &INTERACTIONS).await;
+    assert_outcomes(&OMNI, &COMMON.with(&INTERACTIONS)).await;
 }
 
 #[tokio::test]
@@ -161,7 +146,7 @@ async fn every_response_about_an_operation_gives_the_same_outcome_over_rest_and_
 
 #[test]
 fn every_fixture_is_tested() {
-    OMNI.fixtures().assert_all_used(INTERACTIONS.iter().chain(&OPERATIONS), &[]);
+    OMNI.fixtures().assert_all_used(COMMON.with(&INTERACTIONS).iter().chain(&OPERATIONS), &[]);
 }
 
 /// Creates a video that succeeds, and returns the body of the submission.

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, video_frame::Position, video_reference::Kind};
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     create,
     provider_case::{
         Call::{Create, File, Poll},
@@ -36,29 +37,25 @@ const OMNI: ProviderCase = ProviderCase { tasks: "/v1/videos/omni-video", ..PROV
 
 const CREATED: Exchange = (Create, "created.json");
 const SUCCEED: Exchange = (Poll, "succeed.json");
-const LOST: Exchange = (Poll, "task.404.json");
-const LOST_IN_SUCCESS: Exchange = (Poll, "task-in-success.json");
+const NOT_FOUND: Exchange = (Poll, "task.404.json");
+const NOT_FOUND_IN_SUCCESS: Exchange = (Poll, "task-in-success.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.txt");
 
-const TABLE: [Scenario; 29] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: CREATED,
+    finished: &[SUCCEED],
+    rate_limit: "rate.429.json",
+    failure: "internal.500.json",
+    not_found: [NOT_FOUND, NOT_FOUND_IN_SUCCESS, NOT_FOUND],
+    dead_link: DEAD_LINK,
+    cleanup: None,
+};
+
+const TABLE: [Scenario; 21] = [
     (&[CREATED, (Poll, "processing.json"), SUCCEED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "new-state.json"), SUCCEED, (File, MP4)], Ok(())),
-    (&[(Create, "rate.429.json"), CREATED, SUCCEED, (File, MP4)], Ok(())),
     (&[(Create, "parallel.429.json"), CREATED, SUCCEED, (File, MP4)], Ok(())),
     (&[(Create, "maintenance.503.json"), CREATED, SUCCEED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "rate.429.json"), SUCCEED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "internal.500.json"), SUCCEED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST_IN_SUCCESS, SUCCEED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST_IN_SUCCESS, LOST], Err("upstream_lost")),
-    (&[CREATED, SUCCEED, DEAD_LINK, SUCCEED, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[
-            CREATED, SUCCEED, DEAD_LINK, SUCCEED, DEAD_LINK, DEAD_LINK, SUCCEED, DEAD_LINK, DEAD_LINK, DEAD_LINK,
-            SUCCEED, DEAD_LINK,
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[CREATED, (Poll, "succeed-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "failed-risk-control.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "content.400.json")], Err("content_policy_violation")),
@@ -75,13 +72,12 @@ const TABLE: [Scenario; 29] = [
     (&[(Create, "resource-pack.429.json")], Err("provider_credentials")),
     (&[(Create, "no-right.403.json")], Err("provider_credentials")),
     (&[(Create, "address.429.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "invalid-key.401.json"), SUCCEED, (File, MP4)], Ok(())),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Kling;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
     settings.video.kling.base_url = Some(base);
@@ -96,7 +92,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
-        for (exchanges, expected) in TABLE {
+        for (exchanges, expected) in COMMON.with(&TABLE) {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 let is_link = request.path.starts_with("/cdn/");
                 let key = (!is_link).then_some("bearer api-key-kling-secret");
@@ -109,7 +105,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    PROVIDER.fixtures().assert_all_used(&TABLE, &[]);
+    PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &[]);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use core_service::config::{Settings, VideoServiceType};
 use serde_json::{Value, json};
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     create,
     provider_case::{
         Call::{self, Cancel, Create, File, Poll},
@@ -42,40 +43,22 @@ const ACCEPTED: Exchange = (Create, "accepted.json");
 const SUCCESS: Exchange = (Poll, "success.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const TABLE: [Scenario; 28] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: ACCEPTED,
+    finished: &[SUCCESS],
+    rate_limit: "saturated.429.json",
+    failure: "internal.500.json",
+    not_found: [(Poll, "empty.json"), (Poll, "unknown-task.204.json"), (Poll, "unknown-task.400.json")],
+    dead_link: DEAD_LINK,
+    cleanup: Some((Cancel, "cancellation.json")),
+};
+
+const TABLE: [Scenario; 20] = [
     (&[ACCEPTED, (Poll, "not-started.json"), (Poll, "in-progress.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[(Create, "waiting.json"), (Poll, "unknown-state.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[ACCEPTED, (Poll, "success-without-list.json"), (File, MP4)], Ok(())),
     (&[(Create, "queue-full.json"), ACCEPTED, SUCCESS, (File, MP4)], Ok(())),
-    (&[(Create, "saturated.429.json"), ACCEPTED, SUCCESS, (File, MP4)], Ok(())),
-    (&[ACCEPTED, (Poll, "saturated.429.json"), SUCCESS, (File, MP4)], Ok(())),
-    (&[ACCEPTED, (Poll, "internal.500.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[ACCEPTED, (Poll, "secret.401.json"), SUCCESS, (File, MP4)], Ok(())),
-    (&[ACCEPTED, (Poll, "empty.json"), (Poll, "unknown-task.204.json"), SUCCESS, (File, MP4)], Ok(())),
-    (
-        &[ACCEPTED, (Poll, "empty.json"), (Poll, "unknown-task.204.json"), (Poll, "unknown-task.400.json")],
-        Err("upstream_lost"),
-    ),
-    (&[ACCEPTED, SUCCESS, DEAD_LINK, SUCCESS, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[
-            ACCEPTED,
-            SUCCESS,
-            DEAD_LINK,
-            SUCCESS,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCESS,
-            DEAD_LINK,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCESS,
-            DEAD_LINK,
-            (Cancel, "cancellation.json"),
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[ACCEPTED, (Poll, "success-without-link.json")], Err("upstream_unreadable")),
     (&[ACCEPTED, (Poll, "failure-moderation.json")], Err("content_policy_violation")),
     (&[ACCEPTED, (Poll, "failure-busy.json")], Err("rate_limit_exceeded")),
@@ -90,13 +73,12 @@ const TABLE: [Scenario; 28] = [
     (&[(Create, "no-path.404.json")], Err("upstream_refused")),
     (&[(Create, "quota.400.json")], Err("provider_credentials")),
     (&[(Create, "secret.401.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[(Create, "empty.json")], Err("upstream_unreadable")),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Midjourney;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/mj");
     settings.video.midjourney.base_url = Some(base);
@@ -111,7 +93,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
-        for (exchanges, expected) in TABLE {
+        for (exchanges, expected) in COMMON.with(&TABLE) {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 // Files of the proxy's own origin require the secret too.
                 assert_eq!(request.header("mj-api-secret"), Some("mj-video-secret"), "{}", request.head);
@@ -124,7 +106,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    PROVIDER.fixtures().assert_all_used(&TABLE, &[]);
+    PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &[]);
 }
 
 #[tokio::test]

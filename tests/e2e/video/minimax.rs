@@ -8,6 +8,7 @@ use serde_json::json;
 use triptych_proto::v1::{self as pb, video_frame::Position, video_reference::Kind};
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     provider_case::{
         Call::{Cancel, Create, File, Link, Poll},
         Exchange, MP4, ProviderCase, Scenario,
@@ -42,37 +43,22 @@ const FIRST_VERSION: ProviderCase = ProviderCase {
 
 const CREATED: Exchange = (Create, "created.json");
 const SUCCEEDED: Exchange = (Poll, "succeeded.json");
-const LOST: Exchange = (Poll, "no-record.500.json");
+const NOT_FOUND: Exchange = (Poll, "no-record.500.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const TABLE: [Scenario; 25] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: CREATED,
+    finished: &[SUCCEEDED],
+    rate_limit: "rate.429.json",
+    failure: "internal.500.json",
+    not_found: [NOT_FOUND; 3],
+    dead_link: DEAD_LINK,
+    cleanup: Some((Cancel, "running.400.json")),
+};
+
+const TABLE: [Scenario; 17] = [
     (&[CREATED, (Poll, "queued.json"), (Poll, "running.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "new-state.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[(Create, "rate.429.json"), CREATED, SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "rate.429.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "internal.500.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
-    (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[
-            CREATED,
-            SUCCEEDED,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            (Cancel, "running.400.json"),
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[CREATED, (Poll, "succeeded-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "failed-output.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "failed-internal.json")], Err("upstream_unavailable")),
@@ -85,7 +71,6 @@ const TABLE: [Scenario; 25] = [
     (&[(Create, "model.404.json")], Err("upstream_refused")),
     (&[(Create, "invalid-key.401.json")], Err("provider_credentials")),
     (&[(Create, "balance.429.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[(Create, "internal.500.json")], Err("outcome_unknown")),
     (&[CREATED, (Poll, "invalid-key.401.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "input.400.json")], Err("content_policy_violation")),
@@ -113,7 +98,7 @@ const V1_TABLE: [Scenario; 13] = [
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Minimax;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
     let minimax = &mut settings.video.minimax;
@@ -139,7 +124,7 @@ async fn assert_table(case: &ProviderCase, server: &TestServer, table: &[Scenari
 
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
-    with_local_and_remote_core(async |server| assert_table(&PROVIDER, server, &TABLE).await).await;
+    with_local_and_remote_core(async |server| assert_table(&PROVIDER, server, &COMMON.with(&TABLE)).await).await;
 }
 
 #[tokio::test]
@@ -149,7 +134,9 @@ async fn every_response_of_the_first_version_gives_the_same_outcome_over_rest_an
 
 #[test]
 fn every_fixture_is_tested() {
-    PROVIDER.fixtures().assert_all_used(TABLE.iter().chain(&V1_TABLE), &["deleted.json", "deleted-running.json"]);
+    PROVIDER
+        .fixtures()
+        .assert_all_used(COMMON.with(&TABLE).iter().chain(&V1_TABLE), &["deleted.json", "deleted-running.json"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Video jobs over REST and gRPC. Here with the built-in engine: the life cycle, events, idempotency, cancellation, remix; and
 //! one module for each connected provider.
 
+mod common_scenarios;
 mod derive;
 mod fal;
 mod gemini;

@@ -7,6 +7,7 @@ use serde_json::json;
 use triptych_proto::v1 as pb;
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     create,
     provider_case::{
         CLIP,
@@ -33,38 +34,23 @@ const PROVIDER: ProviderCase = ProviderCase {
 const QUEUED: Exchange = (Create, "queued.json");
 const COMPLETED: Exchange = (Poll, "completed.json");
 const DEAD_FILE: Exchange = (File, "not-found.404.json");
-const LOST: Exchange = (Poll, "not-found.404.json");
-const LOST_IN_DETAIL: Exchange = (Poll, "not-found-detail.404.json");
+const NOT_FOUND: Exchange = (Poll, "not-found.404.json");
+const NOT_FOUND_IN_DETAIL: Exchange = (Poll, "not-found-detail.404.json");
 
-const TABLE: [Scenario; 29] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: QUEUED,
+    finished: &[COMPLETED],
+    rate_limit: "rate.429.json",
+    failure: "html-page.502.html",
+    not_found: [NOT_FOUND, NOT_FOUND_IN_DETAIL, NOT_FOUND],
+    dead_link: DEAD_FILE,
+    cleanup: Some((Cancel, "deletion.json")),
+};
+
+const TABLE: [Scenario; 21] = [
     (&[QUEUED, (Poll, "in-progress.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[QUEUED, (Poll, "processing.json"), (Poll, "unknown-state.json"), COMPLETED, (File, MP4)], Ok(())),
-    (&[(Create, "rate.429.json"), QUEUED, COMPLETED, (File, MP4)], Ok(())),
     (&[(Create, "overloaded.503.json"), QUEUED, COMPLETED, (File, MP4)], Ok(())),
-    (&[QUEUED, (Poll, "rate.429.json"), COMPLETED, (File, MP4)], Ok(())),
-    (&[QUEUED, (Poll, "html-page.502.html"), COMPLETED, (File, MP4)], Ok(())),
-    (&[QUEUED, LOST, LOST_IN_DETAIL, COMPLETED, (File, MP4)], Ok(())),
-    (&[QUEUED, LOST, LOST_IN_DETAIL, LOST], Err("upstream_lost")),
-    (&[QUEUED, COMPLETED, (File, "not-found.404.json"), COMPLETED, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[
-            QUEUED,
-            COMPLETED,
-            DEAD_FILE,
-            COMPLETED,
-            DEAD_FILE,
-            DEAD_FILE,
-            COMPLETED,
-            DEAD_FILE,
-            DEAD_FILE,
-            DEAD_FILE,
-            COMPLETED,
-            DEAD_FILE,
-            (Cancel, "deletion.json"),
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[(Create, "blocked.400.json")], Err("content_policy_violation")),
     (&[QUEUED, (Poll, "failed-moderation.json")], Err("content_policy_violation")),
     (&[QUEUED, (Poll, "blocked.400.json")], Err("content_policy_violation")),
@@ -83,12 +69,11 @@ const TABLE: [Scenario; 29] = [
     (&[(Create, "model.404.json")], Err("upstream_refused")),
     (&[(Create, "invalid-key.401.json")], Err("provider_credentials")),
     (&[(Create, "quota.429.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Openai;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     settings.video.openai.base_url = settings.chat.base_url.clone();
     settings.video.openai.api_key = Some(PROVIDER.key.into());
     settings.video.openai.poll_interval = std::time::Duration::from_millis(100);
@@ -101,7 +86,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
-        for (exchanges, expected) in TABLE {
+        for (exchanges, expected) in COMMON.with(&TABLE) {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 assert_eq!(request.header("authorization"), Some("bearer sk-video-secret"), "{}", request.head);
             }
@@ -113,7 +98,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 #[test]
 fn every_fixture_is_tested() {
     let others = ["completed-with-url.json", "completed-with-urls.json", "conflict.409.json", "html-page.502.html"];
-    PROVIDER.fixtures().assert_all_used(&TABLE, &others);
+    PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &others);
 }
 
 /// Enqueues the responses of a render that succeeds.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, media_input::Source, video_frame::Position};
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     create,
     provider_case::{
         Call::{self, Cancel, Create, File, Poll},
@@ -36,38 +37,23 @@ const PROVIDER: ProviderCase = ProviderCase {
 
 const CREATED: Exchange = (Create, "created.json");
 const SUCCEEDED: Exchange = (Poll, "succeeded.json");
-const LOST: Exchange = (Poll, "not-found.404.json");
+const NOT_FOUND: Exchange = (Poll, "not-found.404.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const TABLE: [Scenario; 28] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: CREATED,
+    finished: &[SUCCEEDED],
+    rate_limit: "rate.429.json",
+    failure: "internal.500.json",
+    not_found: [NOT_FOUND; 3],
+    dead_link: DEAD_LINK,
+    cleanup: Some((Cancel, "deleted.204.json")),
+};
+
+const TABLE: [Scenario; 20] = [
     (&[CREATED, (Poll, "pending.json"), (Poll, "running.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "throttled.json"), (Poll, "unknown-state.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[(Create, "rate.429.json"), CREATED, SUCCEEDED, (File, MP4)], Ok(())),
     (&[(Create, "unavailable.503.json"), CREATED, SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "rate.429.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "internal.500.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
-    (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[
-            CREATED,
-            SUCCEEDED,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            (Cancel, "deleted.204.json"),
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[CREATED, (Poll, "succeeded-without-output.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "failed-input-safety.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "failed-output-safety.json")], Err("content_policy_violation")),
@@ -83,14 +69,13 @@ const TABLE: [Scenario; 28] = [
     (&[(Create, "invalid-key.401.json")], Err("provider_credentials")),
     (&[(Create, "credits.400.json")], Err("provider_credentials")),
     (&[(Create, "model.403.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[(Create, "internal.500.json")], Err("outcome_unknown")),
     (&[CREATED, (Poll, "invalid-key.401.json"), SUCCEEDED, (File, MP4)], Ok(())),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Runway;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     settings.video.runway.base_url = settings.chat.base_url.clone();
     settings.video.runway.api_key = Some(PROVIDER.key.into());
     settings.video.runway.poll_interval = Duration::from_millis(100);
@@ -103,7 +88,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
-        for (exchanges, expected) in TABLE {
+        for (exchanges, expected) in COMMON.with(&TABLE) {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 let is_link = request.path.starts_with("/output/");
                 // The download of the result needs neither the key nor the version of the API.
@@ -118,7 +103,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    PROVIDER.fixtures().assert_all_used(&TABLE, &[]);
+    PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &[]);
 }
 
 /// Enqueues the responses of a render that succeeds, whose submission goes to a path.

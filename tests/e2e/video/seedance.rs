@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use triptych_proto::v1 as pb;
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     create,
     provider_case::{
         Call::{Cancel, Create, File, Poll},
@@ -38,38 +39,22 @@ const PROVIDER: ProviderCase = ProviderCase {
 
 const CREATED: Exchange = (Create, "created.json");
 const SUCCEEDED: Exchange = (Poll, "succeeded.json");
-const LOST: Exchange = (Poll, "task.404.json");
+const NOT_FOUND: Exchange = (Poll, "task.404.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const TABLE: [Scenario; 29] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: CREATED,
+    finished: &[SUCCEEDED],
+    rate_limit: "rate.429.json",
+    failure: "internal.500.json",
+    not_found: [NOT_FOUND; 3],
+    dead_link: DEAD_LINK,
+    cleanup: Some((Cancel, "deleted.json")),
+};
+
+const TABLE: [Scenario; 21] = [
     (&[CREATED, (Poll, "queued.json"), (Poll, "running.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "unknown-state.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[(Create, "rate.429.json"), CREATED, SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "rate.429.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "internal.500.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
-    (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final, and
-    // the task is deleted at the provider.
-    (
-        &[
-            CREATED,
-            SUCCEEDED,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            (Cancel, "deleted.json"),
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[CREATED, (Poll, "succeeded-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "failed-output.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "failed-audio.json")], Err("content_policy_violation")),
@@ -89,13 +74,12 @@ const TABLE: [Scenario; 29] = [
     // The quota or the spending limit of the account: a retry cannot help.
     (&[(Create, "quota.429.json")], Err("provider_credentials")),
     (&[(Create, "limit.429.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "prompt.400.json")], Err("content_policy_violation")),
 ];
 
 pub(super) fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Seedance;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/api/v3");
     settings.video.seedance.base_url = Some(base);
@@ -110,7 +94,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
-        for (exchanges, expected) in TABLE {
+        for (exchanges, expected) in COMMON.with(&TABLE) {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 let is_link = request.path.starts_with("/tos/");
                 let key = (!is_link).then_some("bearer ark-video-secret");
@@ -123,7 +107,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    PROVIDER.fixtures().assert_all_used(&TABLE, &["running.409.json", "internal.500.json"]);
+    PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &["running.409.json", "internal.500.json"]);
 }
 
 /// Enqueues the responses of a render that succeeds.

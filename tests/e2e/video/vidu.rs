@@ -8,6 +8,7 @@ use serde_json::json;
 use triptych_proto::v1::{self as pb, video_frame::Position};
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     provider_case::{
         Call::{Cancel, Create, File, Link, Poll},
         Exchange, MP4, ProviderCase, Scenario,
@@ -38,39 +39,24 @@ const FROM_FRAMES: ProviderCase = ProviderCase { tasks: "/ent/v2/start-end2video
 const CREATED: Exchange = (Create, "created.json");
 const SUCCESS: Exchange = (Poll, "success.json");
 /// The task does not exist: the job fails at the third such response in succession.
-const LOST: Exchange = (Poll, "task.404.json");
+const NOT_FOUND: Exchange = (Poll, "task.404.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const TABLE: [Scenario; 24] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: CREATED,
+    finished: &[SUCCESS],
+    rate_limit: "throttling.429.json",
+    failure: "internal.500.json",
+    not_found: [NOT_FOUND; 3],
+    dead_link: DEAD_LINK,
+    cleanup: Some((Cancel, "scheduled.400.json")),
+};
+
+const TABLE: [Scenario; 16] = [
     (&[CREATED, (Poll, "queueing.json"), (Poll, "processing.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "new-state.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[(Create, "quota.429.json"), CREATED, SUCCESS, (File, MP4)], Ok(())),
-    (&[(Create, "throttling.429.json"), CREATED, SUCCESS, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "throttling.429.json"), SUCCESS, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "internal.500.json"), SUCCESS, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "unauthorized.401.json"), SUCCESS, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, SUCCESS, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
-    (&[CREATED, SUCCESS, DEAD_LINK, SUCCESS, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[
-            CREATED,
-            SUCCESS,
-            DEAD_LINK,
-            SUCCESS,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCESS,
-            DEAD_LINK,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCESS,
-            DEAD_LINK,
-            (Cancel, "scheduled.400.json"),
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[CREATED, (Poll, "success-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "failed-output.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "failed-internal.json")], Err("upstream_unavailable")),
@@ -83,13 +69,11 @@ const TABLE: [Scenario; 24] = [
     (&[(Create, "model.400.json")], Err("upstream_refused")),
     (&[(Create, "credits.400.json")], Err("provider_credentials")),
     (&[(Create, "unauthorized.401.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Vidu;
-    // The failures of one scenario must not open the circuit breaker for the next one.
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
     settings.video.vidu.base_url = Some(base);
@@ -104,7 +88,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
-        for (exchanges, expected) in TABLE {
+        for (exchanges, expected) in COMMON.with(&TABLE) {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 // Files have signed links.
                 let is_file = request.path.starts_with("/s3/");
@@ -119,7 +103,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 #[test]
 fn every_fixture_is_tested() {
     // `deleted.json` responds to a cancellation below.
-    PROVIDER.fixtures().assert_all_used(&TABLE, &["deleted.json"]);
+    PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &["deleted.json"]);
 }
 
 #[tokio::test]

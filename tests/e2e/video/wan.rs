@@ -8,6 +8,7 @@ use serde_json::json;
 use triptych_proto::v1::{self as pb, video_frame::Position, video_reference::Kind};
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     provider_case::{
         Call::{Cancel, Create, File, Link, Poll},
         Exchange, MP4, ProviderCase, Scenario,
@@ -35,37 +36,22 @@ const PROVIDER: ProviderCase = ProviderCase {
 
 const CREATED: Exchange = (Create, "created.json");
 const SUCCEEDED: Exchange = (Poll, "succeeded.json");
-const LOST: Exchange = (Poll, "unknown.json");
+const NOT_FOUND: Exchange = (Poll, "unknown.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const TABLE: [Scenario; 28] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: CREATED,
+    finished: &[SUCCEEDED],
+    rate_limit: "rate.429.json",
+    failure: "internal.500.json",
+    not_found: [NOT_FOUND; 3],
+    dead_link: DEAD_LINK,
+    cleanup: Some((Cancel, "running.400.json")),
+};
+
+const TABLE: [Scenario; 20] = [
     (&[CREATED, (Poll, "pending.json"), (Poll, "running.json"), SUCCEEDED, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "new-state.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[(Create, "rate.429.json"), CREATED, SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "rate.429.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "internal.500.json"), SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, SUCCEEDED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
-    (&[CREATED, SUCCEEDED, DEAD_LINK, SUCCEEDED, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[
-            CREATED,
-            SUCCEEDED,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            DEAD_LINK,
-            DEAD_LINK,
-            SUCCEEDED,
-            DEAD_LINK,
-            (Cancel, "running.400.json"),
-        ],
-        Err("upstream_unreadable"),
-    ),
     (&[CREATED, (Poll, "succeeded-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "failed-inspection.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "failed-infringement.json")], Err("content_policy_violation")),
@@ -83,13 +69,12 @@ const TABLE: [Scenario; 28] = [
     (&[(Create, "unpurchased.403.json")], Err("provider_credentials")),
     (&[(Create, "arrears.400.json")], Err("provider_credentials")),
     (&[(Create, "free-tier.403.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "invalid-key.401.json"), SUCCEEDED, (File, MP4)], Ok(())),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Wan;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("/");
     settings.video.wan.base_url = Some(base);
@@ -104,7 +89,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
-        for (exchanges, expected) in TABLE {
+        for (exchanges, expected) in COMMON.with(&TABLE) {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 let is_link = request.path.starts_with("/oss/");
                 let key = (!is_link).then_some("bearer sk-wan-secret");
@@ -119,7 +104,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    PROVIDER.fixtures().assert_all_used(&TABLE, &["cancelled.json"]);
+    PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &["cancelled.json"]);
 }
 
 #[tokio::test]

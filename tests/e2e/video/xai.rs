@@ -7,6 +7,7 @@ use core_service::config::{Settings, VideoServiceType};
 use serde_json::json;
 
 use super::{
+    common_scenarios::{CommonScenarios, disable_circuit_breaker},
     create,
     provider_case::{
         Call::{Create, File, Poll},
@@ -33,24 +34,23 @@ const PROVIDER: ProviderCase = ProviderCase {
 
 const CREATED: Exchange = (Create, "created.json");
 const DONE: Exchange = (Poll, "done.json");
-const LOST: Exchange = (Poll, "request.404.json");
+const NOT_FOUND: Exchange = (Poll, "request.404.json");
 const DEAD_LINK: Exchange = (File, "denied-link.403.xml");
 
-const TABLE: [Scenario; 27] = [
+const COMMON: CommonScenarios = CommonScenarios {
+    created: CREATED,
+    finished: &[DONE],
+    rate_limit: "rate.429.json",
+    failure: "internal.500.json",
+    not_found: [NOT_FOUND; 3],
+    dead_link: DEAD_LINK,
+    cleanup: None,
+};
+
+const TABLE: [Scenario; 19] = [
     (&[CREATED, (Poll, "pending.202.json"), (Poll, "progress.202.json"), DONE, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "unknown-state.json"), (Poll, "done-without-status.json"), (File, MP4)], Ok(())),
-    (&[(Create, "rate.429.json"), CREATED, DONE, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "rate.429.json"), DONE, (File, MP4)], Ok(())),
-    (&[CREATED, (Poll, "internal.500.json"), DONE, (File, MP4)], Ok(())),
     (&[CREATED, (Poll, "no-status.json"), DONE, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, DONE, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
-    (&[CREATED, DONE, DEAD_LINK, DONE, (File, MP4)], Ok(())),
-    // A dead link is renewed by a poll after one failed download, then after two, then after three; the next one is final.
-    (
-        &[CREATED, DONE, DEAD_LINK, DONE, DEAD_LINK, DEAD_LINK, DONE, DEAD_LINK, DEAD_LINK, DEAD_LINK, DONE, DEAD_LINK],
-        Err("upstream_unreadable"),
-    ),
     (&[CREATED, (Poll, "done-without-video.json")], Err("upstream_unreadable")),
     (&[CREATED, (Poll, "done-moderated.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "failed-moderation.json")], Err("content_policy_violation")),
@@ -65,14 +65,13 @@ const TABLE: [Scenario; 27] = [
     (&[(Create, "key.400.json")], Err("provider_credentials")),
     (&[(Create, "key.401.json")], Err("provider_credentials")),
     (&[(Create, "credits.403.json")], Err("provider_credentials")),
-    (&[(Create, "no-id.json")], Err("upstream_unreadable")),
     (&[(Create, "internal.500.json")], Err("outcome_unknown")),
     (&[CREATED, (Poll, "moderation.400.json")], Err("content_policy_violation")),
 ];
 
 fn configure(settings: &mut Settings, _: &mut rest_gateway::Settings) {
     settings.video.service_type = VideoServiceType::Xai;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     settings.video.xai.base_url = settings.chat.base_url.clone();
     settings.video.xai.api_key = Some(PROVIDER.key.into());
     settings.video.xai.poll_interval = Duration::from_millis(100);
@@ -85,7 +84,7 @@ async fn with_local_and_remote_core(test: impl AsyncFn(&TestServer)) {
 #[tokio::test]
 async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
     with_local_and_remote_core(async |server| {
-        for (exchanges, expected) in TABLE {
+        for (exchanges, expected) in COMMON.with(&TABLE) {
             for request in PROVIDER.assert_outcome(server, exchanges, expected).await {
                 let key = (!request.path.starts_with("/xai-video/")).then_some("bearer xai-video-secret");
                 assert_eq!(request.header("authorization"), key, "{}", request.head);
@@ -97,7 +96,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
-    PROVIDER.fixtures().assert_all_used(&TABLE, &[]);
+    PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &[]);
 }
 
 #[tokio::test]

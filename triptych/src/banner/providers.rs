@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use core_service::config::{Image, ImageServiceType, Video, VideoServiceType};
+use core_service::config::{ConnectedProvider, Image, ImageServiceType, Video, VideoServiceType};
 
 use crate::config::{Config, hide_query};
 
@@ -37,26 +37,25 @@ pub(crate) fn write_providers(f: &mut impl fmt::Write, config: &Config) -> fmt::
 /// Writes the image providers, the default first.
 fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result {
     use ImageServiceType::{Dashscope, Doubao, Midjourney, NanoBanana, Offline, Openai};
-    let line = |service_type: ImageServiceType, address: &str, models: &[String]| {
-        (service_type, format!("connected to {address} for {}", models.join(", ")))
+    let offline = if image.service_type == Offline {
+        "offline: built-in mock engine; select another provider with IMAGE_SERVICE_TYPE"
+    } else {
+        "offline-image is the built-in mock engine"
     };
-    let Image { openai, doubao, nano_banana, midjourney, dashscope, .. } = image;
-    let connected = [
-        openai.is_configured().then(|| {
-            let address = openai.base_url.as_ref().map_or_else(|| "OpenAI".to_owned(), |url| hide_query(url.as_str()));
-            line(Openai, &address, &openai.models)
-        }),
-        dashscope.is_configured().then(|| line(Dashscope, "DashScope", &dashscope.models)),
-        doubao.is_configured().then(|| line(Doubao, "Volcengine Ark", &doubao.models)),
-        nano_banana.is_configured().then(|| line(NanoBanana, "Gemini", &nano_banana.models)),
-        midjourney.base_url.as_ref().map(|url| line(Midjourney, &hide_query(url.as_str()), &midjourney.models)),
-    ];
-    let offline = match image.service_type {
-        Offline => "offline: built-in mock engine; select another provider with IMAGE_SERVICE_TYPE",
-        Doubao | NanoBanana | Midjourney | Openai | Dashscope => "offline-image is the built-in mock engine",
+    let vendor = |service_type| match service_type {
+        Openai => "OpenAI",
+        Dashscope => "DashScope",
+        Doubao => "Volcengine Ark",
+        NanoBanana => "Gemini",
+        // A proxy has no name, but always an address.
+        Midjourney | Offline => "",
     };
-    let lines = [(Offline, offline.to_owned())].into_iter().chain(connected.into_iter().flatten());
-    write_lines(f, "image", &image.service_type, lines)
+    let has_address = |service_type| matches!(service_type, Openai | Midjourney);
+    let lines = image.connected().into_iter().map(|provider| {
+        let service_type = provider.service_type;
+        (service_type, line(&provider, vendor(service_type), has_address(service_type)))
+    });
+    write_lines(f, "image", &image.service_type, [(Offline, offline.to_owned())].into_iter().chain(lines))
 }
 
 /// Writes the video providers, the default first.
@@ -64,35 +63,41 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
     use VideoServiceType::{
         Fal, Gemini, Kling, Midjourney, Minimax, Offline, Openai, Runway, Seedance, Vertex, Vidu, Wan, Xai,
     };
-    let Video { service_type, fal, kling, midjourney, minimax, openai, runway, seedance, vidu, wan, xai, .. } = video;
-    let (gemini, vertex) = video.google();
-    let line = |service_type: VideoServiceType, address: &str, models: &[String]| {
-        (service_type, format!("connected to {address} for {}", models.join(", ")))
-    };
-    let connected = [
-        openai.is_configured().then(|| {
-            let address = openai.base_url.as_ref().map_or_else(|| "OpenAI".to_owned(), |url| hide_query(url.as_str()));
-            line(Openai, &address, &openai.models)
-        }),
-        fal.is_configured().then(|| line(Fal, "fal", &fal.models)),
-        (gemini.is_configured() && !gemini.models.is_empty()).then(|| line(Gemini, "the Gemini API", &gemini.models)),
-        midjourney.base_url.as_ref().map(|url| line(Midjourney, &hide_query(url.as_str()), &midjourney.models)),
-        runway.is_configured().then(|| line(Runway, "Runway", &runway.models)),
-        seedance.is_configured().then(|| line(Seedance, "Volcengine Ark", &seedance.models)),
-        kling.is_configured().then(|| line(Kling, "Kling", &kling.models)),
-        minimax.is_configured().then(|| line(Minimax, "MiniMax", &minimax.models)),
-        (vertex.is_configured() && !vertex.models.is_empty()).then(|| line(Vertex, "Vertex AI", &vertex.models)),
-        vidu.is_configured().then(|| line(Vidu, "Vidu", &vidu.models)),
-        wan.is_configured().then(|| line(Wan, "DashScope", &wan.models)),
-        xai.is_configured().then(|| line(Xai, "xAI", &xai.models)),
-    ];
-    let offline = if *service_type == Offline {
+    let offline = if video.service_type == Offline {
         "offline: built-in mock engine; select another provider with VIDEO_SERVICE_TYPE"
     } else {
         "offline-video is the built-in mock engine"
     };
-    let lines = [(Offline, offline.to_owned())].into_iter().chain(connected.into_iter().flatten());
-    write_lines(f, "video", service_type, lines)
+    let vendor = |service_type| match service_type {
+        Openai => "OpenAI",
+        Fal => "fal",
+        Gemini => "the Gemini API",
+        Runway => "Runway",
+        Seedance => "Volcengine Ark",
+        Kling => "Kling",
+        Minimax => "MiniMax",
+        Vertex => "Vertex AI",
+        Vidu => "Vidu",
+        Wan => "DashScope",
+        Xai => "xAI",
+        // A proxy has no name, but always an address.
+        Midjourney | Offline => "",
+    };
+    let has_address = |service_type| matches!(service_type, Openai | Midjourney);
+    // Of the Gemini API and Vertex AI, one may serve the models of both.
+    let connected = video.connected().into_iter().filter(|provider| !provider.models.is_empty());
+    let lines = connected.map(|provider| {
+        let service_type = provider.service_type;
+        (service_type, line(&provider, vendor(service_type), has_address(service_type)))
+    });
+    write_lines(f, "video", &video.service_type, [(Offline, offline.to_owned())].into_iter().chain(lines))
+}
+
+/// Returns the line of a provider: with its address if `has_address` and the settings have one, otherwise with the vendor's name.
+fn line<T>(provider: &ConnectedProvider<T>, vendor: &str, has_address: bool) -> String {
+    let url = provider.base_url.as_ref().filter(|_| has_address);
+    let address = url.map_or_else(|| vendor.to_owned(), |url| hide_query(url.as_str()));
+    format!("connected to {address} for {}", provider.models.join(", "))
 }
 
 /// Writes the lines of the providers of one modality, that of the default first.

@@ -7,6 +7,7 @@ use crate::{
     admin::registry::now,
     error::Error,
     keys::{GeneratedSecret, KeyDefinition, KeyRecord, StoredKey},
+    page_size,
 };
 
 impl AdminGrpc {
@@ -38,7 +39,7 @@ impl AdminGrpc {
 
     pub(super) fn list(&self, request: &pb::ListKeysRequest) -> Result<pb::ListKeysResponse, Error> {
         let pb::ListKeysRequest { page_size, page_token, include_revoked } = request;
-        let limit = validate::page_size(*page_size)? as usize;
+        let limit = page_size::validate(*page_size)? as usize;
         let is_listed = |record: &KeyRecord| {
             let is_revoked = matches!(record, KeyRecord::Stored(StoredKey { revoked_at: Some(_), .. }));
             (*include_revoked || !is_revoked) && record.definition().name > *page_token

@@ -1,4 +1,5 @@
-//! The methods for the ledger.
+//! The methods for the ledger: they list holds, the amounts that are reserved for calls and videos, and resolve those of videos whose
+//! outcome at the provider is unknown.
 
 use triptych_proto::v1::{self as pb, hold::State, resolve_hold_request::Resolution};
 
@@ -6,12 +7,14 @@ use super::{AdminGrpc, validate, view};
 use crate::{
     error::Error,
     ledger::{HoldFilter, HoldState},
+    page_size,
     usd::Usd,
 };
 
 impl AdminGrpc {
+    /// Returns a page of open holds.
     pub(super) async fn holds(&self, request: pb::ListHoldsRequest) -> Result<pb::ListHoldsResponse, Error> {
-        let limit = validate::page_size(request.page_size)?;
+        let limit = page_size::validate(request.page_size)?;
         let state = match State::try_from(request.state) {
             Ok(State::Unspecified) => None,
             Ok(State::Calls) => Some(HoldState::Calls),
@@ -34,6 +37,7 @@ impl AdminGrpc {
         Ok(pb::ListHoldsResponse { holds: holds.into_iter().map(view::hold).collect(), next_page_token })
     }
 
+    /// Ends a hold: its amount counts as spent with the given cost, or is released. `admin` is the name of the caller.
     pub(super) async fn resolve(
         &self,
         request: pb::ResolveHoldRequest,
@@ -56,7 +60,10 @@ impl AdminGrpc {
         match hold.state {
             HoldState::OutcomeUnknown => self.jobs.resolve_hold(&id, cost, admin).await?,
             HoldState::Calls => {
-                return Err(Error::invalid("id", "belongs to calls that are settled every few seconds"));
+                return Err(Error::invalid(
+                    "id",
+                    "belongs to calls, whose cost is settled by itself every few seconds",
+                ));
             }
             HoldState::InProgress | HoldState::Stopping => {
                 let message = "belongs to a video whose render has not ended; the hold ends with it";

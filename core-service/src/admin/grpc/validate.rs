@@ -13,9 +13,6 @@ use crate::{
     usd::Usd,
 };
 
-/// The page size of lists if the request has none.
-const PAGE_SIZE: u32 = 20;
-const MAX_PAGE_SIZE: u32 = 100;
 /// How long the previous secret of a key can stay valid after a rotation.
 const MAX_OVERLAP: Duration = Duration::from_hours(7 * 24);
 /// The most models in the limits of a key. Each call compares its model with all of them.
@@ -111,15 +108,6 @@ pub(super) fn amount(field: &str, micros: i64) -> Result<Usd, Error> {
         return Ok(Usd::from_micros(micros));
     }
     Err(Error::invalid(field, format!("must not be negative; it is {micros}")))
-}
-
-/// Validates a page size, and returns the default if there is none.
-pub(super) fn page_size(size: Option<u32>) -> Result<u32, Error> {
-    let size = size.unwrap_or(PAGE_SIZE);
-    if (1..=MAX_PAGE_SIZE).contains(&size) {
-        return Ok(size);
-    }
-    Err(Error::invalid("page_size", format!("must be 1 to {MAX_PAGE_SIZE}, not {size}")))
 }
 
 /// Validates how long the previous secret stays valid after a rotation.

@@ -27,6 +27,7 @@ pub(super) fn record(record: KeyRecord) -> pb::ApiKey {
 
 /// Returns the message of a stored key.
 pub(super) fn stored(stored: StoredKey) -> pb::ApiKey {
+    // Clients change keys by a field mask: they need no `revision`, by which the store detects concurrent changes.
     let StoredKey { definition, revision: _, secret, previous_secret, expires_at, created, updated, revoked_at } =
         stored;
     let previous_until = previous_secret.map(|(_, until)| until).filter(|until| SystemTime::now() < *until);
@@ -85,13 +86,13 @@ fn key_limits(limits: AccountLimits) -> pb::KeyLimits {
     }
 }
 
-/// Returns the message of a difference in the ledger.
+/// Returns the message of a difference between a stored amount and the sum of its entries in the ledger.
 pub(super) fn discrepancy(discrepancy: Discrepancy) -> pb::LedgerDiscrepancy {
     let Discrepancy { what, stored, sum } = discrepancy;
     pb::LedgerDiscrepancy { subject: what, stored_micros: stored.micros(), sum_micros: sum.micros() }
 }
 
-/// Returns the message of a hold.
+/// Returns the message of a hold: an amount that is reserved for a video, or for the calls of a key.
 pub(super) fn hold(hold: OpenHold) -> pb::Hold {
     let OpenHold { item, state, key, team, amount, created_at } = hold;
     let (state, is_video) = match state {

@@ -149,6 +149,7 @@ impl ImageGrpc {
         context: &RequestContext,
     ) -> Result<Admitted, Error> {
         let (entry, request) = self.validated(image, partial_images, context)?;
+        // Image requests do not count against limits of tokens.
         let admission = context.caller.admit(&entry.id, || 0)?;
         Ok(Admitted { entry, request, admission, cost: Arc::default() })
     }
@@ -207,6 +208,7 @@ impl ImageGrpc {
             target,
             delivery,
             deadline,
+            // A stream has one image in each message; only unary responses are limited.
             bytes_left: usize::MAX,
             memory,
             _admission: admission,
@@ -392,6 +394,7 @@ fn call_start<'a>(
 /// Returns what a request can use at most, by a price.
 fn most(parameters: &ImageParameters) -> impl Fn(&Price) -> Quantities + use<> {
     let images = u64::from(parameters.n);
+    // Estimated: four bytes of text are about a token.
     let input_tokens = (parameters.prompt.len() / 4) as u64;
     move |price| {
         let output_tokens = images.saturating_mul(price.max_output_tokens.unwrap_or(MAX_IMAGE_TOKENS));

@@ -6,7 +6,7 @@ use triptych_proto::v1::Modality;
 use url::Url;
 
 use crate::{
-    config::{Chat, Image, Settings, Upstream, Video},
+    config::{Chat, ConnectedProvider, Image, ImageServiceType, Settings, Upstream, Video, VideoServiceType},
     prices::names::ModelNames,
 };
 
@@ -104,47 +104,47 @@ impl Hosts {
     }
 }
 
-/// Returns the host of a URL in lower case. A port other than that of HTTPS, or plain text, is no vendor's: the host is then empty.
+/// Returns the host of a URL in lower case, or the default without a URL. It is empty, as no vendor's is, for a port other than that of
+/// HTTPS, and for plain text. The settings of most providers have a base URL by default, so that theirs need none here.
 fn host(url: Option<&Url>, default: &str) -> String {
     let Some(url) = url else { return default.to_owned() };
     let is_public = url.scheme() == "https" && url.port().is_none();
     url.host_str().filter(|_| is_public).unwrap_or_default().to_owned()
 }
 
-#[rustfmt::skip]
 fn images(image: &Image) -> Vec<Provider> {
-    let Image { openai, doubao, nano_banana, midjourney, dashscope, .. } = image;
-    connected([
-        (openai.is_configured(), "openai", host(openai.base_url.as_ref(), OPENAI), &openai.models),
-        (doubao.is_configured(), "doubao", host(doubao.base_url.as_ref(), ""), &doubao.models),
-        (dashscope.is_configured(), "dashscope", host(dashscope.base_url.as_ref(), ""), &dashscope.models),
-        (nano_banana.is_configured(), "google", host(nano_banana.base_url.as_ref(), ""), &nano_banana.models),
-        (midjourney.is_configured(), "midjourney", host(midjourney.base_url.as_ref(), ""), &midjourney.models),
-    ])
+    let provider = |ConnectedProvider { service_type, base_url, models }: ConnectedProvider<ImageServiceType>| {
+        let (id, default) = match service_type {
+            ImageServiceType::Openai => ("openai", OPENAI),
+            ImageServiceType::Dashscope => ("dashscope", ""),
+            ImageServiceType::Doubao => ("doubao", ""),
+            ImageServiceType::Midjourney => ("midjourney", ""),
+            ImageServiceType::NanoBanana => ("google", ""),
+            ImageServiceType::Offline => return None,
+        };
+        Some(Provider { id, host: host(base_url.as_ref(), default), models })
+    };
+    image.connected().into_iter().filter_map(provider).collect()
 }
 
-#[rustfmt::skip]
 fn videos(video: &Video) -> Vec<Provider> {
-    let Video { openai, fal, kling, midjourney, minimax, runway, seedance, vidu, wan, xai, .. } = video;
-    let (gemini, vertex) = video.google();
-    connected([
-        (openai.is_configured(), "openai", host(openai.base_url.as_ref(), OPENAI), &openai.models),
-        (fal.is_configured(), "fal", host(fal.base_url.as_ref(), ""), &fal.models),
-        (gemini.is_configured(), "gemini", host(gemini.base_url.as_ref(), ""), &gemini.models),
-        (kling.is_configured(), "kling", host(kling.base_url.as_ref(), ""), &kling.models),
-        (midjourney.base_url.is_some(), "midjourney", host(midjourney.base_url.as_ref(), ""), &midjourney.models),
-        (minimax.is_configured(), "minimax", host(minimax.base_url.as_ref(), ""), &minimax.models),
-        (runway.is_configured(), "runway", host(runway.base_url.as_ref(), ""), &runway.models),
-        (seedance.is_configured(), "seedance", host(seedance.base_url.as_ref(), ""), &seedance.models),
-        (vertex.is_configured(), "vertex", host(vertex.base_url.as_ref(), VERTEX), &vertex.models),
-        (vidu.is_configured(), "vidu", host(vidu.base_url.as_ref(), ""), &vidu.models),
-        (wan.is_configured(), "wan", host(wan.base_url.as_ref(), ""), &wan.models),
-        (xai.is_configured(), "xai", host(xai.base_url.as_ref(), ""), &xai.models),
-    ])
-}
-
-/// Returns the providers of which the first value says that they are connected.
-fn connected<const N: usize>(providers: [(bool, &'static str, String, &Vec<String>); N]) -> Vec<Provider> {
-    let connected = providers.into_iter().filter(|(is_connected, ..)| *is_connected);
-    connected.map(|(_, id, host, models)| Provider { id, host, models: models.clone() }).collect()
+    let provider = |ConnectedProvider { service_type, base_url, models }: ConnectedProvider<VideoServiceType>| {
+        let (id, default) = match service_type {
+            VideoServiceType::Openai => ("openai", OPENAI),
+            VideoServiceType::Fal => ("fal", ""),
+            VideoServiceType::Gemini => ("gemini", ""),
+            VideoServiceType::Kling => ("kling", ""),
+            VideoServiceType::Midjourney => ("midjourney", ""),
+            VideoServiceType::Minimax => ("minimax", ""),
+            VideoServiceType::Runway => ("runway", ""),
+            VideoServiceType::Seedance => ("seedance", ""),
+            VideoServiceType::Vertex => ("vertex", VERTEX),
+            VideoServiceType::Vidu => ("vidu", ""),
+            VideoServiceType::Wan => ("wan", ""),
+            VideoServiceType::Xai => ("xai", ""),
+            VideoServiceType::Offline => return None,
+        };
+        Some(Provider { id, host: host(base_url.as_ref(), default), models })
+    };
+    video.connected().into_iter().filter_map(provider).collect()
 }

@@ -51,6 +51,7 @@ async fn failed(store: &ResponseStore, stored: StoredResponse) -> Result<Finishe
         return Ok(Finished { id, from, to, response, output_items: "[]".to_owned(), events: Vec::new() });
     };
     let mut writer = prepare::stored_writer(&parsed, &id, created_at, &response);
+    // Brings the writer to the state of the earlier process, which has stored the events of this.
     writer.queued();
     writer.start();
     let events = writer.fail(

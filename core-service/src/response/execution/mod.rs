@@ -48,8 +48,10 @@ pub(super) struct Execution {
 enum Phase {
     /// The model is to be called.
     Call,
-    /// The model is responding; `bool`: the response has not begun before this turn.
-    Reply(Reply, bool),
+    /// The model begins to respond in its first turn, so that the response begins.
+    FirstReply(Reply),
+    /// The model is responding.
+    Reply(Reply),
     Images(Images),
     Ended,
 }
@@ -94,7 +96,7 @@ impl Execution {
     /// The status of the call, after which there is no response.
     pub(super) async fn begin(&mut self) -> Result<MetadataMap, Status> {
         let (reply, metadata) = self.call().await?;
-        self.phase = Phase::Reply(reply, true);
+        self.phase = Phase::FirstReply(reply);
         Ok(metadata)
     }
 
@@ -104,25 +106,25 @@ impl Execution {
             let events = match mem::replace(&mut self.phase, Phase::Ended) {
                 Phase::Call => match self.call().await {
                     Ok((reply, _)) => {
-                        self.phase = Phase::Reply(reply, false);
+                        self.phase = Phase::Reply(reply);
                         Vec::new()
                     }
                     Err(status) => self.fail(&status),
                 },
-                Phase::Reply(reply, true) => {
-                    self.phase = Phase::Reply(reply, false);
+                Phase::FirstReply(reply) => {
+                    self.phase = Phase::Reply(reply);
                     self.writer.start()
                 }
-                Phase::Reply(Reply::Complete(reply), false) => {
+                Phase::Reply(Reply::Complete(reply)) => {
                     let usage = reply.usage.clone();
                     let mut events = self.writer.completion(*reply);
                     events.extend(self.end_turn(usage.as_ref()));
                     events
                 }
-                Phase::Reply(Reply::Stream(mut chunks, usage), false) => match chunks.next().await {
+                Phase::Reply(Reply::Stream(mut chunks, usage)) => match chunks.next().await {
                     Some(Ok(chunk)) => {
                         let usage = chunk.usage.clone().or(usage);
-                        self.phase = Phase::Reply(Reply::Stream(chunks, usage), false);
+                        self.phase = Phase::Reply(Reply::Stream(chunks, usage));
                         self.writer.chunk(chunk)
                     }
                     Some(Err(status)) => self.fail(&status),

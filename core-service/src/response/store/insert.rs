@@ -171,6 +171,7 @@ async fn check_limits(
     owner: &Owner,
     limits: QueueLimits,
 ) -> Result<Result<(), Error>, sqlx::Error> {
+    // The first condition is that of the partial index `responses_active`, which SQLite uses only if the query repeats it.
     let query = sqlx::query_as(
         "SELECT COUNT(*) FILTER (WHERE owner = $1), COUNT(*) FROM responses \
          WHERE status IN ('queued', 'in_progress') AND status = 'queued'",

@@ -68,6 +68,7 @@ impl ResponseStore {
     /// # Errors
     /// [`Error::Storage`].
     pub(crate) async fn in_progress(&self, limit: u32) -> Result<Vec<StoredResponse>, Error> {
+        // The first condition is that of the partial index `responses_active`, which SQLite uses only if the query repeats it.
         let query = "SELECT * FROM responses WHERE status IN ('queued', 'in_progress') AND status = 'in_progress' \
                      ORDER BY created_at, id LIMIT $1";
         let rows = sqlx::query(query).bind(i64::from(limit)).fetch_all(self.database.readers()).await;

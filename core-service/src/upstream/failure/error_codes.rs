@@ -1,4 +1,4 @@
-//! Maps error codes of upstreams to HTTP statuses.
+//! Maps error codes of upstreams to HTTP statuses, for errors in a response whose own status is 200, as in streams.
 
 /// Returns the status for a `code`, `status` or `type` of an error; `None` for an unknown word.
 pub(super) fn status_of_error_code(word: &str) -> Option<u16> {

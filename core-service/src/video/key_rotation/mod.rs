@@ -116,7 +116,7 @@ impl Account {
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         Ok(match self.provider.find(lost, context).await? {
             Search::Found(task) => Search::Found(UpstreamTask(self.stored(task.0))),
-            other @ (Search::Absent | Search::Unsupported) => other,
+            other @ (Search::Absent | Search::Inconclusive) => other,
         })
     }
 }
@@ -199,10 +199,10 @@ impl VideoProvider for KeyRotation {
             let search = account.find(lost, context).await;
             result = match (result, search) {
                 // What a rejected key has started cannot be seen.
-                (_, search) if is_key_rejected(&search) => Search::Unsupported,
+                (_, search) if is_key_rejected(&search) => Search::Inconclusive,
                 (_, Ok(Search::Found(task))) => Search::Found(task),
                 (Search::Absent, Ok(Search::Absent)) => Search::Absent,
-                (_, Ok(_)) => Search::Unsupported,
+                (_, Ok(_)) => Search::Inconclusive,
                 (_, Err(error)) => return Err(error),
             };
         }

@@ -70,7 +70,7 @@ fn rotation(current: &str, previous: &[&str]) -> (KeyRotation, Log) {
         let key = key.expose_secret().to_owned();
         let search = match key.as_str() {
             "finder" => Search::Found(UpstreamTask("found".to_owned())),
-            "blind" => Search::Unsupported,
+            "blind" => Search::Inconclusive,
             _ => Search::Absent,
         };
         Ok(Scripted { key, search, log: Arc::clone(&log) })
@@ -144,9 +144,9 @@ async fn lost_submission_is_searched_with_every_key() {
         ("finder", &["revoked"][..], found("finder")),
         ("absent", &["revoked", "finder"], found("finder")),
         ("absent", &["absent 2"], Search::Absent),
-        ("absent", &["revoked"], Search::Unsupported),
-        ("absent", &["blind"], Search::Unsupported),
-        ("blind", &["absent"], Search::Unsupported),
+        ("absent", &["revoked"], Search::Inconclusive),
+        ("absent", &["blind"], Search::Inconclusive),
+        ("blind", &["absent"], Search::Inconclusive),
     ] {
         let (provider, _) = rotation(current, previous);
         let result = provider.find(&lost, &RequestContext::default()).await.unwrap();

@@ -34,7 +34,7 @@ impl Step {
                 self.commit_accepted(task).await
             }
             Ok(Search::Absent) => self.absent(why).await,
-            Ok(Search::Unsupported) => self.outcome_unknown(why).await,
+            Ok(Search::Inconclusive) => self.outcome_unknown(why).await,
             Err(error) if error.is_transient() || matches!(error.failure(), ProviderError::Credentials(_)) => {
                 self.retry_after(&error, error.retry_after()).await
             }
@@ -88,7 +88,7 @@ impl Step {
                 Ok(Resolution::Later(Next::Continue))
             }
             Ok(Search::Absent) => Ok(Resolution::Ended { billed: false }),
-            Ok(Search::Unsupported) => Ok(Resolution::Ended { billed: true }),
+            Ok(Search::Inconclusive) => Ok(Resolution::Ended { billed: true }),
             Err(error) if self.may_retry_clean_up(&error) => Ok(Resolution::Later(self.clean_up_later(&error).await?)),
             Err(error) => {
                 tracing::warn!("the search for the render of a cancelled job failed: {error}");

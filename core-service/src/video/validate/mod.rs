@@ -15,10 +15,8 @@ use super::{job::JobId, provider::Variant, store::Page};
 use crate::{
     error::Error,
     keys::{Caller, Owner, Owners},
+    page_size,
 };
-
-/// The maximum and the default page size.
-const PAGE: (u32, u32) = (100, 20);
 
 /// Returns the owners whose jobs a list contains.
 ///
@@ -38,11 +36,7 @@ pub(super) fn owners(requested: Option<&str>, caller: &Caller) -> Result<Owners,
 pub(super) fn page(request: &pb::ListVideosRequest, caller: &Caller) -> Result<Page, Error> {
     let pb::ListVideosRequest { page_size, page_token, order, owner } = request;
     let owners = owners(owner.as_deref(), caller)?;
-    let (max, default) = PAGE;
-    let limit = page_size.unwrap_or(default);
-    if limit > max {
-        return Err(Error::invalid("page_size", format!("must be from 0 to {max}, not {limit}")));
-    }
+    let limit = page_size::validate_or_empty(*page_size)?;
     let after = match page_token.as_str() {
         "" => None,
         id => Some(JobId::parse(id).ok_or_else(|| {
@@ -93,14 +87,16 @@ mod tests {
 
     #[test]
     fn page_size_token_and_order_are_validated() {
+        let (newest_first, oldest_first) = (pb::VideoOrder::NewestFirst.into(), pb::VideoOrder::OldestFirst.into());
+        let unknown_order = 3;
         let page = |limit, after: &str, order| {
             let request = pb::ListVideosRequest { page_size: limit, page_token: after.to_owned(), order, owner: None };
             page(&request, &Caller::default())
         };
-        assert_eq!(page(None, "", 0).unwrap(), Page { limit: 20, ..Page::default() });
-        assert_eq!(page(Some(0), "", 2).unwrap(), Page { oldest_first: true, ..Page::default() });
-        assert_eq!(refused_field(page(Some(101), "", 0)), "page_size");
-        assert_eq!(refused_field(page(None, "video_1", 0)), "page_token");
-        assert_eq!(refused_field(page(None, "", 3)), "order");
+        assert_eq!(page(None, "", newest_first).unwrap(), Page { limit: 20, ..Page::default() });
+        assert_eq!(page(Some(0), "", oldest_first).unwrap(), Page { oldest_first: true, ..Page::default() });
+        assert_eq!(refused_field(page(Some(101), "", newest_first)), "page_size");
+        assert_eq!(refused_field(page(None, "video_1", newest_first)), "page_token");
+        assert_eq!(refused_field(page(None, "", unknown_order)), "order");
     }
 }

@@ -6,6 +6,7 @@ use super::{WebhookGrpc, validate, view};
 use crate::{
     error::Error,
     keys::{Caller, Owners},
+    page_size,
     webhook_secret::WebhookSecret,
     webhooks::endpoint::Endpoint,
 };
@@ -44,7 +45,7 @@ impl WebhookGrpc {
         caller: &Caller,
     ) -> Result<pb::ListWebhookEndpointsResponse, Error> {
         let pb::ListWebhookEndpointsRequest { page_size, page_token } = request;
-        let limit = validate::page_size(*page_size)? as usize;
+        let limit = page_size::validate(*page_size)? as usize;
         let mut endpoints = self.registry.list(&caller.owners()).await?;
         if !page_token.is_empty() {
             let last = endpoints.iter().position(|endpoint| endpoint.id == *page_token);

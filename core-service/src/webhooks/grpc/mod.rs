@@ -20,6 +20,7 @@ use crate::{
     error::Error,
     keys::{Keys, Owners},
     media::address_policy::AddressPolicy,
+    page_size,
     video::jobs::Jobs,
 };
 
@@ -72,7 +73,7 @@ impl WebhookGrpc {
         owners: &Owners,
     ) -> Result<pb::ListWebhookDeliveriesResponse, Error> {
         let pb::ListWebhookDeliveriesRequest { endpoint_id, video_id, page_size, page_token } = request;
-        let limit = validate::page_size(page_size)?;
+        let limit = page_size::validate(page_size)?;
         let filter = match (endpoint_id.as_str(), video_id.as_str()) {
             ("", "") => return Err(Error::invalid("endpoint_id", "is required, or video_id")),
             (CALLBACK, "") => DeliveryFilter::Endpoint(CALLBACK),

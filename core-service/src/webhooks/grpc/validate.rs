@@ -9,9 +9,6 @@ use crate::{config::WebhookEventType, error::Error, media::address_policy::Addre
 const MAX_URL_BYTES: usize = 2048;
 /// The maximum length of the name of an endpoint, in characters.
 const MAX_NAME: usize = 256;
-/// The page size of lists if the request has none.
-const PAGE_SIZE: u32 = 20;
-const MAX_PAGE_SIZE: u32 = 100;
 /// How long the previous secret can sign beside the new one.
 const MAX_OVERLAP: Duration = Duration::from_hours(7 * 24);
 
@@ -59,15 +56,6 @@ pub(super) fn event_types(names: &[String]) -> Result<Vec<WebhookEventType>, Err
     Ok(if found.is_empty() { WebhookEventType::ALL.to_vec() } else { found })
 }
 
-/// Validates a page size, and returns the default if there is none.
-pub(super) fn page_size(size: Option<u32>) -> Result<u32, Error> {
-    let size = size.unwrap_or(PAGE_SIZE);
-    if (1..=MAX_PAGE_SIZE).contains(&size) {
-        return Ok(size);
-    }
-    Err(Error::invalid("page_size", format!("must be 1 to {MAX_PAGE_SIZE}, not {size}")))
-}
-
 /// Validates how long the previous secret signs after a rotation.
 pub(super) fn overlap(overlap: Option<&prost_types::Duration>) -> Result<Duration, Error> {
     let Some(overlap) = overlap else { return Ok(Duration::ZERO) };
@@ -110,8 +98,6 @@ mod tests {
 
     #[test]
     fn bounds_are_checked() {
-        assert_eq!((page_size(None), page_size(Some(100))), (Ok(20), Ok(100)));
-        assert!(page_size(Some(0)).is_err() && page_size(Some(101)).is_err());
         assert!(name(&"ä".repeat(256)).is_ok() && name(&"ä".repeat(257)).is_err());
         let seconds = |seconds| prost_types::Duration { seconds, nanos: 0 };
         assert_eq!(overlap(None), Ok(Duration::ZERO));

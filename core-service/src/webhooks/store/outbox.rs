@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The most events of one transaction, so that it does not delay the writes of jobs for long.
-const BATCH: i64 = 100;
+pub(super) const BATCH: i64 = 100;
 
 /// The events after the last one that was turned into deliveries, also of jobs that were deleted meanwhile.
 const SELECT: &str = "SELECT event.sequence, event.job_id, event.owner, event.revision, event.kind, event.created_at, \

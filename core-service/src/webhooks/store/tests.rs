@@ -12,7 +12,7 @@ use crate::{
         delivery::{Attempt, Delivery, DeliveryState},
         endpoint::{CALLBACK, Endpoint},
         event::Event,
-        store::deliveries::DISABLE_AFTER,
+        store::{deliveries::DISABLE_AFTER, outbox::BATCH},
         testing::{NOW, Stores, failure, success},
     },
 };
@@ -133,7 +133,7 @@ async fn event_of_a_deleted_job_comes_before_later_events() {
     let stores = Stores::new().await;
     stores.endpoint("", URL).await;
     let deleted = stores.job("", failure(), None).await;
-    for _ in 0..100 {
+    for _ in 0..BATCH {
         stores.job("", failure(), None).await;
     }
     stores.delete(&deleted).await;
@@ -142,14 +142,14 @@ async fn event_of_a_deleted_job_comes_before_later_events() {
     assert_eq!(claim.delivery.event.video_id, deleted.as_str());
     assert!(!stores.webhooks.fan_out(&[]).await.unwrap());
     let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(DISTINCT event_id) FROM webhook_deliveries");
-    assert_eq!(count.fetch_one(stores.webhooks.database.readers()).await.unwrap(), 101);
+    assert_eq!(count.fetch_one(stores.webhooks.database.readers()).await.unwrap(), i64::from(BATCH) + 1);
 }
 
 #[tokio::test]
 async fn more_events_than_one_batch_are_all_delivered() {
     let stores = Stores::new().await;
     stores.endpoint("", URL).await;
-    for _ in 0..101 {
+    for _ in 0..=BATCH {
         stores.job("", failure(), None).await;
     }
     assert!(stores.webhooks.fan_out(&[]).await.unwrap());
@@ -158,7 +158,7 @@ async fn more_events_than_one_batch_are_all_delivered() {
         .fetch_one(stores.webhooks.database.readers())
         .await
         .unwrap();
-    assert_eq!(count, 101);
+    assert_eq!(count, i64::from(BATCH) + 1);
 }
 
 #[tokio::test]

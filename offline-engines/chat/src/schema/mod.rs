@@ -32,7 +32,9 @@ use writer::Writer;
 pub(crate) use optional_members::OptionalMembers;
 pub(crate) use visit_budget::VisitBudget;
 
-/// Generates a document for `schema`. `field` is the path of the schema in the request, for error messages.
+/// Generates a document for `schema`. `field` is the path of the schema in the request, for error messages. `entities` are what the
+/// user's text mentions, such as names and numbers; `optional` decides which members that are not required the document has; `budget`
+/// bounds the work.
 pub(crate) fn document(
     schema: &Value,
     field: &str,

@@ -12,6 +12,7 @@ use crate::words::split_identifier;
 #[derive(Debug)]
 pub(crate) struct Suggestions<'a> {
     entities: &'a Entities,
+    /// `All` for a document in a required format, `Mentioned` for the arguments of a tool.
     optional: OptionalMembers,
     /// How many entities of each kind are already used.
     used_names: usize,
@@ -188,6 +189,7 @@ impl<'a> Suggestions<'a> {
         let candidates = if types.contains(&"string") {
             self.texts(schema, name)
         } else if types.contains(&"integer") || types.contains(&"number") {
+            // "5 days" for a member `days`.
             let before_unit = split_identifier(name)
                 .split(' ')
                 .find_map(|unit| self.entities.number_before(unit))

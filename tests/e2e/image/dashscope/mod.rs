@@ -32,11 +32,11 @@ const PROVIDER: ProviderCase = ProviderCase { model: MODEL, path: PATH, key: "da
 
 /// The number of requested images, the upstream's response, how many of its links work, and the outcome.
 fn table() -> Vec<(u32, &'static str, usize, Outcome)> {
-    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) };
+    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1) };
     vec![
-        (1, "image.json", 1, succeeds(1, 0)),
-        (2, "two.json", 2, succeeds(2, 0)),
-        (2, "two-choices.json", 2, succeeds(2, 0)),
+        (1, "image.json", 1, succeeds(1)),
+        (2, "two.json", 2, succeeds(2)),
+        (2, "two-choices.json", 2, succeeds(2)),
         (2, "two.json", 1, partly("upstream_unreadable")),
         (2, "image.json", 1, partly("upstream_unreadable")),
         (1, "image.json", 0, fails("upstream_unreadable")),
@@ -178,6 +178,7 @@ async fn edit_sends_its_images_before_the_prompt_and_rejects_a_mask() {
         request.image.as_mut().unwrap().mask = Some(input(16));
         assert_eq!(code(&request).await, Code::Unimplemented);
         let image = request.image.as_mut().unwrap();
+        // One more than the model accepts.
         (image.mask, image.pictures) = (None, vec![input(8); 4]);
         assert_eq!(code(&request).await, Code::InvalidArgument);
         "wan2.6-t2i".clone_into(&mut request.image.as_mut().unwrap().model);

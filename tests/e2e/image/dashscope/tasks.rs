@@ -26,18 +26,18 @@ const PROVIDER: ProviderCase = ProviderCase { model: "wan2.5-t2i-preview", path:
 
 /// The number of requested images, the exchanges with the upstream, how many links work, and the outcome.
 fn table() -> Vec<(u32, Vec<Exchange>, usize, Outcome)> {
-    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) };
-    let revised = Outcome { revised: "A small boat on a wide lake.".to_owned(), ..succeeds(1, 0) };
+    let partly = |failure: &str| Outcome { failures: vec![failure.to_owned()], ..succeeds(1) };
+    let revised = Outcome { revised: "A small boat on a wide lake.".to_owned(), ..succeeds(1) };
     let submit_fails = |name: &'static str, error: &str| (1, vec![(TEXT_TO_IMAGE, name)], 0, fails(error));
     let task_fails = |name: &'static str, error: &str| (1, vec![ACCEPTED, (POLL, name)], 0, fails(error));
     let polls = |names: &[&'static str]| -> Vec<Exchange> {
         [ACCEPTED].into_iter().chain(names.iter().map(|name| (POLL, *name))).collect()
     };
     vec![
-        (1, polls(&["task-succeeded.json"]), 1, succeeds(1, 0)),
-        (2, polls(&["task-two.json"]), 2, succeeds(2, 0)),
+        (1, polls(&["task-succeeded.json"]), 1, succeeds(1)),
+        (2, polls(&["task-two.json"]), 2, succeeds(2)),
         (1, polls(&["task-rewritten.json"]), 1, revised),
-        (1, polls(&["task-messages.json"]), 1, succeeds(1, 0)),
+        (1, polls(&["task-messages.json"]), 1, succeeds(1)),
         // Through every state that a task can have.
         (
             1,
@@ -51,15 +51,10 @@ fn table() -> Vec<(u32, Vec<Exchange>, usize, Outcome)> {
                 "task-succeeded.json",
             ]),
             1,
-            succeeds(1, 0),
+            succeeds(1),
         ),
         // A poll that fails, be it with a rate limit or an unreadable body, does not fail the task.
-        (
-            1,
-            polls(&["rate.429.json", "html-page.502.html", "html-page.json", "task-succeeded.json"]),
-            1,
-            succeeds(1, 0),
-        ),
+        (1, polls(&["rate.429.json", "html-page.502.html", "html-page.json", "task-succeeded.json"]), 1, succeeds(1)),
         (2, polls(&["task-one-image-failed.json"]), 1, partly("content_policy_violation")),
         (2, polls(&["task-two.json"]), 1, partly("upstream_unreadable")),
         (2, polls(&["task-succeeded.json"]), 1, partly("upstream_unreadable")),

@@ -30,21 +30,21 @@ const EDITS: &str = "/v1/images/edits";
 
 /// One image, and one that failed with this code.
 fn partly(failure: &str) -> Outcome {
-    Outcome { failures: vec![failure.to_owned()], ..succeeds(1, 0) }
+    Outcome { failures: vec![failure.to_owned()], ..succeeds(1) }
 }
 
 /// The model, the number of requested images, the upstream's response, and the outcome.
 fn table() -> Vec<(&'static str, u32, &'static str, Outcome)> {
     let revised = "A small boat on a wide lake, at dawn.".to_owned();
     vec![
-        ("gpt-image-1", 1, "gpt-image.json", succeeds(1, 1084)),
-        ("gpt-image-1", 2, "gpt-image-two.json", succeeds(2, 1084)),
-        ("dall-e-3", 1, "dall-e-3.json", Outcome { revised, ..succeeds(1, 0) }),
-        ("local", 1, "compatible-jpeg.json", succeeds(1, 0)),
-        ("local", 1, "compatible-webp-unpadded.json", succeeds(1, 0)),
+        ("gpt-image-1", 1, "gpt-image.json", succeeds(1).with_tokens(1084)),
+        ("gpt-image-1", 2, "gpt-image-two.json", succeeds(2).with_tokens(1084)),
+        ("dall-e-3", 1, "dall-e-3.json", Outcome { revised, ..succeeds(1) }),
+        ("local", 1, "compatible-jpeg.json", succeeds(1)),
+        ("local", 1, "compatible-webp-unpadded.json", succeeds(1)),
         ("local", 2, "one-failed.json", partly("content_policy_violation")),
         ("local", 2, "fewer-images.json", partly("upstream_unreadable")),
-        ("local", 1, "gpt-image-two.json", succeeds(1, 1084)),
+        ("local", 1, "gpt-image-two.json", succeeds(1).with_tokens(1084)),
         ("local", 1, "moderation.400.json", fails("content_policy_violation")),
         ("dall-e-3", 1, "content-policy.400.json", fails("content_policy_violation")),
         ("local", 1, "size.400.json", fails("upstream_refused")),

@@ -12,6 +12,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::{
+    common_scenarios::disable_circuit_breaker,
     create,
     provider_case::{
         Call::{Cancel, Create, File, Poll},
@@ -56,7 +57,7 @@ fn model_path(id: &str) -> String {
 
 const STARTED: Exchange = (Create, "veo-created.json");
 const DONE: Exchange = (Poll, "veo-done.json");
-const LOST: Exchange = (Poll, "not-found.404.json");
+const NOT_FOUND: Exchange = (Poll, "not-found.404.json");
 
 /// Jobs of Veo.
 const OPERATIONS: [Scenario; 20] = [
@@ -65,8 +66,8 @@ const OPERATIONS: [Scenario; 20] = [
     (&[(Create, "unavailable.503.json"), STARTED, DONE, (File, MP4)], Ok(())),
     (&[STARTED, (Poll, "internal.500.json"), DONE, (File, MP4)], Ok(())),
     (&[STARTED, (Poll, "denied.403.json"), DONE, (File, MP4)], Ok(())),
-    (&[STARTED, LOST, LOST, DONE, (File, MP4)], Ok(())),
-    (&[STARTED, LOST, LOST, LOST], Err("upstream_lost")),
+    (&[STARTED, NOT_FOUND, NOT_FOUND, DONE, (File, MP4)], Ok(())),
+    (&[STARTED, NOT_FOUND, NOT_FOUND, NOT_FOUND], Err("upstream_lost")),
     (&[STARTED, DONE, (File, "object.404.json"), DONE, (File, MP4)], Ok(())),
     (&[STARTED, (Poll, "veo-filtered.json")], Err("content_policy_violation")),
     (&[STARTED, (Poll, "veo-filtered-without-reason.json")], Err("content_policy_violation")),
@@ -89,7 +90,7 @@ const COMPLETED: Exchange = (Poll, "completed.json");
 const INTERACTIONS: [Scenario; 6] = [
     (&[CREATED, (Poll, "in-progress.json"), COMPLETED, (File, MP4)], Ok(())),
     (&[(Create, "rate.429.json"), CREATED, COMPLETED, (File, MP4)], Ok(())),
-    (&[CREATED, LOST, LOST, LOST], Err("upstream_lost")),
+    (&[CREATED, NOT_FOUND, NOT_FOUND, NOT_FOUND], Err("upstream_lost")),
     (&[CREATED, (Poll, "failed-policy.json")], Err("content_policy_violation")),
     (&[CREATED, (Poll, "completed-without-video.json")], Err("upstream_unreadable")),
     (&[(Create, "billing.403.json")], Err("provider_credentials")),
@@ -118,7 +119,7 @@ fn service_account(token_uri: &str) -> Value {
 
 fn configure(settings: &mut Settings, tokens: &FakeUpstream) {
     settings.video.service_type = VideoServiceType::Vertex;
-    settings.video.routing.failure_threshold = u32::MAX;
+    disable_circuit_breaker(settings);
     let mut base = settings.chat.base_url.clone().unwrap();
     base.set_path("");
     let vertex = &mut settings.video.vertex;

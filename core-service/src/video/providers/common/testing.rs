@@ -48,7 +48,7 @@ pub(in crate::video::providers) async fn search(
         Search::Found(UpstreamTask(stored)) => {
             Search::Found(UpstreamTask(stored.split_once('|').map_or(stored.clone(), |(_, task)| task.to_owned())))
         }
-        other @ (Search::Absent | Search::Unsupported) => other,
+        other @ (Search::Absent | Search::Inconclusive) => other,
     });
     (found, server.await.unwrap())
 }

@@ -136,7 +136,7 @@ impl VideoProvider for KlingVideos {
             }
         }
         // The list is longer than the search, which therefore proves nothing.
-        Ok(Search::Unsupported)
+        Ok(Search::Inconclusive)
     }
 }
 

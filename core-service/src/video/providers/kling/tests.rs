@@ -221,7 +221,7 @@ async fn lost_submission_is_searched_to_the_end_of_the_list_or_the_page_limit() 
     let empty = r#"{"code":0,"data":[]}"#;
     assert_eq!(searched(&[other, empty]).await, (Ok(Search::Absent), vec![page(1), page(2)]));
     // As many pages as are searched, without the end of the list, prove nothing.
-    assert_eq!(searched(&[other; MAX_PAGES]).await.0, Ok(Search::Unsupported));
+    assert_eq!(searched(&[other; MAX_PAGES]).await.0, Ok(Search::Inconclusive));
     let (failed, _) = searched(&[r#"{"code":1302,"message":"too fast"}"#]).await;
     assert!(matches!(failed, Err(error) if error.is_safe_to_retry()));
 }

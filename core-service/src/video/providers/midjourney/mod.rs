@@ -112,7 +112,7 @@ impl VideoProvider for MidjourneyVideos {
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, "task/list", None, context).await?;
         let found = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
-        Ok(found.map_or(Search::Unsupported, |id| Search::Found(UpstreamTask(id))))
+        Ok(found.map_or(Search::Inconclusive, |id| Search::Found(UpstreamTask(id))))
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     let Response { status, headers, body } = response;
     let has_code = read_object(body, |members| members.number("code").is_some()).unwrap_or(false);
     task_id(*status, headers, body).map_err(|error| match *status {
-        // Final: the proxy does not support videos, or the base URL is wrong, so that another attempt would fail too.
+        // Not sent again: the proxy does not support videos, or the base URL is wrong, so that another attempt would fail too.
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if !has_code => final_refusal(error),
         _ => error,
     })

@@ -176,7 +176,7 @@ impl VideoProvider for OfflineVideo {
     /// forbids it.
     async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
         if Fault::of(&lost.model) == Some(Fault::OutcomeUnknown) {
-            return Ok(Search::Unsupported);
+            return Ok(Search::Inconclusive);
         }
         let (id, fault, parameters) = (lost.mark.clone(), Fault::of(&lost.model), lost.parameters.clone());
         let task = OfflineTask { id, fault, parameters }.to_json()?;

@@ -22,7 +22,7 @@ pub(super) fn parse_list(response: &Response, lost: &LostSubmission) -> Result<S
     match *status {
         status if status.is_success() => {}
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => {
-            return Ok(Search::Unsupported);
+            return Ok(Search::Inconclusive);
         }
         _ => return Err(response.failure()),
     }
@@ -31,7 +31,7 @@ pub(super) fn parse_list(response: &Response, lost: &LostSubmission) -> Result<S
         let mut fitting = videos.iter().filter(|video| fits(video, lost)).filter_map(|video| video.text("id"));
         match (fitting.next(), fitting.next()) {
             (Some(id), None) => Search::Found(UpstreamTask(id.into_owned())),
-            _ => Search::Unsupported,
+            _ => Search::Inconclusive,
         }
     })
 }
@@ -72,9 +72,9 @@ mod tests {
         assert_eq!(search(200, &with(&mine)), Ok(Search::Found(UpstreamTask("mine".to_owned()))));
         let two = [video("mine", "a boat", 10_002), video("twin", "a boat", 10_003)];
         for unclear in [with(&[]), with(&two), json!({"data": null}), json!({})] {
-            assert_eq!(search(200, &unclear), Ok(Search::Unsupported), "{unclear}");
+            assert_eq!(search(200, &unclear), Ok(Search::Inconclusive), "{unclear}");
         }
-        assert_eq!(search(404, &json!({"detail": "Not Found"})), Ok(Search::Unsupported));
+        assert_eq!(search(404, &json!({"detail": "Not Found"})), Ok(Search::Inconclusive));
         assert!(search(503, &json!({})).is_err());
     }
 }

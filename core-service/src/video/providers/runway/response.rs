@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
-        // Final: 404 means an unknown model or a wrong base URL, which only the operator can correct.
+        // Not sent again: 404 means an unknown model or a wrong base URL, which only the operator can correct.
         return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {

@@ -123,7 +123,7 @@ impl VideoProvider for SeedanceVideos {
     /// in the place of the mark, so that it cannot be found.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         if !lost.parameters.user.is_empty() {
-            return Ok(Search::Unsupported);
+            return Ok(Search::Inconclusive);
         }
         let mut page = 1;
         loop {
@@ -133,7 +133,7 @@ impl VideoProvider for SeedanceVideos {
                 Page::Found(task) => return Ok(Search::Found(UpstreamTask(task))),
                 Page::Last => return Ok(Search::Absent),
                 // The list is longer than the search, which therefore proves nothing.
-                Page::More if page == search::MAX_PAGES => return Ok(Search::Unsupported),
+                Page::More if page == search::MAX_PAGES => return Ok(Search::Inconclusive),
                 Page::More => page += 1,
             }
         }

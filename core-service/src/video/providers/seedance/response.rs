@@ -19,7 +19,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     let Response { status, body, .. } = response;
     if !status.is_success() {
         let error = failure(response);
-        // Final: 404 means an unknown model or endpoint, which only the operator can correct.
+        // Not sent again: 404 means an unknown model or endpoint, which only the operator can correct.
         return Err(if status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(body, |members| {

@@ -124,6 +124,6 @@ impl VideoProvider for ViduVideos {
         let path = format!("{TASKS}?created_at.from={from}&pager.page=0&pager.pagesz=100");
         let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
         let found = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
-        Ok(found.map_or(Search::Unsupported, |id| Search::Found(UpstreamTask(id))))
+        Ok(found.map_or(Search::Inconclusive, |id| Search::Found(UpstreamTask(id))))
     }
 }

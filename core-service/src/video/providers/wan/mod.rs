@@ -137,7 +137,7 @@ impl VideoProvider for WanVideos {
         let TaskList { ids, has_more } =
             response::parse_list(&response).map_err(|error| self.upstream.redacted(error))?;
         if has_more {
-            return Ok(Search::Unsupported);
+            return Ok(Search::Inconclusive);
         }
         let mut tasks = Vec::with_capacity(ids.len());
         for id in ids {

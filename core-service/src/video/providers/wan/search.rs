@@ -47,7 +47,7 @@ pub(super) fn search(lost: &LostSubmission, candidates: Vec<Candidate>) -> Resul
     let mut possible = candidates.into_iter().filter(is_possible);
     Ok(match (possible.next(), possible.next()) {
         (Some(Candidate { id, prompt: Some(_), .. }), None) => Search::Found(UpstreamTask(id)),
-        _ => Search::Unsupported,
+        _ => Search::Inconclusive,
     })
 }
 

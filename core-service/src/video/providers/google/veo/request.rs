@@ -1,4 +1,4 @@
-//! The request body that starts an operation.
+//! The request body that starts an operation, for both of Google's APIs with Veo: the Gemini API and Vertex AI.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;
@@ -22,7 +22,7 @@ const RESERVED: [&str; 4] = ["sampleCount", "storageUri", "outputGcsUri", "pubsu
 const EXTENSION_RESOLUTION: &str = "720p";
 
 /// Encodes the extension of `video`, which Veo rendered before. Its duration and its ratio are fixed. `own` are parameters that
-/// only one of the two APIs has.
+/// only the API in question has.
 pub(in crate::video::providers) fn encode_extension(
     parameters: &VideoParameters,
     video: Value,
@@ -38,8 +38,8 @@ pub(in crate::video::providers) fn encode_extension(
     format!(r#"{{"instances":[{instance}],"parameters":{members}}}"#)
 }
 
-/// Encodes a request. Members without a field of their own become parameters; `own` are parameters that only one of the two
-/// APIs has.
+/// Encodes a request. Members without a field of their own become parameters; `own` are parameters that only the API
+/// in question has.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`] if an input is a link.

@@ -21,7 +21,7 @@ use crate::{
 pub(in crate::video::providers) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
     if !response.status.is_success() {
         let error = failure(response);
-        // Final: 404 means an unknown model, which only the operator can correct.
+        // Not sent again: 404 means an unknown model, which only the operator can correct.
         return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
@@ -64,6 +64,7 @@ fn progress(members: &Members<'_>, task: &str, poll_after: Duration) -> Result<P
     let filtered = [response.object("generateVideoResponse"), response];
     Ok(match filtered.iter().find_map(filter_reasons) {
         Some(reasons) => Progress::Failed(ProviderError::ContentPolicy(reasons)),
+        // Finished without a file and without a reason: the caller fails the job.
         None => Progress::Ready(Clip { files: Vec::new() }),
     })
 }
