@@ -6,6 +6,7 @@ mod fal;
 mod gemini;
 mod key_rotation;
 mod kling;
+mod lists;
 mod midjourney;
 mod minimax;
 mod multiple_providers;
