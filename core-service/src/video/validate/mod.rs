@@ -7,7 +7,7 @@ mod inputs;
 use triptych_proto::v1::{self as pb, video::State};
 
 pub(super) use self::{
-    create::{NewVideo, create, remix_extra},
+    create::{NewVideo, create, remix_extra, seconds, size},
     derived::{DerivedVideo, RequestedSource, edit, extend},
     inputs::{RequestedInput, check as inputs, generates, is_provider_uri},
 };

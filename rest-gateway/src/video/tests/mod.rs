@@ -1,5 +1,6 @@
 //! Tests of the video endpoints in front of a [`CoreStub`], which has the video `video_1`.
 
+mod repetition;
 mod vocabulary;
 
 use axum::body::Body;

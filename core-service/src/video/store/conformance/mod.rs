@@ -160,6 +160,8 @@ fn request() -> JobRequest {
             ..VideoParameters::default()
         },
         remixed_from: Some(JobId::new()),
+        source_video: Some(JobId::new()),
+        requested_seconds: Some(4),
     }
 }
 
