@@ -16,6 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".")
         // Maps with the same order in every encoding.
         .btree_map(".")
+        // Large, and only in the response of one method.
+        .boxed(".triptych.v1.Video.request")
         // Its buffers are smaller than those of tonic's codec.
         .codec_path("crate::codec::MessageCodec")
         .compile_fds(descriptors)?;

@@ -43,12 +43,14 @@ async function listAndDetails({ page, url, takePictures }) {
 
   // Filters.
   const shown = () => page.locator(".job").count();
+  const waitForShown = (count) =>
+    page.waitForFunction((count) => document.querySelectorAll(".job").length === count, count);
   await page.getByLabel("Status").selectOption("failed");
-  assert.equal(await shown(), 1);
+  await waitForShown(1);
   await page.getByLabel("Model").selectOption("offline-video");
   await page.getByText("No video matches").waitFor();
   await page.getByRole("button", { name: "Clear the filters" }).click();
-  assert.equal(await shown(), 3);
+  await waitForShown(3);
   await page.getByLabel("Search").fill("LONG story");
   assert.equal(await shown(), 1);
   await page.getByLabel("Search").fill(clip.id);
@@ -73,7 +75,8 @@ async function listAndDetails({ page, url, takePictures }) {
   await page.locator("dialog .button-primary").click();
   await page.waitForFunction((old) => !location.hash.includes(old), clip.id);
   await page.locator(".details .badge-good").waitFor();
-  await page.locator(".details").getByText("Remix of").waitFor();
+  const facts = page.locator(".details .facts").first();
+  assert.match(await facts.textContent(), /Size128 × 96.*Seed7/);
 
   // Back to the list, with the focus on the video unless a filter hides it.
   const back = page.getByRole("link", { name: "All videos" });
@@ -102,6 +105,56 @@ async function listAndDetails({ page, url, takePictures }) {
   await page.locator("[data-action=delete]").click();
   await page.locator("dialog .button-danger").click();
   await page.waitForFunction(() => document.querySelectorAll(".job").length === 3);
+}
+
+/// A PNG of one pixel.
+const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGD4DwABBAEAX+XDSwAAAABJRU5ErkJggg==";
+
+async function runAgainWithInputs({ page, url, watched, takePictures }) {
+  const frame = { type: "image_url", image_url: { url: `data:image/png;base64,${PIXEL}` }, frame_type: "first_frame" };
+  const first = await createVideo(url, { prompt: "A pixel", frame_images: [frame] });
+  await page.goto(`${url}jobs#${first.id}`);
+  await page.locator(".details .badge-good").waitFor();
+  await page.locator(".details").getByText("First frame stored with the video").waitFor();
+  await page.locator("[data-action=again]").click();
+  await page.locator("dialog").getByText("First frame stored with the video").waitFor();
+  await takePictures("jobs-again-inputs");
+  await page.locator("dialog .button-primary").click();
+  await page.waitForFunction((old) => !location.hash.includes(old), first.id);
+  await page.locator(".details .badge-good").waitFor();
+  const id = new URL(page.url()).hash.slice(1);
+  const { request } = await (await fetch(`${url}v1/videos/${id}`)).json();
+  assert.equal(request.body.frame_images[0].file_id, `${id}-input-0.png`);
+
+  // A request that names a video which was deleted is not offered, and one without a known source neither.
+  const respond = (members) =>
+    page.route(`**/v1/videos/${id}`, async (route) => {
+      const response = await route.fetch();
+      const { request, ...video } = await response.json();
+      await route.fulfill({ response, json: { ...video, ...members } });
+    });
+  watched.allow(/HTTP 404/, /status of 404/);
+  const gone = "video_018f2a4bcd7879a0a123d33d2f68ef1f";
+  const edit = { path: "/v1/videos/edits", body: { prompt: "Rain", video: { id: gone } } };
+  for (const [members, text] of [
+    [{ request: edit }, `Its source ${gone} was deleted`],
+    [{}, "The source of this video is not known"],
+  ]) {
+    await respond(members);
+    await page.locator("[data-action=again]").click();
+    await page.locator("dialog").getByText(text).waitFor();
+    assert.equal(await page.locator("dialog .button-primary").isDisabled(), true);
+    await page.keyboard.press("Escape");
+    await page.unroute(`**/v1/videos/${id}`);
+  }
+
+  // An input that is refused has to be chosen again.
+  watched.allow(/HTTP 400/, /status of 400/);
+  const missing = { ...frame, image_url: undefined, file_id: "missing.png" };
+  await respond({ request: { path: "/v1/videos", body: { ...request.body, frame_images: [missing] } } });
+  await page.locator("[data-action=again]").click();
+  await page.locator("dialog .button-primary").click();
+  await page.locator("dialog").getByText("This input cannot be used again").waitFor();
 }
 
 async function owners({ page, url, watched, takePictures }) {
@@ -161,6 +214,7 @@ secret = "${ALICE}"
 export default [
   { title: "no videos, unknown video", test: empty },
   { title: "list, filters, details, webhooks, run again", environment: await settings(PRICES), test: listAndDetails },
+  { title: "run again with inputs", test: runAgainWithInputs },
   { title: "owners", environment: await settings(KEYS), test: owners },
   { title: "the gateway cannot be reached", test: unreachable },
 ];

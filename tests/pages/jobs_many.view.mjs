@@ -31,12 +31,21 @@ async function many({ page, url }) {
   // A video that is created meanwhile appears by itself.
   const late = await createVideo(url, { prompt: "Late" });
   await page.locator(`[data-job="${late.id}"] .badge-good`).waitFor();
-  // One page more; with a filter, pages until there are enough matches.
+  // The API applies the filters by status and model, so that pages are full.
+  await page.getByLabel("Status").selectOption("in_progress");
+  await page.getByText("10 of 10 videos").waitFor();
+  await page.getByLabel("Status").selectOption("failed");
+  await page.getByText("100 of 100 loaded videos; there are more").waitFor();
+  await page.getByLabel("Model").selectOption("offline-video");
+  await page.getByText("No video matches").waitFor();
+  await page.getByRole("button", { name: "Clear the filters" }).click();
+  await page.getByText("100 of 100 loaded videos; there are more").waitFor();
+  // One page more; with a text, pages until there are enough matches.
   const more = page.getByRole("button", { name: "Load more" });
   await more.click();
-  await page.getByText("201 of 201 loaded videos; there are more").waitFor();
+  await page.getByText("200 of 200 loaded videos; there are more").waitFor();
   await page.getByLabel("Search").fill("Clip 3");
-  await page.getByText("90 of 201 loaded videos; there are more").waitFor();
+  await page.getByText("90 of 200 loaded videos; there are more").waitFor();
   await more.click();
   await page.getByText("101 of 401 videos").waitFor();
   assert.equal(await more.isVisible(), false);

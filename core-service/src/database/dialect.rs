@@ -22,4 +22,11 @@ impl Dialect {
             Self::Sqlite => "BEGIN",
         }
     }
+
+    /// Returns what follows the name of a table to make the database use this index.
+    pub(super) fn index_hint(self, index: &str) -> String {
+        match self {
+            Self::Sqlite => format!("INDEXED BY {index}"),
+        }
+    }
 }

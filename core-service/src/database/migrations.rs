@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 /// The number, the name and the SQL of each migration.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 14] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
     (3, "media", include_str!("../../migrations/sqlite/0003_media.sql")),
@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 14] = [
     (12, "API keys, authors of ledger entries", include_str!("../../migrations/sqlite/0012_keys.sql")),
     (13, "priority of keys and jobs", include_str!("../../migrations/sqlite/0013_priority.sql")),
     (14, "responses", include_str!("../../migrations/sqlite/0014_responses.sql")),
+    (15, "filters of lists of jobs", include_str!("../../migrations/sqlite/0015_list_filters.sql")),
 ];
 
 /// Applies the migrations that the database does not have yet.

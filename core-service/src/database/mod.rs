@@ -122,6 +122,11 @@ impl Database {
         &self.readers
     }
 
+    /// Returns what follows the name of a table to make SQLite use this index. PostgreSQL chooses by its statistics.
+    pub(crate) fn index_hint(&self, index: &str) -> String {
+        self.dialect.index_hint(index)
+    }
+
     /// Begins a transaction that only reads, and whose statements all see the same state.
     pub(crate) async fn snapshot(&self) -> Result<DbTransaction, sqlx::Error> {
         self.readers.begin_with(self.dialect.begin_snapshot()).await

@@ -89,6 +89,13 @@ pub struct JobRequest {
     pub parameters: VideoParameters,
     /// The job whose video this one remixes.
     pub remixed_from: Option<JobId>,
+    /// The job whose video an edit or an extension starts from. `None` also in jobs from before it was stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_video: Option<JobId>,
+    /// By how many seconds an extension was requested to continue its source, if the request said so. The parameters may have the
+    /// duration of the whole video instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_seconds: Option<u32>,
 }
 
 /// Where a job came from: the context of the call that created it, as far as it outlives the call.

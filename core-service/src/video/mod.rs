@@ -10,7 +10,7 @@
 //! | [`job`], [`store`] | a job and where it is stored |
 //! | [`runner`] | claims jobs under leases and drives them to a final state |
 //! | [`jobs`] | the operations of callers on jobs: create, read, watch, cancel, delete; `resolution`: of administrators |
-//! | [`grpc`], `validate`, `response` | the gRPC service; its request checks; a job as a message of the contract |
+//! | [`grpc`], `validate`, `response`, `repetition` | the gRPC service; its request checks; a job, and the request that creates it again, as messages of the contract |
 
 pub mod callback;
 pub mod charge;
@@ -27,6 +27,7 @@ pub mod parameters;
 pub mod provider;
 pub mod providers;
 mod references;
+mod repetition;
 mod resolution;
 mod response;
 pub mod runner;

@@ -395,5 +395,7 @@ pub(crate) fn request() -> JobRequest {
             ..VideoParameters::default()
         },
         remixed_from: None,
+        source_video: None,
+        requested_seconds: None,
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod estimate;
 pub(crate) mod history;
 mod inputs;
 pub(crate) mod openrouter;
+mod repetition;
 mod request;
 mod response;
 mod source;

@@ -1,6 +1,6 @@
 //! Video requests in JSON, multipart and queries, converted to the messages of the core's protobuf API.
 
-use triptych_proto::v1 as pb;
+use triptych_proto::v1::{self as pb, video::State};
 
 use super::{inputs, source};
 use crate::{
@@ -168,7 +168,27 @@ pub(super) fn read_list(query: &QueryParams) -> Result<pb::ListVideosRequest, Ga
     };
     let after = query.get("after").unwrap_or_default().to_owned();
     let owner = query.get("owner").map(str::to_owned);
-    Ok(pb::ListVideosRequest { page_size: limit, page_token: after, order: order.into(), owner })
+    let states = query.get("status").map(states_of).transpose()?.unwrap_or_default();
+    let states = states.iter().map(|&state| state.into()).collect();
+    let model = query.get("model").unwrap_or_default().to_owned();
+    Ok(pb::ListVideosRequest { page_size: limit, page_token: after, order: order.into(), owner, states, model })
+}
+
+/// Returns the states of videos with this `status`. `cancelled` is no status of a video but selects those with the status `failed`
+/// that were cancelled.
+fn states_of(status: &str) -> Result<&'static [State], GatewayError> {
+    match status {
+        "queued" => Ok(&[State::Queued]),
+        "in_progress" => Ok(&[State::Submitting, State::Rendering, State::Storing]),
+        "completed" => Ok(&[State::Succeeded]),
+        "failed" => Ok(&[State::Failed, State::Cancelled]),
+        "cancelled" => Ok(&[State::Cancelled]),
+        _ => {
+            let message =
+                format!("status \"{status}\": expected `queued`, `in_progress`, `completed`, `failed` or `cancelled`");
+            Err(GatewayError::invalid("status", message))
+        }
+    }
 }
 
 /// Parses the `variant` parameter of a download; the default is the video itself.

@@ -4,6 +4,7 @@ use prost_types::Timestamp;
 use serde::Serialize;
 use triptych_proto::v1::{self as pb, video::State};
 
+use super::repetition::Repetition;
 use crate::{error::to_json_path, links::Links, usd::usd};
 
 /// A video. The first thirteen members are OpenAI's and always present. Times are Unix seconds.
@@ -52,6 +53,9 @@ pub(super) struct Video<'a> {
     thumbnail_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     spritesheet_url: Option<String>,
+    /// The request that creates such a video again; only in the response to a request for one video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<Repetition<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -98,6 +102,7 @@ impl<'a> Video<'a> {
             cost_micros,
             estimated_cost_micros,
             price_version,
+            request,
         } = video;
         let status = status(video.state());
         let link = |variant| {
@@ -131,6 +136,7 @@ impl<'a> Video<'a> {
             video_url: link(pb::VideoVariant::Video),
             thumbnail_url: link(pb::VideoVariant::Thumbnail),
             spritesheet_url: link(pb::VideoVariant::Spritesheet),
+            request: request.as_deref().and_then(Repetition::new),
         }
     }
 }

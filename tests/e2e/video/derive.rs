@@ -135,6 +135,10 @@ async fn own_video_of_an_openai_upstream_is_edited_extended_and_remixed_there() 
             (sent.path.as_str(), sent.json()),
             ("/v1/videos/edits", json!({"prompt": "rain", "video": {"id": "up-1"}}))
         );
+        let path = format!("/v1/videos/{}", edit["id"].as_str().unwrap());
+        let read = json_body(server.request(Method::GET, &path).send().await.unwrap()).await;
+        let body = json!({"model": "sora-2", "prompt": "rain", "video": {"id": id}});
+        assert_eq!(read["request"], json!({"path": "/v1/videos/edits", "body": body}));
 
         enqueue_success(server, "/v1/videos/extensions", "up-3");
         let body = json!({"prompt": "on", "video": {"id": edit["id"]}, "seconds": "8"});

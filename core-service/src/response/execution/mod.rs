@@ -52,7 +52,7 @@ enum Phase {
     FirstReply(Reply),
     /// The model is responding.
     Reply(Reply),
-    Images(Images),
+    Images(Box<Images>),
     Ended,
 }
 
@@ -60,7 +60,7 @@ enum Phase {
 enum Reply {
     Complete(Box<pb::CreateChatResponse>),
     /// With the latest usage.
-    Stream(Box<ChatStream>, Option<pb::Usage>),
+    Stream(Box<ChatStream>, Option<Box<pb::Usage>>),
 }
 
 impl Execution {
@@ -123,7 +123,7 @@ impl Execution {
                 }
                 Phase::Reply(Reply::Stream(mut chunks, usage)) => match chunks.next().await {
                     Some(Ok(chunk)) => {
-                        let usage = chunk.usage.clone().or(usage);
+                        let usage = chunk.usage.clone().map(Box::new).or(usage);
                         self.phase = Phase::Reply(Reply::Stream(chunks, usage));
                         self.writer.chunk(chunk)
                     }
@@ -131,7 +131,7 @@ impl Execution {
                     None => {
                         // Ends the call, which would count against the caller's limits while images are generated.
                         drop(chunks);
-                        self.end_turn(usage.as_ref())
+                        self.end_turn(usage.as_deref())
                     }
                 },
                 Phase::Images(images) => self.continue_images(images).await,
@@ -200,11 +200,11 @@ impl Execution {
             events.extend(self.finish());
             return events;
         }
-        self.phase = Phase::Images(Images::new(VecDeque::from(image_calls)));
+        self.phase = Phase::Images(Box::new(Images::new(VecDeque::from(image_calls))));
         events
     }
 
-    async fn continue_images(&mut self, mut images: Images) -> Vec<Event> {
+    async fn continue_images(&mut self, mut images: Box<Images>) -> Vec<Event> {
         match images.step(&self.calls, &self.identity, self.streamed, &mut self.writer).await {
             ImageStep::Events(events) => {
                 self.phase = Phase::Images(images);

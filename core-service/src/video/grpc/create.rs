@@ -102,5 +102,7 @@ pub(super) fn fitted(entry: &Entry<VideoModel>, video: NewVideo, frame: Option<S
         upstream_model: entry.upstream_model.clone(),
         parameters,
         remixed_from: None,
+        source_video: None,
+        requested_seconds: None,
     })
 }

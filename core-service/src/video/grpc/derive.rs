@@ -91,6 +91,7 @@ impl VideoGrpc {
         let admission = context.caller.admit(&entry.id, || 0)?;
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
         let id = JobId::new();
+        let (source_video, requested_seconds) = (job.as_ref().map(|job| job.id.clone()), seconds);
         let Source { task, file, inputs, clip } = match (job, source) {
             (Some(job), _) => self.stored_source(context, &id, operation, &entry, &job).await?,
             (None, RequestedSource::File(input)) => self.given_source(context, &id, operation, &entry, input).await?,
@@ -124,7 +125,8 @@ impl VideoGrpc {
             extra_json,
             ..VideoParameters::default()
         };
-        let job = self.create_derived(context, id, &entry, parameters, None, call).await?;
+        let request = JobRequest { source_video, requested_seconds, ..derived(&entry, parameters) };
+        let job = self.jobs.create(id, request, context, call).await?;
         Ok(Created { job, admission })
     }
 
@@ -148,12 +150,9 @@ impl VideoGrpc {
         let admission = context.caller.admit(&entry.id, || 0)?;
         let id = JobId::new();
         let task = native_task(&entry, &source, &entry.provider.facts.remix);
-        let mut parameters = VideoParameters {
-            prompt,
-            // A callback applies to one job.
-            callback_url: None,
-            ..source.request.parameters
-        };
+        let JobRequest { parameters, source_video, requested_seconds, .. } = source.request;
+        // A callback applies to one job.
+        let mut parameters = VideoParameters { prompt, callback_url: None, ..parameters };
         if task.is_some() {
             // The provider has the inputs and the other members of its own render.
             (parameters.operation, parameters.source, parameters.source_file) = (Operation::Remix, task, None);
@@ -162,27 +161,10 @@ impl VideoGrpc {
             parameters.inputs = self.copy_inputs(context, &id, &parameters.inputs).await?;
             parameters.extra_json = merged;
         }
-        let job = self.create_derived(context, id, &entry, parameters, Some(source.id), call.as_ref()).await?;
+        let remixed_from = Some(source.id);
+        let request = JobRequest { remixed_from, source_video, requested_seconds, ..derived(&entry, parameters) };
+        let job = self.jobs.create(id, request, context, call.as_ref()).await?;
         Ok(Created { job, admission })
-    }
-
-    async fn create_derived(
-        &self,
-        context: &RequestContext,
-        id: JobId,
-        entry: &Entry<VideoModel>,
-        parameters: VideoParameters,
-        remixed_from: Option<JobId>,
-        call: Option<&Idempotency>,
-    ) -> Result<Job, Error> {
-        let request = JobRequest {
-            provider_id: entry.provider_id.clone(),
-            model: entry.id.clone(),
-            upstream_model: entry.upstream_model.clone(),
-            parameters,
-            remixed_from,
-        };
-        self.jobs.create(id, request, context, call).await
     }
 
     /// Returns a succeeded job that the caller may see.
@@ -299,6 +281,19 @@ impl VideoGrpc {
         let models = self.models.load();
         let entries = models.entries().iter().filter(|entry| !entry.hidden && accept(&entry.provider.facts));
         entries.map(|entry| format!("`{}`", entry.id)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Returns the request for a video of a model with these parameters, without the videos that it is made from.
+fn derived(entry: &Entry<VideoModel>, parameters: VideoParameters) -> JobRequest {
+    JobRequest {
+        provider_id: entry.provider_id.clone(),
+        model: entry.id.clone(),
+        upstream_model: entry.upstream_model.clone(),
+        parameters,
+        remixed_from: None,
+        source_video: None,
+        requested_seconds: None,
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     job::Job,
     jobs::Jobs,
     provider::VideoModel,
-    response,
+    repetition, response,
     state::{JobState, Phase},
     validate,
 };
@@ -144,7 +144,8 @@ impl VideoService for VideoGrpc {
         let pb::GetVideoRequest { id } = request.into_inner();
         let video = context.within(async {
             let job = self.jobs.get(&id, &context.caller.owners()).await?;
-            self.video(&job, &context.caller).await
+            let video = self.video(&job, &context.caller).await?;
+            Ok::<_, Error>(pb::Video { request: repetition::request(&job).map(Box::new), ..video })
         });
         Ok(Response::new(pb::GetVideoResponse { video: Some(video.await?) }))
     }

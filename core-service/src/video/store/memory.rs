@@ -193,9 +193,9 @@ impl JobStore for MemoryStore {
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError> {
-        let Page { limit, after, oldest_first, owners } = page;
+        let Page { limit, after, oldest_first, .. } = page;
         let rows = self.rows();
-        let visible = |job: &&Job| !job.deleted && owners.include(&job.owner);
+        let visible = |job: &&Job| page.matches(job);
         let limit = *limit as usize;
         let mut jobs: Vec<Job> = if *oldest_first {
             let behind = |job: &&Job| after.as_ref().is_none_or(|after| job.id > *after);

@@ -24,6 +24,7 @@ pub use self::changes::{Change, ChangeKind, Changes, JobChanges};
 use super::{
     job::{Job, JobId, JobKey},
     provider::UpstreamTask,
+    state::Phase,
     time::Timestamp,
 };
 use crate::{
@@ -256,6 +257,21 @@ pub struct Page {
     pub oldest_first: bool,
     /// The owners of the listed jobs.
     pub owners: Owners,
+    /// The states of the listed jobs. Empty: all.
+    pub phases: Vec<Phase>,
+    /// The public name of the model of the listed jobs. Empty: all.
+    pub model: String,
+}
+
+impl Page {
+    /// Returns whether the job is one of those that are listed, on whichever page.
+    fn matches(&self, job: &Job) -> bool {
+        let Self { limit: _, after: _, oldest_first: _, owners, phases, model } = self;
+        !job.deleted
+            && owners.include(&job.owner)
+            && (phases.is_empty() || phases.contains(&job.state.phase()))
+            && (model.is_empty() || job.request.model == *model)
+    }
 }
 
 /// An outbox row: a change of state that was committed.

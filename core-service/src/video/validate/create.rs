@@ -163,7 +163,8 @@ pub(in crate::video) fn remix_extra(source: &str, extra_json: &str) -> Result<St
     Ok(merged)
 }
 
-fn size(text: &str) -> Result<Option<Size>, Error> {
+/// Parses a size; `None` for the empty text.
+pub(in crate::video) fn size(text: &str) -> Result<Option<Size>, Error> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -182,7 +183,8 @@ fn size(text: &str) -> Result<Option<Size>, Error> {
     })
 }
 
-pub(super) fn seconds(seconds: u32) -> Result<u32, Error> {
+/// Checks a duration.
+pub(in crate::video) fn seconds(seconds: u32) -> Result<u32, Error> {
     if SECONDS.contains(&seconds) {
         return Ok(seconds);
     }

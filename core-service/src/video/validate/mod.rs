@@ -4,14 +4,14 @@ mod create;
 mod derived;
 mod inputs;
 
-use triptych_proto::v1 as pb;
+use triptych_proto::v1::{self as pb, video::State};
 
 pub(super) use self::{
-    create::{NewVideo, create, remix_extra},
+    create::{NewVideo, create, remix_extra, seconds, size},
     derived::{DerivedVideo, RequestedSource, edit, extend},
     inputs::{RequestedInput, check as inputs, generates, is_provider_uri},
 };
-use super::{job::JobId, provider::Variant, store::Page};
+use super::{job::JobId, provider::Variant, state::Phase, store::Page};
 use crate::{
     error::Error,
     keys::{Caller, Owner, Owners},
@@ -34,7 +34,7 @@ pub(super) fn owners(requested: Option<&str>, caller: &Caller) -> Result<Owners,
 
 /// Parses a page request.
 pub(super) fn page(request: &pb::ListVideosRequest, caller: &Caller) -> Result<Page, Error> {
-    let pb::ListVideosRequest { page_size, page_token, order, owner } = request;
+    let pb::ListVideosRequest { page_size, page_token, order, owner, states, model } = request;
     let owners = owners(owner.as_deref(), caller)?;
     let limit = page_size::validate_or_empty(*page_size)?;
     let after = match page_token.as_str() {
@@ -48,7 +48,25 @@ pub(super) fn page(request: &pb::ListVideosRequest, caller: &Caller) -> Result<P
         Ok(pb::VideoOrder::OldestFirst) => true,
         Err(_) => return Err(Error::invalid("order", "must be NEWEST_FIRST or OLDEST_FIRST")),
     };
-    Ok(Page { limit, after, oldest_first, owners })
+    let phases = states.iter().map(|&state| phase(state)).collect::<Result<_, _>>()?;
+    Ok(Page { limit, after, oldest_first, owners, phases, model: model.clone() })
+}
+
+/// Parses the state of a filter.
+fn phase(state: i32) -> Result<Phase, Error> {
+    match State::try_from(state) {
+        Ok(State::Queued) => Ok(Phase::Queued),
+        Ok(State::Submitting) => Ok(Phase::Submitting),
+        Ok(State::Rendering) => Ok(Phase::Rendering),
+        Ok(State::Storing) => Ok(Phase::Storing),
+        Ok(State::Succeeded) => Ok(Phase::Succeeded),
+        Ok(State::Failed) => Ok(Phase::Failed),
+        Ok(State::Cancelled) => Ok(Phase::Cancelled),
+        Ok(State::Unspecified) | Err(_) => {
+            let message = "must be QUEUED, SUBMITTING, RENDERING, STORING, SUCCEEDED, FAILED or CANCELLED";
+            Err(Error::invalid("states", message))
+        }
+    }
 }
 
 /// Parses the variant of a download.
@@ -86,17 +104,23 @@ mod tests {
     }
 
     #[test]
-    fn page_size_token_and_order_are_validated() {
+    fn page_size_token_order_and_states_are_validated() {
         let (newest_first, oldest_first) = (pb::VideoOrder::NewestFirst.into(), pb::VideoOrder::OldestFirst.into());
         let unknown_order = 3;
+        let list = |request: pb::ListVideosRequest| page(&request, &Caller::default());
         let page = |limit, after: &str, order| {
-            let request = pb::ListVideosRequest { page_size: limit, page_token: after.to_owned(), order, owner: None };
-            page(&request, &Caller::default())
+            let page_token = after.to_owned();
+            list(pb::ListVideosRequest { page_size: limit, page_token, order, ..pb::ListVideosRequest::default() })
         };
         assert_eq!(page(None, "", newest_first).unwrap(), Page { limit: 20, ..Page::default() });
         assert_eq!(page(Some(0), "", oldest_first).unwrap(), Page { oldest_first: true, ..Page::default() });
         assert_eq!(refused_field(page(Some(101), "", newest_first)), "page_size");
         assert_eq!(refused_field(page(None, "video_1", newest_first)), "page_token");
         assert_eq!(refused_field(page(None, "", unknown_order)), "order");
+        let states = |states| list(pb::ListVideosRequest { states, ..pb::ListVideosRequest::default() });
+        assert_eq!(states((1..=7).collect()).unwrap().phases.len(), 7);
+        for unknown in [0, 8] {
+            assert_eq!(refused_field(states(vec![1, unknown])), "states");
+        }
     }
 }

@@ -142,7 +142,7 @@ async fn event_of_a_deleted_job_comes_before_later_events() {
     assert_eq!(claim.delivery.event.video_id, deleted.as_str());
     assert!(!stores.webhooks.fan_out(&[]).await.unwrap());
     let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(DISTINCT event_id) FROM webhook_deliveries");
-    assert_eq!(count.fetch_one(stores.webhooks.database.readers()).await.unwrap(), i64::from(BATCH) + 1);
+    assert_eq!(count.fetch_one(stores.webhooks.database.readers()).await.unwrap(), BATCH + 1);
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn more_events_than_one_batch_are_all_delivered() {
         .fetch_one(stores.webhooks.database.readers())
         .await
         .unwrap();
-    assert_eq!(count, i64::from(BATCH) + 1);
+    assert_eq!(count, BATCH + 1);
 }
 
 #[tokio::test]

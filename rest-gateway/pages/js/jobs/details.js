@@ -43,7 +43,8 @@ export function videoDetails(id, { onchange, oncreated, ondeleted }) {
 
   const update = (next) => {
     const isNewState = !video || next.status !== video.status;
-    video = next;
+    // Snapshots of the event stream have no request, and it never changes.
+    video = { request: video?.request, ...next };
     timeline.load();
     onchange(video);
     if (isNewState) render();
@@ -121,7 +122,7 @@ function layout(video, { models, progress, timeline, deliveries, ...events }) {
   const side = h(
     "div",
     { class: "stack" },
-    section("jobs.section.parameters", parameterFacts(video), h("p", { class: "field-hint", t: "jobs.inputs.gap" })),
+    section("jobs.section.parameters", parameterFacts(video)),
     section("jobs.section.cost", costs),
     section("jobs.section.timeline", timeline.element),
     section(

@@ -1,13 +1,14 @@
-// Filters of the list: status, model, a text, and for administrators the owner.
+// Filters of the list: status, model and for administrators the owner, which the API applies, and a text.
 import { h, replace, uniqueId } from "../dom.js";
 import { select } from "../video/field.js";
 import { statusOf } from "../video/status.js";
 
 const STATUSES = ["queued", "in_progress", "completed", "failed", "cancelled"];
 
-/// Returns `{ element, matches(video), isActive(), setModels(names), showOwner(), hideOwner(), clear() }`. `onchange()` is called for a change of
-/// the filters, `onowner(owner)` for another owner, or null for all. `onopen(id)` is called for the id of a video.
-export function listFilters({ onchange, onowner, onopen }) {
+/// Returns `{ element, query(), matches(video), hasText(), isActive(), addModels(names), showOwner(), reset(), clear() }`. `ontext()` is
+/// called for a change of the text, `onquery()` for one of the others, and `onopen(id)` for the id of a video.
+export function listFilters({ ontext, onquery, onopen }) {
+  const models = new Set();
   const status = select([
     { value: "", t: "jobs.filter.anyStatus" },
     ...STATUSES.map((value) => ({ value, t: `video.status.${value}` })),
@@ -41,37 +42,36 @@ export function listFilters({ onchange, onowner, onopen }) {
     labelled("jobs.filter.model", model),
     ownerField,
   );
-  for (const control of [status, model]) control.addEventListener("change", onchange);
-  text.addEventListener("input", onchange);
+  for (const control of [status, model, owner]) control.addEventListener("change", onquery);
+  text.addEventListener("input", ontext);
   text.addEventListener("keydown", (event) => {
     const id = text.value.trim();
     if (event.key === "Enter" && /^video_\w+$/.test(id)) onopen(id);
   });
-  owner.addEventListener("change", () => onowner(owner.value.trim() || null));
   const wanted = () => text.value.trim().toLowerCase();
   return {
     element,
-    isActive: () => Boolean(status.value || model.value || wanted()),
+    /// The parameters of a list in the API.
+    query() {
+      const values = { status: status.value, model: model.value, owner: owner.value.trim() };
+      return Object.fromEntries(Object.entries(values).filter(([, value]) => value));
+    },
+    hasText: () => Boolean(wanted()),
+    isActive: () => Boolean(status.value || model.value || owner.value.trim() || wanted()),
+    // Also by status, because the status of a loaded video changes. Cancelled videos have failed, in the API.
     matches: (video) =>
-      (!status.value || statusOf(video) === status.value) &&
-      (!model.value || video.model === model.value) &&
+      (!status.value || [video.status, statusOf(video)].includes(status.value)) &&
       (!wanted() || video.id.includes(wanted()) || video.prompt.toLowerCase().includes(wanted())),
-    /// Offers these models, and keeps the selected one.
-    setModels(names) {
+    /// Offers these models as well.
+    addModels(names) {
+      const known = models.size;
+      for (const name of names) models.add(name);
+      if (models.size === known) return;
       const selected = model.value;
-      const options = [...new Set([...names, ...(selected ? [selected] : [])])].sort();
-      if (
-        options.join() ===
-        [...model.options]
-          .slice(1)
-          .map(({ value }) => value)
-          .join()
-      )
-        return;
       replace(
         model,
         h("option", { value: "", t: "jobs.filter.anyModel" }),
-        options.map((name) => h("option", { value: name }, name)),
+        [...models].sort().map((name) => h("option", { value: name }, name)),
       );
       model.value = selected;
     },
@@ -79,15 +79,13 @@ export function listFilters({ onchange, onowner, onopen }) {
       ownerField.hidden = false;
     },
     /// For another key, which may not be an administrator's.
-    hideOwner() {
+    reset() {
       ownerField.hidden = true;
       owner.value = "";
     },
     clear() {
-      status.value = "";
-      model.value = "";
-      text.value = "";
-      onchange();
+      for (const control of [status, model, owner, text]) control.value = "";
+      onquery();
     },
   };
 }

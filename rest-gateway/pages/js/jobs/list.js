@@ -6,6 +6,7 @@ import { t } from "../i18n.js";
 import { emptyState, errorNotice } from "../ui/status.js";
 import { isFinal } from "../video-events.js";
 import { LiveVideos } from "../video/live.js";
+import { videoModels } from "../video/models.js";
 import { listFilters } from "./filters.js";
 import { videoRow } from "./row.js";
 import { VideoStore } from "./store.js";
@@ -13,7 +14,7 @@ import { VideoStore } from "./store.js";
 /// The time between two refreshes of the newest page, in milliseconds: while videos are in progress, and otherwise.
 const BUSY_DELAY = 5000;
 const IDLE_DELAY = 15_000;
-/// With filters, further pages are loaded until this number of videos was added, or this number of pages was read.
+/// With a text, further pages are loaded until this number of videos was added, or this number of pages was read.
 const MIN_MATCHES = 50;
 const MAX_PAGES = 5;
 
@@ -23,11 +24,8 @@ export function videoList({ onopen }) {
   const live = new LiveVideos();
   const rows = new Map();
   const filters = listFilters({
-    onchange: () => show(),
-    onowner(owner) {
-      store.owner = owner;
-      load();
-    },
+    ontext: () => show(),
+    onquery: () => load(),
     onopen,
   });
   const list = h("ul", { class: "jobs", role: "list" });
@@ -48,7 +46,7 @@ export function videoList({ onopen }) {
   const show = () => {
     const videos = [...store.videos.values()];
     const shown = videos.filter(filters.matches);
-    filters.setModels(videos.map(({ model }) => model));
+    filters.addModels(videos.map(({ model }) => model));
     if (videos.some(({ owner }) => owner !== undefined)) filters.showOwner();
     for (const [id, row] of rows) {
       if (store.videos.has(id)) continue;
@@ -98,7 +96,7 @@ export function videoList({ onopen }) {
     const values = { shown: number(shown), n: total, total: number(total) };
     replace(count, t(store.hasMore ? "jobs.count.more" : "jobs.count", values));
     if (shown > 0 || !isLoaded) replace(state);
-    else if (total === 0)
+    else if (total === 0 && !filters.isActive())
       replace(
         state,
         emptyState(
@@ -125,6 +123,7 @@ export function videoList({ onopen }) {
 
   const load = async () => {
     isLoaded = false;
+    store.query = filters.query();
     live.clear();
     replace(state, h("p", { class: "muted", role: "status", t: "common.loading" }));
     try {
@@ -147,7 +146,7 @@ export function videoList({ onopen }) {
       for (let page = 0; page < MAX_PAGES && matches < MIN_MATCHES && store.hasMore; page += 1) {
         const videos = await store.loadMore();
         matches += videos.filter(filters.matches).length;
-        if (!filters.isActive()) break;
+        if (!filters.hasText()) break;
       }
       show();
     } catch (error) {
@@ -175,15 +174,24 @@ export function videoList({ onopen }) {
     timer = setTimeout(refresh, isBusy ? BUSY_DELAY : IDLE_DELAY);
   };
 
+  /// Offers all models of the gateway, because a page of videos may have few of them.
+  const offerModels = async () => {
+    try {
+      filters.addModels((await videoModels()).map(({ id }) => id));
+    } catch {
+      // Those of the loaded videos are offered.
+    }
+  };
+
   const remove = (id) => {
     store.remove(id);
     show();
   };
 
   document.addEventListener("keychange", () => {
-    filters.hideOwner();
-    store.owner = null;
+    filters.reset();
     load();
+    offerModels();
   });
   document.addEventListener("languagechange", () => {
     for (const row of rows.values()) row.forget();
@@ -191,6 +199,7 @@ export function videoList({ onopen }) {
   });
   document.addEventListener("visibilitychange", () => document.hidden || refresh());
   load();
+  offerModels();
   return {
     element,
     refresh,

@@ -4,12 +4,12 @@ import { requestJson } from "../api.js";
 /// The largest page of the API.
 const PAGE = 100;
 
-/// Loaded videos. `owner` restricts them to one owner, which only administrators may do.
+/// Loaded videos. `query` has the filters of the API: `status`, `model`, and `owner`, which only administrators may use.
 export class VideoStore {
   /// By id. The order is that of the list: newest first.
   videos = new Map();
   hasMore = false;
-  owner = null;
+  query = {};
   /// Counts the reloads, so that a response to an earlier one is discarded.
   #generation = 0;
 
@@ -68,7 +68,7 @@ export class VideoStore {
   #page({ after }) {
     const query = new URLSearchParams({ limit: PAGE });
     if (after) query.set("after", after);
-    if (this.owner !== null) query.set("owner", this.owner);
+    for (const [name, value] of Object.entries(this.query)) query.set(name, value);
     return requestJson(`v1/videos?${query}`);
   }
 }

@@ -35,7 +35,7 @@ export function actionButtons(video, { models, onchange, oncreated, ondeleted })
     isCompleted &&
       models.some((other) => canUse(other, video, "extend")) &&
       button("video.action.extend", () => created(extendDialog(video, models))),
-    isFinal(video) && button("video.action.again", () => created(runAgainDialog(video, model))),
+    isFinal(video) && button("video.action.again", () => created(attempt(() => runAgainDialog(video)))),
     !isFinal(video) &&
       button("video.action.cancel", async () => {
         const cancelled = await cancelVideo(video);

@@ -1,4 +1,4 @@
-// Creates a video with the parameters of another one.
+// Sends the request of a video again, for a new one.
 import { requestJson } from "../api.js";
 import { h, replace } from "../dom.js";
 import { money } from "../format.js";
@@ -7,35 +7,31 @@ import { errorNotice } from "../ui/status.js";
 import { adjustmentList } from "./adjustments.js";
 import { newIdempotencyKey } from "./idempotency.js";
 import { parameterFacts } from "./facts.js";
-import { canRemix } from "./models.js";
+import { sourceId } from "./source.js";
 
-/// Opens a dialog with the parameters and the estimate, and resolves to the created video, or to `undefined`.
+/// The members that name files.
+const INPUTS = /^(frame_images|input_references|video)/;
+
+/// Reads a video with its request, opens a dialog with the parameters and the estimate, and resolves to the created video, or to
+/// `undefined`.
 ///
-/// The API does not return images, references, seed and negative prompt of a video. A remix with the same prompt keeps them, but needs
-/// a completed video, and OpenAI-compatible upstreams would change that video instead.
-export function runAgainDialog(video, model) {
-  const isRemix = video.status === "completed" && canRemix(model) && model?.owned_by !== "openai";
-  const json = createBody(video);
+/// Throws an `ApiError` if the video cannot be read.
+export async function runAgainDialog({ id }) {
+  const video = await readVideo(id);
+  const problem = await unrepeatable(video);
   const key = newIdempotencyKey();
-  const estimate = h(
-    "div",
-    { class: "stack", role: "status" },
-    h("p", { class: "muted small", t: "video.again.estimating" }),
-  );
   const notice = h("div", { hidden: true });
   const submit = h("button", { class: "button button-primary", type: "button", t: "video.again.action" });
-  showEstimate(estimate, json);
+  submit.disabled = Boolean(problem);
   const send = async (close) => {
     submit.disabled = true;
     notice.hidden = true;
-    const [path, body] = isRemix
-      ? [`v1/videos/${encodeURIComponent(video.id)}/remix`, { prompt: video.prompt }]
-      : ["v1/videos", json];
+    const { path, body } = video.request;
     try {
-      close(await requestJson(path, { json: body, headers: { "idempotency-key": key } }));
+      close(await requestJson(path.slice(1), { json: body, headers: { "idempotency-key": key } }));
     } catch (error) {
       submit.disabled = false;
-      replace(notice, errorNotice(error));
+      replace(notice, errorNotice(error), INPUTS.test(error.param ?? "") && h("p", { t: "video.again.choose" }));
       notice.hidden = false;
     }
   };
@@ -48,8 +44,7 @@ export function runAgainDialog(video, model) {
         { class: "stack" },
         h("p", { class: "prompt-quote" }, video.prompt),
         parameterFacts(video),
-        h("p", { class: "small muted", t: isRemix ? "video.again.remix" : "video.again.create" }),
-        estimate,
+        problem ? h("p", { class: "notice notice-warn", t: problem }) : costView(video),
         notice,
         h(
           "div",
@@ -59,14 +54,38 @@ export function runAgainDialog(video, model) {
         ),
       );
     },
-    focus: submit,
+    focus: problem ? undefined : submit,
   });
 }
 
-/// The body of a create with the parameters that the API returns.
-function createBody({ model, prompt, size, seconds, resolution, aspect_ratio: ratio, generate_audio: audio }) {
-  const output = resolution || ratio ? { resolution, aspect_ratio: ratio } : { size };
-  return { model, prompt, seconds, ...output, ...(audio === undefined ? {} : { generate_audio: audio }) };
+function readVideo(id) {
+  return requestJson(`v1/videos/${encodeURIComponent(id)}`);
+}
+
+/// Returns why a video cannot be created again, as the key of a text, or `null`.
+async function unrepeatable(video) {
+  if (!video.request) return "video.again.unknown";
+  const source = sourceId(video);
+  if (!source) return null;
+  try {
+    await readVideo(source);
+    return null;
+  } catch (error) {
+    // Other errors are shown when the request is sent.
+    return error.status === 404 ? ["video.again.sourceGone", { id: source }] : null;
+  }
+}
+
+/// What a new video costs. Edits, extensions and remixes have no estimate, so the cost of this video is shown.
+function costView({ request: { path, body }, cost, estimated_cost: estimated }) {
+  const element = h("div", { class: "stack", role: "status" });
+  if (path === "/v1/videos") {
+    replace(element, h("p", { class: "muted small", t: "video.again.estimating" }));
+    showEstimate(element, body);
+  } else {
+    replace(element, amount(cost ?? estimated ?? null, "video.again.costBefore"));
+  }
+  return element;
 }
 
 async function showEstimate(element, json) {
@@ -74,17 +93,20 @@ async function showEstimate(element, json) {
     const { cost, adjustments } = await requestJson("v1/estimate/videos", { json });
     replace(
       element,
-      cost === null
-        ? h("p", { class: "small muted", t: "video.again.noPrice" })
-        : h(
-            "p",
-            { class: "estimate" },
-            h("span", { class: "muted", t: "video.estimate" }),
-            h("strong", { class: "numeric" }, money(cost)),
-          ),
+      amount(cost, "video.estimate"),
       adjustments.length > 0 && adjustmentList(adjustments, "video.adjustments.will"),
     );
   } catch (error) {
     replace(element, errorNotice(error));
   }
+}
+
+function amount(cost, label) {
+  if (cost === null) return h("p", { class: "small muted", t: "video.again.noPrice" });
+  return h(
+    "p",
+    { class: "estimate" },
+    h("span", { class: "muted", t: label }),
+    h("strong", { class: "numeric" }, money(cost)),
+  );
 }

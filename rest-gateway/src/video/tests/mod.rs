@@ -1,5 +1,6 @@
 //! Tests of the video endpoints in front of a [`CoreStub`], which has the video `video_1`.
 
+mod repetition;
 mod vocabulary;
 
 use axum::body::Body;
@@ -163,16 +164,44 @@ async fn list_has_first_id_last_id_and_has_more() {
         "object": "list", "data": data, "first_id": "video_1", "last_id": "video_0", "has_more": true,
     });
     assert_eq!((response.status.as_u16(), response.json()), (200, page));
-    let order = pb::VideoOrder::OldestFirst.into();
-    assert_eq!(
-        core.list_videos_request(),
-        pb::ListVideosRequest { page_size: Some(2), page_token: "video_7".to_owned(), order, owner: None }
-    );
+    let expected = pb::ListVideosRequest {
+        page_size: Some(2),
+        page_token: "video_7".to_owned(),
+        order: pb::VideoOrder::OldestFirst.into(),
+        ..pb::ListVideosRequest::default()
+    };
+    assert_eq!(core.list_videos_request(), expected);
+}
+
+#[tokio::test]
+async fn status_of_a_list_selects_the_states_that_have_it() {
+    let core = CoreStub::default();
+    for (status, states) in [
+        ("queued", [State::Queued].as_slice()),
+        ("in_progress", &[State::Submitting, State::Rendering, State::Storing]),
+        ("completed", &[State::Succeeded]),
+        ("failed", &[State::Failed, State::Cancelled]),
+        ("cancelled", &[State::Cancelled]),
+    ] {
+        assert_eq!(send(&core, get(&format!("/v1/videos?status={status}&model=org%2Fm"))).await.status, 200);
+        let request = core.list_videos_request();
+        assert_eq!((request.states().collect::<Vec<_>>(), request.model.as_str()), (states.to_vec(), "org/m"));
+    }
+    let response = send(&core, get("/v1/videos?status=done")).await;
+    assert_eq!(response.error(), (400, Some("status".to_owned()), "invalid_field".to_owned()));
+    let message = "status \\\"done\\\": expected `queued`, `in_progress`, `completed`, `failed` or `cancelled`";
+    assert!(response.text().contains(message), "{}", response.text());
 }
 
 #[tokio::test]
 async fn invalid_list_parameter_is_named() {
-    for (query, param) in [("limit=101", "limit"), ("limit=x", "limit"), ("limit=-1", "limit"), ("order=up", "order")] {
+    for (query, param) in [
+        ("limit=101", "limit"),
+        ("limit=x", "limit"),
+        ("limit=-1", "limit"),
+        ("order=up", "order"),
+        ("status=", "status"),
+    ] {
         let response = send(&CoreStub::default(), get(&format!("/v1/videos?{query}"))).await;
         assert_eq!(response.error(), (400, Some(param.to_owned()), "invalid_field".to_owned()), "{query}");
     }

@@ -112,7 +112,9 @@ async fn video_is_created_watched_and_downloaded() {
     let last = snapshots.last().unwrap();
     assert_eq!((last.state(), last.progress_percent), (State::Succeeded, 100));
     assert!(last.complete_time.is_some() && last.poll_after.is_none());
-    assert_eq!(&service.get(&created.id).await.unwrap(), last);
+    let read = service.get(&created.id).await.unwrap();
+    assert!(read.request.is_some(), "snapshots of a stream do not have it");
+    assert_eq!(&pb::Video { request: None, ..read }, last);
     let parts = service.download(&created.id, 0, 2).await.unwrap();
     assert_eq!(parts, [Part::Media(last.media[0].media.clone().unwrap()), Part::Data("deo".into())]);
     assert_eq!(service.download(&created.id, pb::VideoVariant::Thumbnail.into(), 0).await.unwrap().len(), 2);

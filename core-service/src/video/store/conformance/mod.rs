@@ -31,7 +31,7 @@ use crate::{
         job::{Job, JobId, JobKey, JobOrigin, JobRequest},
         parameters::VideoParameters,
         provider::UpstreamTask,
-        state::{Event, JobState},
+        state::{Event, JobState, Phase},
         time::{Clock, Timestamp},
     },
 };
@@ -78,6 +78,7 @@ conformance! {
     reads::pages_are_consecutive_in_both_orders,
     reads::a_page_continues_after_a_job_that_no_longer_exists,
     reads::a_list_can_be_restricted_to_an_owner,
+    reads::a_list_can_be_filtered_by_state_and_model_and_its_pages_are_full,
     reads::jobs_of_other_owners_do_not_exist,
     reads::a_list_has_no_extra_members,
     reads::a_render_is_found_at_the_other_jobs_of_its_provider,
@@ -159,6 +160,8 @@ fn request() -> JobRequest {
             ..VideoParameters::default()
         },
         remixed_from: Some(JobId::new()),
+        source_video: Some(JobId::new()),
+        requested_seconds: Some(4),
     }
 }
 
@@ -213,6 +216,6 @@ async fn claim_next(store: &Store) -> Claim {
 }
 
 async fn list_ids(store: &Store, limit: u32, after: Option<&JobId>, oldest_first: bool) -> Vec<JobId> {
-    let page = Page { limit, after: after.cloned(), oldest_first, owners: Owners::All };
+    let page = Page { limit, after: after.cloned(), oldest_first, ..Page::default() };
     store.list(&page).await.unwrap().into_iter().map(|job| job.id).collect()
 }

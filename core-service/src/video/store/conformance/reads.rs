@@ -49,13 +49,65 @@ pub(super) async fn a_page_continues_after_a_job_that_no_longer_exists(store: St
 pub(super) async fn a_list_can_be_restricted_to_an_owner(store: Store) {
     let (one, two) = (insert(&store, job_of("alice")).await, insert(&store, job_of("alice")).await);
     insert(&store, job_of("bob")).await;
-    let page = |oldest_first, after| Page { limit: 9, after, oldest_first, owners: Owners::Only(Owner::new("alice")) };
+    let page = |oldest_first, after| Page {
+        limit: 9,
+        after,
+        oldest_first,
+        owners: Owners::Only(Owner::new("alice")),
+        ..Page::default()
+    };
     let list = async |page| -> Vec<JobId> {
         let jobs: Vec<Job> = store.list(&page).await.unwrap();
         jobs.into_iter().map(|job| job.id).collect()
     };
     assert_eq!(list(page(true, None)).await, [one.id.clone(), two.id.clone()]);
     assert_eq!(list(page(false, Some(two.id))).await, [one.id]);
+}
+
+pub(super) async fn a_list_can_be_filtered_by_state_and_model_and_its_pages_are_full(store: Store) {
+    let [mut queued, mut cancelled, mut rendered] = [const { Vec::new() }; 3];
+    for number in 0..9 {
+        let mut job = job_of(if number == 0 { "bob" } else { "alice" });
+        job.request.model = if number % 2 == 0 { "even" } else { "odd" }.to_owned();
+        let job = insert(&store, job).await;
+        let (state, next) = match number % 3 {
+            0 => (&mut queued, None),
+            1 => (&mut cancelled, Some(job.cancelled(NOW, None).unwrap())),
+            _ => {
+                let state = JobState::Succeeded { media: Vec::new(), task: None, content: None };
+                (&mut rendered, Some(Job { state, revision: job.revision + 1, ..job.clone() }))
+            }
+        };
+        if let Some(next) = next {
+            store.amend(&job, &next).await.unwrap();
+        }
+        state.push(job.id);
+    }
+    let list = async |phases: &[Phase], model: &str, after: Option<&JobId>, oldest_first| -> Vec<JobId> {
+        let (phases, model, after) = (phases.to_vec(), model.to_owned(), after.cloned());
+        let page = Page { limit: 2, after, oldest_first, owners: Owners::All, phases, model };
+        store.list(&page).await.unwrap().into_iter().map(|job| job.id).collect()
+    };
+    for (phase, ids) in [(Phase::Queued, &queued), (Phase::Cancelled, &cancelled), (Phase::Succeeded, &rendered)] {
+        assert_eq!(list(&[phase], "", None, true).await, ids[..2], "{phase:?}");
+        assert_eq!(list(&[phase], "", Some(&ids[1]), true).await, ids[2..], "{phase:?}");
+        assert_eq!(list(&[phase], "", None, false).await, [ids[2].clone(), ids[1].clone()], "{phase:?}");
+        assert_eq!(list(&[phase], "", Some(&ids[1]), false).await, ids[..1], "{phase:?}");
+    }
+    let two = list(&[Phase::Cancelled, Phase::Succeeded], "", Some(&queued[1]), true).await;
+    assert_eq!(two, [cancelled[1].clone(), rendered[1].clone()]);
+    assert_eq!(list(&[], "odd", Some(&cancelled[0]), true).await, [queued[1].clone(), rendered[1].clone()]);
+    assert_eq!(list(&[Phase::Cancelled], "odd", None, true).await, [cancelled[0].clone(), cancelled[2].clone()]);
+    assert_eq!(list(&[Phase::Rendering], "", None, true).await, []);
+    assert_eq!(list(&[], "eve", None, true).await, []);
+    let of_bob = Page {
+        limit: 9,
+        owners: Owners::Only(Owner::new("bob")),
+        phases: vec![Phase::Queued],
+        model: "even".to_owned(),
+        ..Page::default()
+    };
+    assert_eq!(store.list(&of_bob).await.unwrap().len(), 1);
 }
 
 pub(super) async fn the_queue_position_counts_earlier_queued_jobs(store: Store) {

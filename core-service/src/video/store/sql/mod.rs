@@ -3,6 +3,7 @@
 mod changes;
 mod claims;
 mod insert;
+mod list;
 mod money;
 mod row;
 mod workers;
@@ -23,7 +24,7 @@ use super::{
     Page, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
-    database::{Database, DbConnection, QueryBuilder},
+    database::{Database, DbConnection},
     idempotency::Idempotency,
     keys::Owners,
     storage_failure::is_not_writable,
@@ -100,20 +101,11 @@ impl JobStore for SqlStore {
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError> {
-        let Page { limit, after, oldest_first, owners } = page;
-        // Ids sort by creation time. `video_` sorts before and `video~` after every id.
-        let (compare, order, start) = if *oldest_first { (">", "ASC", "video_") } else { ("<", "DESC", "video~") };
-        let mut query = QueryBuilder::new("SELECT ");
-        query.push(row::LISTED).push(" FROM video_jobs WHERE deleted = 0 AND id ").push(compare);
-        query.push_bind(after.as_ref().map_or(start, JobId::as_str));
-        if let Some(owner) = owners.only() {
-            query.push(" AND owner = ").push_bind(owner.as_str());
-        }
-        query.push(" ORDER BY id ").push(order);
-        // Without LIMIT, because rows that cannot be read do not count. Dropping the rows ends the statement.
+        let mut query = list::statement(&self.database, page);
+        // Dropping the rows ends the statement.
         let mut rows = query.build().fetch(self.database.readers());
         let mut jobs = Vec::new();
-        while jobs.len() < *limit as usize {
+        while jobs.len() < page.limit as usize {
             let Some(row) = rows.try_next().await? else { break };
             match row::job(&row) {
                 Ok(job) => jobs.push(job),

@@ -7,6 +7,7 @@ use crate::{
     keys::{Caller, Owner},
     video::{
         job::{JobKey, JobRequest},
+        state::Phase,
         store::JobLimits,
         testing::request,
     },
@@ -66,7 +67,7 @@ async fn unreadable_rows_are_left_out_of_lists_and_do_not_shorten_pages() {
         for owners in [Owners::All, Owners::Only(Owner::new("alice"))] {
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
-                let page = Page { limit: 2, after, oldest_first, owners: owners.clone() };
+                let page = Page { limit: 2, after, oldest_first, owners: owners.clone(), ..Page::default() };
                 let ids: Vec<_> = store.list(&page).await.unwrap().into_iter().map(|job| job.id).collect();
                 if ids.len() < 2 {
                     seen.extend(ids);
@@ -151,6 +152,37 @@ async fn request_document_in_the_database_has_no_extra_members() {
     assert_eq!((extra_json.as_str(), provider_id.as_str()), (r#"{"a":1E400}"#, "fake"));
     let read: JobRequest = serde_json::from_str(&request).unwrap();
     assert_eq!(read.model, job.request.model);
+}
+
+#[tokio::test]
+async fn filtered_lists_are_found_by_index_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&directory.path().join("jobs.db")).await.unwrap();
+    let owners = [Owners::All, Owners::Only(Owner::new("alice"))];
+    for (owners, oldest_first) in owners.into_iter().flat_map(|owners| [(owners.clone(), true), (owners, false)]) {
+        let page = |phases: &[Phase], model: &str| Page {
+            limit: 1,
+            oldest_first,
+            owners: owners.clone(),
+            phases: phases.to_vec(),
+            model: model.to_owned(),
+            ..Page::default()
+        };
+        for (page, index) in [
+            (page(&[Phase::Queued], ""), "video_jobs_not_succeeded"),
+            (page(&[Phase::Failed, Phase::Cancelled], "m"), "video_jobs_not_succeeded"),
+            (page(&[], "m"), "video_jobs_model"),
+            (page(&[Phase::Succeeded], "m"), "video_jobs_model"),
+        ] {
+            let query = list::statement(&database, &page).build();
+            let statement = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
+            let plan = sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(database.writer()).await;
+            let plan: Vec<(i64, i64, i64, String)> = plan.unwrap();
+            // One step: the rows are not sorted.
+            let [(_, _, _, step)] = plan.as_slice() else { panic!("{plan:#?}") };
+            assert!(step.starts_with(&format!("SEARCH video_jobs USING INDEX {index} (")), "{page:?}: {step}");
+        }
+    }
 }
 
 #[tokio::test]

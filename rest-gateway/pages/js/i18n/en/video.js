@@ -44,6 +44,12 @@ export default {
   "video.input.prompt.hint": "The model imagines the video from the prompt alone.",
   "video.input.frames": "Frames",
   "video.input.references": "References",
+  "video.inputs": "Inputs",
+  "video.input.source": "Source",
+  "video.input.image": "Reference image",
+  "video.input.video": "Reference video",
+  "video.input.sound": "Reference sound",
+  "video.input.stored": "stored with the video",
   "video.first_frame": "First frame",
   "video.last_frame": "Last frame",
   "video.references": "What the video is about",
@@ -118,7 +124,11 @@ export default {
   "video.again.action": "Create the video",
   "video.again.estimating": "Estimating the cost…",
   "video.again.noPrice": "The model has no price; the provider may charge for the video.",
-  "video.again.remix": "Its images, references, seed and further parameters are used as well.",
-  "video.again.create":
-    "Only these parameters are repeated: the API does not return the frames, references, seed and negative prompt of a video.",
+  "video.again.costBefore": "Cost of this video",
+  "video.again.choose":
+    "This input cannot be used again. Create the video in the playground, and choose the input there.",
+  "video.again.unknown":
+    "The source of this video is not known. Open the source in this list, and select Edit or Extend there.",
+  "video.again.sourceGone":
+    "Its source {id} was deleted. Open another completed video, and select Remix, Edit or Extend there.",
 };
