@@ -1,6 +1,8 @@
 //! Properties of the SQLite store alone: unreadable rows, columns, query plans. The guarantees of all stores are in
 //! `conformance/`.
 
+use sqlx::Execute as _;
+
 use super::{claims::Select, *};
 use crate::{
     context::RequestContext,
