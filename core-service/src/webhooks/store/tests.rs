@@ -360,3 +360,22 @@ async fn claims_read_an_index_of_the_pending_deliveries() {
         sqlx::query_as(query).fetch_all(stores.webhooks.database.readers()).await.unwrap();
     assert!(plan[0].3.contains("INDEX webhook_deliveries_leased"), "{plan:?}");
 }
+
+crate::database::testing::on_postgres! {
+    event_is_delivered_to_the_endpoints_of_its_owner_to_configured_ones_and_to_its_callback,
+    only_the_wanted_events_after_the_creation_of_an_endpoint_are_delivered,
+    unreadable_request_of_a_job_does_not_stop_the_outbox,
+    end_of_a_job_that_was_deleted_before_the_outbox_was_read_is_delivered_once,
+    event_of_a_deleted_job_comes_before_later_events,
+    more_events_than_one_batch_are_all_delivered,
+    claimed_delivery_is_claimed_again_only_after_its_lease,
+    deliveries_of_busy_lanes_are_neither_claimed_nor_due,
+    endpoint_is_disabled_after_five_days_of_failures_and_a_success_restarts_them,
+    test_delivery_does_not_count_for_its_endpoint_and_is_sent_by_its_creator_only,
+    rotated_secret_signs_with_the_previous_one_until_the_overlap_ends,
+    endpoints_of_other_owners_do_not_exist_and_their_number_is_limited,
+    deleted_endpoint_is_gone_with_its_deliveries,
+    redelivered_delivery_keeps_its_event_and_starts_the_schedule_again,
+    final_deliveries_are_removed_after_their_retention,
+    pages_of_deliveries_are_consecutive,
+}

@@ -1,4 +1,4 @@
-//! Jobs in the core's SQLite database.
+//! Jobs in the core's database.
 
 mod changes;
 mod claims;
@@ -10,7 +10,6 @@ mod workers;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
 
 use self::{
     changes::{AmendJob, CommitJob, PurgeJob, ReleaseJob},
@@ -37,7 +36,7 @@ use crate::{
 /// With fewer jobs behind it, a position is counted from the end of the queue, where most callers look: at a job just created.
 const NEAR_THE_END: i64 = 1000;
 
-/// A store in the core's SQLite database. Clones share it.
+/// A store in the core's database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     database: Database,
@@ -47,9 +46,10 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// Returns the store in this database. SQLite has one machine, so the store's clock is the machine's.
+    /// Returns the store in this database, on the clock of the database.
     pub fn new(database: Database) -> Self {
-        Self::with_clock(database, Clock::system())
+        let clock = Clock::of(&database);
+        Self::with_clock(database, clock)
     }
 
     pub(crate) fn with_clock(database: Database, clock: Clock) -> Self {
@@ -103,24 +103,31 @@ impl JobStore for SqlStore {
         let Page { limit, after, oldest_first, owners } = page;
         // Ids sort by creation time. `video_` sorts before and `video~` after every id.
         let (compare, order, start) = if *oldest_first { (">", "ASC", "video_") } else { ("<", "DESC", "video~") };
-        let mut query = QueryBuilder::new("SELECT ");
-        query.push(row::LISTED).push(" FROM video_jobs WHERE deleted = 0 AND id ").push(compare);
-        query.push_bind(after.as_ref().map_or(start, JobId::as_str));
-        if let Some(owner) = owners.only() {
-            query.push(" AND owner = ").push_bind(owner.as_str());
-        }
-        query.push(" ORDER BY id ").push(order);
-        // Without LIMIT, because rows that cannot be read do not count. Dropping the rows ends the statement.
-        let mut rows = query.build().fetch(self.database.readers());
+        let mut start = after.as_ref().map_or(start, JobId::as_str).to_owned();
         let mut jobs = Vec::new();
-        while jobs.len() < *limit as usize {
-            let Some(row) = rows.try_next().await? else { break };
-            match row::job(&row) {
-                Ok(job) => jobs.push(job),
-                Err(error) => tracing::error!(job.id = row::raw_id(&row), "a job was left out of a list: {error}"),
+        loop {
+            let lacking = *limit as usize - jobs.len();
+            let mut query = QueryBuilder::new("SELECT ");
+            query.push(row::LISTED).push(" FROM video_jobs WHERE deleted = 0 AND id ").push(compare);
+            query.push_bind(&start);
+            if let Some(owner) = owners.only() {
+                query.push(" AND owner = ").push_bind(owner.as_str());
+            }
+            query.push(" ORDER BY id ").push(order).push(" LIMIT ");
+            query.push_bind(i64::try_from(lacking).unwrap_or(i64::MAX));
+            let rows = query.build().fetch_all(self.database.readers()).await?;
+            for row in &rows {
+                match row::job(row) {
+                    Ok(job) => jobs.push(job),
+                    Err(error) => tracing::error!(job.id = row::raw_id(row), "a job was left out of a list: {error}"),
+                }
+            }
+            // Rows that cannot be read do not count: others take their places.
+            match rows.last() {
+                Some(last) if rows.len() == lacking && jobs.len() < *limit as usize => start = row::raw_id(last),
+                Some(_) | None => return Ok(jobs),
             }
         }
-        Ok(jobs)
     }
 
     async fn queue_positions(&self, ids: &[JobId]) -> Result<Vec<u32>, StoreError> {
