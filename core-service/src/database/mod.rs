@@ -3,8 +3,10 @@
 //! SQLite in the data directory for one process, or PostgreSQL for several. The stores use one driver interface (`sqlx::Any`) and
 //! statements that both understand.
 //!
-//! The lock of the data directory (`directory_lock.rs`) admits one process at a time. The database itself does not rely on it: every
-//! statement is correct with several processes on one machine. On a network file system, the locks of SQLite are unreliable.
+//! For SQLite, the lock of the data directory (`directory_lock.rs`) admits one process at a time. The database itself does not rely on it:
+//! every statement is correct with several processes on one machine. On a network file system, the locks of SQLite are unreliable.
+//!
+//! Transactions that write exclude each other: SQLite has one writer, and in PostgreSQL each takes a lock first.
 
 mod copy;
 mod dialect;
@@ -112,10 +114,14 @@ impl Database {
         if self.dialect() == Dialect::Sqlite {
             return Ok(query.execute(&self.writer).await?.rows_affected());
         }
-        let mut transaction = self.begin().await?;
-        let changed = query.execute(&mut *transaction).await?.rows_affected();
-        transaction.commit().await?;
-        Ok(changed)
+        // Boxed, so that the futures of callers stay small.
+        let locked = async {
+            let mut transaction = self.begin().await?;
+            let changed = query.execute(&mut *transaction).await?.rows_affected();
+            transaction.commit().await?;
+            Ok(changed)
+        };
+        Box::pin(locked).await
     }
 
     /// Runs a statement that writes and returns rows, in a transaction of its own.
@@ -123,10 +129,13 @@ impl Database {
         if self.dialect() == Dialect::Sqlite {
             return query.fetch_all(&self.writer).await;
         }
-        let mut transaction = self.begin().await?;
-        let rows = query.fetch_all(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(rows)
+        let locked = async {
+            let mut transaction = self.begin().await?;
+            let rows = query.fetch_all(&mut *transaction).await?;
+            transaction.commit().await?;
+            Ok(rows)
+        };
+        Box::pin(locked).await
     }
 
     /// Runs a statement that writes at most one row and returns it, in a transaction of its own.
