@@ -21,6 +21,12 @@ const SQLITE_READONLY: i32 = 8;
 /// The extended codes of a primary code have it in their lowest 8 bits.
 const PRIMARY_CODE_MASK: i32 = 0xff;
 
+/// The length of a code of PostgreSQL; SQLite's result codes are shorter.
+const SQLSTATE_LENGTH: usize = 5;
+/// `read_only_sql_transaction`, of a standby, and `disk_full`. Source:
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+const NOT_WRITABLE_SQLSTATES: [&str; 2] = ["25006", "53100"];
+
 /// Returns the error for a failure of the database or of a media file. `what` precedes its text.
 pub(crate) fn storage_error(what: impl Display, cause: &(dyn StdError + 'static)) -> Error {
     let text = format!("{what}: {cause}");
@@ -30,19 +36,17 @@ pub(crate) fn storage_error(what: impl Display, cause: &(dyn StdError + 'static)
 /// Returns whether an error, or one of its causes, says that the disk is full or read-only.
 pub(crate) fn is_not_writable(error: &(dyn StdError + 'static)) -> bool {
     std::iter::successors(Some(error), |&error| error.source()).any(|error| {
-        let code = error.downcast_ref::<sqlx::Error>().and_then(result_code);
+        let code = error.downcast_ref::<sqlx::Error>().and_then(|error| error.as_database_error()?.code());
+        let sqlstate = code.as_deref().filter(|code| code.len() == SQLSTATE_LENGTH);
+        let code = code.as_deref().filter(|code| code.len() != SQLSTATE_LENGTH).and_then(|code| code.parse().ok());
         let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
-        code.is_some_and(|code| NOT_WRITABLE.contains(&code) || code & PRIMARY_CODE_MASK == SQLITE_READONLY)
+        sqlstate.is_some_and(|code| NOT_WRITABLE_SQLSTATES.contains(&code))
+            || code.is_some_and(|code: i32| NOT_WRITABLE.contains(&code) || code & PRIMARY_CODE_MASK == SQLITE_READONLY)
             || kind.is_some_and(|kind| {
                 use io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
                 [FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&kind)
             })
     })
-}
-
-/// Returns SQLite's extended result code.
-fn result_code(error: &sqlx::Error) -> Option<i32> {
-    error.as_database_error()?.code()?.parse().ok()
 }
 
 #[cfg(test)]

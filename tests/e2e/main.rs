@@ -19,6 +19,7 @@ mod log_capture;
 mod media;
 mod models;
 mod pages;
+mod postgres;
 mod priority;
 mod response;
 mod responses;

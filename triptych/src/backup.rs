@@ -30,7 +30,7 @@ const MAX_NAMED: usize = 10;
 /// Nothing is left of the backup then.
 pub(crate) fn create(config: Option<&Path>, arguments: &Backup) -> anyhow::Result<()> {
     let config = Config::load(config)?;
-    let data_dir = data_dir(&config, arguments.data_dir.as_ref());
+    let data_dir = data_dir(&config, arguments.data_dir.as_ref())?;
     let media_url = config.core.media.url.as_str();
     let method = match (media_url, arguments.copy) {
         ("", true) => Method::Copy,
@@ -66,7 +66,7 @@ pub(crate) fn create(config: Option<&Path>, arguments: &Backup) -> anyhow::Resul
 /// The data directory is empty then.
 pub(crate) fn restore(config: Option<&Path>, arguments: &Restore) -> anyhow::Result<()> {
     let config = Config::load(config)?;
-    let data_dir = data_dir(&config, arguments.data_dir.as_ref());
+    let data_dir = data_dir(&config, arguments.data_dir.as_ref())?;
     let queued = if arguments.resume_queued { QueuedJobs::Resume } else { QueuedJobs::MayBeSubmitted };
     let (source, directory) = (arguments.backup.as_path(), data_dir.as_path());
     let deadline = config.core.jobs.deadline;
@@ -100,8 +100,14 @@ pub(crate) fn restore(config: Option<&Path>, arguments: &Restore) -> anyhow::Res
     print(format_args!("Next: start Triptych with TRIPTYCH_DATA_DIR={}.", directory.display()))
 }
 
-fn data_dir(config: &Config, argument: Option<&PathBuf>) -> PathBuf {
-    argument.unwrap_or(&config.core.data_dir).clone()
+/// Returns the data directory of the arguments, or that of the configuration, whose database must be in it.
+fn data_dir(config: &Config, argument: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
+    anyhow::ensure!(
+        argument.is_some() || config.core.database_url.is_none(),
+        "database_url is set, and a backup has only the SQLite database of a data directory: back up and restore PostgreSQL with \
+         pg_dump and pg_restore, and copy the directory media of data_dir after the dump"
+    );
+    Ok(argument.unwrap_or(&config.core.data_dir).clone())
 }
 
 /// Runs the work on a runtime of its own. A signal that ends the process cancels the token of the work, which then removes what it

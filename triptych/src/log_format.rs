@@ -88,7 +88,7 @@ impl Visit for FieldVisitor {
 /// Returns whether [`Debug`], which decodes and classifies each character of a text, only puts quotes around it.
 fn is_plain(text: &str) -> bool {
     // Not `all`, which ends early: without branches, many bytes are compared at once.
-    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    let is_plain = |byte: u8| matches!(byte, b' ' | b'!' | b'#'..=b'[' | b']'..=b'~');
     text.bytes().fold(true, |all, byte| all & is_plain(byte))
 }
 

@@ -61,6 +61,9 @@ pub enum OpenError {
     /// The client of an upstream cannot be created.
     #[error("cannot set up an upstream: {0}")]
     Upstream(#[from] SetupError),
+    /// The PostgreSQL database cannot be used.
+    #[error("database_url: {0}")]
+    Postgres(database::OpenError),
     /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] database::OpenError),

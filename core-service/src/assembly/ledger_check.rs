@@ -1,15 +1,18 @@
-//! The check of the ledger in a data directory that no process uses.
+//! The database of the settings, and the check of its ledger while no process uses it.
 
 use std::path::Path;
 
+use secrecy::ExposeSecret as _;
+
 use super::error::OpenError;
 use crate::{
+    config::Settings,
     database::{Database, DirectoryLock, LockError},
     ledger::{Discrepancy, LedgerStore},
 };
 
 /// The name of the database in the data directory.
-pub(super) const DATABASE: &str = "jobs.sqlite";
+const DATABASE: &str = "jobs.sqlite";
 
 /// Locks a data directory, which must exist.
 pub(super) async fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
@@ -19,16 +22,32 @@ pub(super) async fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
     })
 }
 
-/// Compares the sums of the ledger in a data directory with the rows behind them. Migrates the database to the current version first.
+/// Opens the database of the settings: PostgreSQL, or the SQLite file in the data directory, which must be locked.
+pub(super) async fn open_database(settings: &Settings) -> Result<Database, OpenError> {
+    match &settings.database_url {
+        Some(url) => {
+            let connected = Database::connect(url.expose_secret(), settings.database_connections).await;
+            connected.map_err(OpenError::Postgres)
+        }
+        None => Ok(Database::open(&settings.data_dir.join(DATABASE)).await?),
+    }
+}
+
+/// Compares the sums of the ledger with the rows behind them. Migrates the database to the current version first.
 ///
 /// # Errors
-/// Another process uses the directory; it has no database, or that cannot be opened.
-pub async fn verify_ledger(dir: &Path) -> Result<Vec<Discrepancy>, OpenError> {
-    let file = dir.join(DATABASE);
-    // Opening the database would create it.
-    tokio::fs::metadata(&file).await.map_err(|source| OpenError::NoDatabase { file: file.clone(), source })?;
-    let lock = lock(dir).await?;
-    let database = Database::open(&file).await?;
+/// Another process uses the data directory; there is no database, or it cannot be opened.
+pub async fn verify_ledger(settings: &Settings) -> Result<Vec<Discrepancy>, OpenError> {
+    let dir = &settings.data_dir;
+    let lock = if settings.database_url.is_none() {
+        let file = dir.join(DATABASE);
+        // Opening the database would create it.
+        tokio::fs::metadata(&file).await.map_err(|source| OpenError::NoDatabase { file: file.clone(), source })?;
+        Some(lock(dir).await?)
+    } else {
+        None
+    };
+    let database = open_database(settings).await?;
     let discrepancies = LedgerStore::new(database.clone()).verify().await?;
     database.close().await;
     drop(lock);

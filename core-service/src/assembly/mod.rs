@@ -20,7 +20,7 @@ use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 pub use self::{error::OpenError, ledger_check::verify_ledger};
 use self::{
-    ledger_check::{DATABASE, lock},
+    ledger_check::{lock, open_database},
     models::all_models,
     settings::{address_policy, inputs, jobs, provider_links, retention},
 };
@@ -101,7 +101,7 @@ pub struct Core {
     ledger: LedgerHandle,
     sampler: DropGuard,
     database: Database,
-    directory_lock: DirectoryLock,
+    directory_lock: Option<DirectoryLock>,
 }
 
 /// The background tasks of responses.
@@ -141,12 +141,13 @@ impl Core {
         let keys = Keys::new(&settings.keys, &settings.teams)?;
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
-        let directory_lock = lock(dir).await?;
+        // Only a file has one process.
+        let directory_lock = if settings.database_url.is_none() { Some(lock(dir).await?) } else { None };
         if backup::manifest_path(dir).exists() {
             return Err(OpenError::IsBackup { dir: dir.clone() });
         }
         let retention = retention(&settings.media);
-        let database = Database::open(&dir.join(DATABASE)).await?;
+        let database = open_database(settings).await?;
         let lost_events = database.lost_events().await.map_err(database::OpenError::Connect)?;
         if let Some(lost) = lost_events {
             tracing::error!("{lost}");
@@ -206,7 +207,7 @@ impl Core {
         let sweeper = Sweeper::new(media_store.clone(), retention, Arc::new(jobs.clone())).start();
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
         metrics::describe();
-        let sampler = sampler::start(database.clone(), Clock::system(), &background);
+        let sampler = sampler::start(database.clone(), Clock::of(&database), &background);
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),

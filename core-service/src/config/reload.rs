@@ -43,9 +43,10 @@ macro_rules! fixed {
     };
 }
 
-/// The fixed settings with their comparisons, except for [`SIGNING_KEY`].
-const FIXED: [(&str, IsEqual); 42] = fixed![
+/// The fixed settings with their comparisons, except for [`FIXED_SECRETS`].
+const FIXED: [(&str, IsEqual); 43] = fixed![
     data_dir,
+    database_connections,
     chat.on_disconnect,
     image.idempotency_ttl,
     jobs.concurrency,
@@ -89,12 +90,15 @@ const FIXED: [(&str, IsEqual); 42] = fixed![
     grpc.drain,
 ];
 
-/// The fixed setting that is a secret: secrets have no equality of their own.
-const SIGNING_KEY: (&str, IsEqual) = ("media.signing_key", |old, new| {
-    let exposed =
-        |settings: &Settings| settings.media.signing_key.as_ref().map(SecretString::expose_secret).map(str::to_owned);
-    exposed(old) == exposed(new)
-});
+/// The fixed settings that are secrets: secrets have no equality of their own.
+const FIXED_SECRETS: [(&str, IsEqual); 2] = [
+    ("database_url", |old, new| is_equal(old.database_url.as_ref(), new.database_url.as_ref())),
+    ("media.signing_key", |old, new| is_equal(old.media.signing_key.as_ref(), new.media.signing_key.as_ref())),
+];
+
+fn is_equal(old: Option<&SecretString>, new: Option<&SecretString>) -> bool {
+    old.map(SecretString::expose_secret) == new.map(SecretString::expose_secret)
+}
 
 impl FixedSetting {
     /// Returns all fixed settings.
@@ -115,7 +119,7 @@ impl FixedSetting {
 
 /// Returns all fixed settings with their comparisons.
 fn table() -> impl Iterator<Item = (&'static str, IsEqual)> {
-    FIXED.into_iter().chain([SIGNING_KEY])
+    FIXED.into_iter().chain(FIXED_SECRETS)
 }
 
 impl fmt::Display for FixedSetting {
@@ -135,8 +139,9 @@ mod tests {
         let mut new = old.clone();
         new.chat.model = "another".to_owned();
         new.grpc.drain *= 2;
+        new.database_url = Some("postgres://localhost/triptych".into());
         new.media.signing_key = Some("0123456789abcdef".into());
         let changed: Vec<_> = FixedSetting::changed(&old, &new).into_iter().map(FixedSetting::key).collect();
-        assert_eq!(changed, ["grpc.drain", "media.signing_key"]);
+        assert_eq!(changed, ["grpc.drain", "database_url", "media.signing_key"]);
     }
 }

@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{
-    chat::Chat, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, limits::Team, media::Media,
+    chat::Chat, de, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, limits::Team, media::Media,
     offline::Offline, prices::Price, responses::Responses, video::Video, webhooks::Webhooks,
 };
+
+/// More connections than a server of PostgreSQL usually accepts in all.
+const MAX_CONNECTIONS: u32 = 1000;
 
 /// All settings of the core.
 #[derive(Debug, Clone, Deserialize)]
@@ -15,6 +19,11 @@ use super::{
 pub struct Settings {
     /// The directory of the database and the stored files.
     pub data_dir: PathBuf,
+    /// The URL of a PostgreSQL database, which may contain a password; without one the database is a SQLite file in `data_dir`.
+    #[serde(deserialize_with = "de::secret")]
+    pub database_url: Option<SecretString>,
+    /// The number of connections to PostgreSQL for reads. Writes have one connection.
+    pub database_connections: u32,
     /// The API keys of clients. Empty: no key is required.
     pub keys: Vec<Key>,
     /// The teams of the keys.
@@ -47,6 +56,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             data_dir: PathBuf::from("triptych-data"),
+            database_url: None,
+            database_connections: 8,
             keys: Vec::new(),
             teams: Vec::new(),
             prices: Vec::new(),
@@ -72,6 +83,8 @@ impl Settings {
     pub fn validate(&self) -> Result<(), SettingError> {
         let Self {
             data_dir,
+            database_url,
+            database_connections,
             keys,
             teams,
             prices,
@@ -90,6 +103,17 @@ impl Settings {
         } = self;
         if data_dir.as_os_str().is_empty() {
             return Err(SettingError::new("data_dir", "must be the path of a directory"));
+        }
+        let is_postgres = |url: &SecretString| {
+            let scheme = url.expose_secret().split_once("://").map(|(scheme, _)| scheme);
+            matches!(scheme, Some("postgres" | "postgresql"))
+        };
+        if !database_url.as_ref().is_none_or(is_postgres) {
+            let rule = "must be empty, or begin with postgres://, for example postgres://USER:PASSWORD@HOST/DATABASE";
+            return Err(SettingError::new("database_url", rule));
+        }
+        if !(1..=MAX_CONNECTIONS).contains(database_connections) {
+            return Err(SettingError::new("database_connections", format!("must be from 1 to {MAX_CONNECTIONS}")));
         }
         Team::validate_all(teams)?;
         Price::validate_all(prices)?;

@@ -1,18 +1,23 @@
-//! The differences between the databases that statements of the stores meet.
+//! The differences between the databases.
 
 /// The kind of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dialect {
+pub(super) enum Dialect {
     /// SQLite in the data directory.
     Sqlite,
+    /// PostgreSQL, which several processes can share.
+    Postgres,
 }
 
 impl Dialect {
-    /// Returns the statement that begins a transaction which writes.
-    pub(super) const fn begin(self, _durable: bool) -> &'static str {
-        match self {
+    /// Returns the statement that begins a transaction which writes. A commit that is not `durable` is not flushed to the disk of
+    /// PostgreSQL; for SQLite that is a setting of the connection.
+    pub(super) const fn begin(self, durable: bool) -> &'static str {
+        match (self, durable) {
             // Takes the write lock at once. A lock that is taken later fails if another process has written meanwhile.
-            Self::Sqlite => "BEGIN IMMEDIATE",
+            (Self::Sqlite, _) => "BEGIN IMMEDIATE",
+            (Self::Postgres, true) => "BEGIN",
+            (Self::Postgres, false) => "BEGIN; SET LOCAL synchronous_commit = off",
         }
     }
 
@@ -20,6 +25,7 @@ impl Dialect {
     pub(super) const fn begin_snapshot(self) -> &'static str {
         match self {
             Self::Sqlite => "BEGIN",
+            Self::Postgres => "BEGIN ISOLATION LEVEL REPEATABLE READ",
         }
     }
 
@@ -27,6 +33,7 @@ impl Dialect {
     pub(super) fn index_hint(self, index: &str) -> String {
         match self {
             Self::Sqlite => format!("INDEXED BY {index}"),
+            Self::Postgres => String::new(),
         }
     }
 }

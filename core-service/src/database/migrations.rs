@@ -1,4 +1,5 @@
-//! The schema migrations, in order. A migration that was released never changes; a new one gets the next number.
+//! The schema migrations, in order. A migration that was released never changes; a new one gets the next number, and has a file for each
+//! database.
 //!
 //! Listed by hand because `sqlx::migrate!` would compile SQLite a second time, for the build host.
 
@@ -7,7 +8,7 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-/// The number, the name and the SQL of each migration.
+/// The number, the name and the SQL of each migration of SQLite.
 pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
@@ -26,20 +27,28 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
     (15, "filters of lists of jobs", include_str!("../../migrations/sqlite/0015_list_filters.sql")),
 ];
 
-/// Applies the migrations that the database does not have yet.
+/// The migrations of PostgreSQL. The first is the state of SQLite after 14; later ones have the numbers of SQLite's.
+pub(super) const POSTGRES: [(i64, &str, &str); 2] = [
+    (1, "schema", include_str!("../../migrations/postgres/0001_schema.sql")),
+    (15, "filters of lists of jobs", include_str!("../../migrations/postgres/0015_list_filters.sql")),
+];
+
+/// Applies the migrations that a SQLite database does not have yet.
 pub(super) async fn run(
     connection: &mut SqliteConnection,
     migrations: &[(i64, &'static str, &'static str)],
 ) -> Result<(), MigrateError> {
-    let migrations: Vec<_> = migrations
-        .iter()
-        .map(|&(version, name, sql)| {
-            Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-        })
-        .collect();
     // sqlx takes no lock for SQLite. IMMEDIATE takes the write lock: if two processes open a new file at the same time, the
     // second waits and finds the migrations applied. The migrations run in savepoints of this transaction.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    Migrator::with_migrations(migrations).run(&mut *transaction).await?;
+    migrator(migrations).run(&mut *transaction).await?;
     Ok(transaction.commit().await?)
+}
+
+/// Returns the migrator of these migrations. For PostgreSQL it takes a lock, so that of several nodes one migrates.
+pub(super) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+    let migrations = migrations.iter().map(|&(version, name, sql)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(migrations.collect())
 }

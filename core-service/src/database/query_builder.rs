@@ -4,15 +4,15 @@ use std::fmt::{Display, Write as _};
 
 use sqlx::{Arguments as _, AssertSqlSafe, Encode, Type};
 
-use super::{Db, DbArguments, DbQuery};
+use super::driver::{Db, DbArguments, DbQuery};
 
 /// A statement under construction, with numbered parameters. That of sqlx writes `?` for a parameter, which PostgreSQL does not know.
 #[derive(Default)]
 pub(crate) struct QueryBuilder {
     sql: String,
     arguments: DbArguments,
-    /// The first parameter that could not be encoded.
-    failed: Option<sqlx::Error>,
+    /// The number of parameters.
+    count: usize,
 }
 
 impl QueryBuilder {
@@ -30,10 +30,11 @@ impl QueryBuilder {
 
     /// Appends a parameter with this value.
     pub(crate) fn push_bind<'t, T: Encode<'t, Db> + Type<Db>>(&mut self, value: T) -> &mut Self {
-        if let Err(error) = self.arguments.add(value) {
-            self.failed.get_or_insert(sqlx::Error::Encode(error));
-        }
-        let number = self.arguments.len();
+        // The encoder of this driver copies the value and does not fail. If it did, the database would refuse the statement for the
+        // number of its parameters.
+        let _ = self.arguments.add(value);
+        self.count += 1;
+        let number = self.count;
         self.push(format_args!("${number}"))
     }
 

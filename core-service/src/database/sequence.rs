@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicI64, Ordering},
 };
 
-use super::DbPool;
+use super::driver::DbPool;
 
 /// No number was saved by this process.
 const UNSAVED: i64 = -1;

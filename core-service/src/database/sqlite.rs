@@ -1,6 +1,6 @@
 //! The pools of a SQLite file.
 
-use std::{io, path::Path, time::Duration};
+use std::{fmt::Write as _, io, path::Path, time::Duration};
 
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _, SqliteConnection,
@@ -10,7 +10,13 @@ use sqlx::{
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use super::{DbPool, OpenError, file::OpenFile, is_reusable, migrations, sequence::SequenceFile};
+use super::{
+    driver::{DbPool, is_reusable},
+    error::OpenError,
+    file::OpenFile,
+    migrations,
+    sequence::SequenceFile,
+};
 
 /// The number of read connections. In WAL mode, reads do not wait for writes. A few connections suffice for short queries.
 const READERS: u32 = 4;
@@ -71,7 +77,8 @@ fn url(file: &Path) -> Result<Url, sqlx::Error> {
         if byte.is_ascii_alphanumeric() {
             url.push(char::from(byte));
         } else {
-            url.push_str(&format!("%{byte:02X}"));
+            // Writing to a String does not fail.
+            let _ = write!(url, "%{byte:02X}");
         }
     }
     url.push_str("?mode=rw");

@@ -9,7 +9,7 @@ use tokio::sync::Barrier;
 use super::*;
 use crate::{
     config::{AccountLimits, Price},
-    database::Database,
+    database::{self, Database},
 };
 
 const MODEL: &str = "m";
@@ -47,8 +47,8 @@ struct Fixture {
     handle: LedgerHandle,
 }
 
-async fn open(file: &Path) -> (Database, Ledger, LedgerHandle) {
-    let database = Database::open(file).await.unwrap();
+async fn open(directory: &Path) -> (Database, Ledger, LedgerHandle) {
+    let database = database::testing::open(directory).await;
     let (ledger, handle) = Ledger::start(LedgerStore::new(database.clone()), prices()).await.unwrap();
     (database, ledger, handle)
 }
@@ -56,7 +56,7 @@ async fn open(file: &Path) -> (Database, Ledger, LedgerHandle) {
 impl Fixture {
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let (database, ledger, handle) = open(&directory.path().join("jobs.sqlite")).await;
+        let (database, ledger, handle) = open(directory.path()).await;
         Self { directory, database, ledger, handle }
     }
 
@@ -193,7 +193,7 @@ async fn allowance_of_a_killed_process_counts_as_spent() {
     std::mem::forget(meter);
     database.close().await;
 
-    let (_, ledger, _handle) = open(&directory.path().join("jobs.sqlite")).await;
+    let (_, ledger, _handle) = open(directory.path()).await;
     let store = ledger.store().unwrap();
     let budget = store.budgets(&alice.budgets).await.unwrap().remove(0);
     assert_eq!((budget.spent, budget.reserved), (reserved, Usd::ZERO));
@@ -271,4 +271,18 @@ async fn models_beyond_a_thousand_of_a_key_and_day_are_summed_up() {
     let rows = fixture.store().usage(&filter).await.unwrap();
     let calls = |model: &str| rows.iter().find(|row| row.model == model).map(|row| row.usage.calls);
     assert_eq!((rows.len(), calls("model-5"), calls("other")), (1001, Some(2), Some(100)));
+}
+
+database::testing::on_postgres! {
+    call_beyond_a_budget_is_refused_and_names_the_budget,
+    budget_of_a_team_bounds_all_of_its_keys_together,
+    model_without_a_price_is_refused_only_for_payers_with_a_budget,
+    failed_call_costs_nothing_and_dropped_call_costs_what_it_has_used,
+    twenty_keys_never_overspend_hard_budgets,
+    allowance_of_a_killed_process_counts_as_spent,
+    stop_settles_everything_and_returns_allowances,
+    allowance_of_a_call_that_was_dropped_while_it_waited_is_returned,
+    settlement_that_could_not_be_written_is_written_later,
+    verification_finds_sums_that_differ_from_their_rows,
+    models_beyond_a_thousand_of_a_key_and_day_are_summed_up,
 }

@@ -8,6 +8,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::database::Database;
+
 /// Milliseconds since 1970, UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(pub i64);
@@ -53,6 +55,14 @@ impl Clock {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             Timestamp(0).after(since)
         }))
+    }
+
+    /// Returns the clock of a database: that of its server, or of this machine for SQLite.
+    pub fn of(database: &Database) -> Self {
+        match database.clock() {
+            Some(clock) => Self(Arc::new(move || Timestamp(clock.now_millis()))),
+            None => Self::system(),
+        }
     }
 
     /// Returns a clock that follows tokio's, which tests can pause.

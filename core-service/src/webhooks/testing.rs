@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::{WebhookEventType, Webhooks},
-    database::Database,
+    database,
     keys::{Owner, Owners},
     live::Live,
     media::{address_policy::AddressPolicy, testing},
@@ -107,7 +107,7 @@ impl Stores {
 }
 
 async fn open(directory: &TempDir, clock: &Clock) -> (WebhookStore, SqlStore) {
-    let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
+    let database = database::testing::open(directory.path()).await;
     let jobs = SqlStore::with_clock(database.clone(), clock.clone());
     (WebhookStore::with_clock(database, clock.clone()), jobs)
 }

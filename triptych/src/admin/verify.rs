@@ -22,12 +22,12 @@ pub(super) async fn online(client: &AdminClient) -> anyhow::Result<()> {
     }))
 }
 
-/// Checks the ledger in the data directory of the configuration.
+/// Checks the ledger in the database of the configuration.
 ///
 /// # Errors
 /// A process uses the directory; it has no database, or that cannot be opened; the ledger is not consistent.
 pub(super) async fn offline(config: &Config) -> anyhow::Result<()> {
-    let discrepancies = verify_ledger(&config.core.data_dir).await?;
+    let discrepancies = verify_ledger(&config.core).await?;
     report(discrepancies.iter().map(ToString::to_string))
 }
 

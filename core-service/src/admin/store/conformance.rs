@@ -1,4 +1,4 @@
-//! The guarantees of every store of keys, each tested with the memory store and the SQLite store.
+//! The guarantees of every store of keys, each tested with the memory store, and with the SQL store on both databases.
 
 use std::{
     sync::Arc,
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::{KeyStore, memory::MemoryKeyStore, sql::SqlKeyStore};
 use crate::{
     config::AccountLimits,
-    database::Database,
+    database::testing,
     keys::{GeneratedSecret, KeyChange, KeyDefinition, KeyRecord, Keys, StoredKey},
     on_disconnect::OnDisconnect,
     priority::Priority,
@@ -30,9 +30,9 @@ impl Fixture {
         Self { store: Arc::new(MemoryKeyStore::new(keys.clone())), keys, directory: None }
     }
 
-    async fn sqlite() -> Self {
+    async fn sql() -> Self {
         let (directory, keys) = (tempfile::tempdir().unwrap(), Keys::default());
-        let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
+        let database = testing::open(directory.path()).await;
         let store = Arc::new(SqlKeyStore::new(database, keys.clone()));
         Self { store, keys, directory: Some(directory) }
     }
@@ -99,11 +99,13 @@ macro_rules! conformance {
                 super::$guarantee(super::Fixture::memory()).await;
             })*
         }
-        mod sqlite {
+        mod sql {
             $(#[tokio::test]
             async fn $guarantee() {
-                super::$guarantee(super::Fixture::sqlite().await).await;
+                super::$guarantee(super::Fixture::sql().await).await;
             })*
+
+            crate::database::testing::on_postgres!($($guarantee),*);
         }
     };
 }

@@ -1,4 +1,4 @@
-//! Keys in the core's SQLite database.
+//! Keys in the core's database.
 
 use async_trait::async_trait;
 

@@ -11,10 +11,7 @@ mod verify;
 
 use std::sync::Arc;
 
-use self::{
-    allowances::{GrowAllowance, SettleAllowance, SpendAllowances},
-    entry::now,
-};
+use self::allowances::{GrowAllowance, SettleAllowance, SpendAllowances};
 pub use self::{
     holds::{end_hold, open_hold},
     open_holds::{HoldFilter, HoldState, OpenHold},
@@ -54,7 +51,7 @@ impl LedgerStore {
         lacking: Usd,
     ) -> Result<Result<(), BudgetExceeded>, Error> {
         let (allowance, payer) = (Arc::clone(allowance), payer.clone());
-        Ok(self.write(GrowAllowance { allowance, payer, lacking, now: now() }).await?.map(drop))
+        Ok(self.write(GrowAllowance { allowance, payer, lacking, now: self.now() }).await?.map(drop))
     }
 
     /// Writes usage and cost of ended calls, and shrinks the hold of the allowance. If that fails, the allowance gets them back.
@@ -63,12 +60,17 @@ impl LedgerStore {
         allowance: Arc<Allowance>,
         settlement: Settlement,
     ) -> Result<(), Error> {
-        self.write(SettleAllowance::new(allowance, settlement, now())).await
+        self.write(SettleAllowance::new(allowance, settlement, self.now())).await
     }
 
     /// Counts the allowances of all processes as spent, and returns their sum. There must be no other process.
     pub(super) async fn spend_allowances(&self) -> Result<Usd, Error> {
-        self.write(SpendAllowances { now: now() }).await
+        self.write(SpendAllowances { now: self.now() }).await
+    }
+
+    /// Returns the current time on the clock of the database, in milliseconds since 1970.
+    fn now(&self) -> i64 {
+        self.database.clock().map_or_else(entry::now, |clock| clock.now_millis())
     }
 
     async fn write<W: Write>(&self, write: W) -> Result<W::Output, Error> {

@@ -3,7 +3,7 @@
 use sqlx::Row;
 use triptych_proto::v1::Modality;
 
-use super::{LedgerStore, budgets::spent_and_reserved, entry::now, usage};
+use super::{LedgerStore, budgets::spent_and_reserved, usage};
 use crate::{
     budget_period::BudgetPeriod,
     database::{DbRow, QueryBuilder},
@@ -123,7 +123,7 @@ impl LedgerStore {
         let mut states = Vec::new();
         for budget in budgets {
             for &(period, limit) in &budget.limits {
-                let sums = spent_and_reserved(self.database.readers(), &budget.subject, period, now()).await;
+                let sums = spent_and_reserved(self.database.readers(), &budget.subject, period, self.now()).await;
                 let (spent, reserved) = sums.map_err(|error| storage(&error))?;
                 states.push(BudgetState { subject: budget.subject.clone(), period, limit, spent, reserved });
             }

@@ -1,4 +1,4 @@
-//! Stored responses and the events of those in the background, in the core's SQLite database.
+//! Stored responses and the events of those in the background, in the core's database.
 //!
 //! All texts are JSON as clients get it. The total size is bounded: a write that exceeds it removes the final responses that were
 //! not used for the longest time, in the same transaction.
@@ -38,7 +38,8 @@ pub(crate) struct ResponseStore {
 impl ResponseStore {
     /// Returns the store in this database, which holds about `max_bytes` at most.
     pub(crate) fn new(database: Database, max_bytes: u64) -> Self {
-        Self::with_clock(database, max_bytes, Clock::system())
+        let clock = Clock::of(&database);
+        Self::with_clock(database, max_bytes, clock)
     }
 
     pub(crate) fn with_clock(database: Database, max_bytes: u64, clock: Clock) -> Self {
@@ -62,7 +63,7 @@ fn storage(error: &sqlx::Error) -> Error {
     if is_not_writable(error) { Error::StorageNotWritable(text) } else { Error::Storage(text) }
 }
 
-/// The length of a text in a column of SQLite.
+/// The length of a text in a column, in bytes.
 fn length(text: &str) -> i64 {
     i64::try_from(text.len()).unwrap_or(i64::MAX)
 }

@@ -10,7 +10,7 @@ const LIMITS: QueueLimits = QueueLimits { per_owner: 2, total: 3 };
 
 async fn store(max_bytes: u64) -> (TempDir, ResponseStore) {
     let directory = tempfile::tempdir().unwrap();
-    let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
+    let database = crate::database::testing::open(directory.path()).await;
     let time = std::sync::atomic::AtomicI64::new(1_000_000);
     // Each reading is a millisecond later, so that the order of use is that of the calls.
     let clock = Clock::from_fn(move || Timestamp(time.fetch_add(1, std::sync::atomic::Ordering::SeqCst)));
@@ -185,4 +185,13 @@ async fn repeated_key_finds_the_response_and_another_request_conflicts() {
     let other = NewResponse { call: identity("y").await, ..again };
     assert_eq!(store.insert(other.clone(), LIMITS).await.unwrap_err(), conflict);
     assert_eq!(store.repeated(&other.call.unwrap()).await.unwrap_err(), conflict);
+}
+
+crate::database::testing::on_postgres! {
+    response_is_claimed_once_and_its_events_are_read_in_order,
+    owners_take_turns_and_limits_of_the_queue_are_named,
+    responses_of_other_owners_do_not_exist,
+    expired_responses_are_removed_and_a_continued_one_stays,
+    total_size_is_bounded_and_the_longest_unused_are_removed_first,
+    repeated_key_finds_the_response_and_another_request_conflicts,
 }

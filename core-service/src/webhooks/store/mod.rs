@@ -1,4 +1,4 @@
-//! Endpoints, deliveries and the position in the outbox, in the core's SQLite database.
+//! Endpoints, deliveries and the position in the outbox, in the core's database.
 
 mod deliveries;
 mod endpoints;
@@ -49,9 +49,10 @@ impl From<StoreError> for Error {
 }
 
 impl WebhookStore {
-    /// Returns the store in this database, on the clock of this machine.
+    /// Returns the store in this database, on the clock of the database.
     pub fn new(database: Database) -> Self {
-        Self::with_clock(database, Clock::system())
+        let clock = Clock::of(&database);
+        Self::with_clock(database, clock)
     }
 
     pub(crate) fn with_clock(database: Database, clock: Clock) -> Self {

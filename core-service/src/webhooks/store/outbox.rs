@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The most events of one transaction, so that it does not delay the writes of jobs for long.
-pub(super) const BATCH: i64 = 100;
+pub(super) const BATCH: u8 = 100;
 
 /// The events after the last one that was turned into deliveries, also of jobs that were deleted meanwhile.
 const SELECT: &str = "SELECT event.sequence, event.job_id, event.owner, event.revision, event.kind, event.created_at, \
@@ -35,15 +35,16 @@ impl WebhookStore {
     /// Creates the deliveries of new events: to these endpoints of the configuration, to those of the owner of the job, and
     /// to the `callback_url` of the job. Returns whether there may be further events.
     ///
-    /// Deliveries and the position in the outbox are one transaction, so an event has its deliveries exactly once. SQLite
-    /// commits events in the order of their numbers, so none appears behind the position.
+    /// Deliveries and the position in the outbox are one transaction, so an event has its deliveries exactly once. Events
+    /// are committed in the order of their numbers, because transactions that write exclude each other: none appears behind the
+    /// position.
     pub(crate) async fn fan_out(&self, configured: &[Endpoint]) -> Result<bool, StoreError> {
         // Almost always there is none, and reading does not delay writers.
         if sqlx::query(SELECT).bind(1_i64).fetch_optional(self.database.readers()).await?.is_none() {
             return Ok(false);
         }
         let mut transaction = self.database.begin().await?;
-        let events = sqlx::query(SELECT).bind(BATCH).fetch_all(&mut *transaction).await?;
+        let events = sqlx::query(SELECT).bind(i64::from(BATCH)).fetch_all(&mut *transaction).await?;
         for event in &events {
             match self.deliver(&mut transaction, event, configured).await {
                 // One unreadable row must not stop all webhooks.
@@ -59,7 +60,7 @@ impl WebhookStore {
             remove.execute(&mut *transaction).await?;
         }
         transaction.commit().await?;
-        Ok(events.len() == BATCH as usize)
+        Ok(events.len() == usize::from(BATCH))
     }
 
     /// Creates the deliveries of one event.

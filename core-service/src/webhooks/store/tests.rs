@@ -142,7 +142,7 @@ async fn event_of_a_deleted_job_comes_before_later_events() {
     assert_eq!(claim.delivery.event.video_id, deleted.as_str());
     assert!(!stores.webhooks.fan_out(&[]).await.unwrap());
     let count = sqlx::query_scalar::<_, i64>("SELECT COUNT(DISTINCT event_id) FROM webhook_deliveries");
-    assert_eq!(count.fetch_one(stores.webhooks.database.readers()).await.unwrap(), BATCH + 1);
+    assert_eq!(count.fetch_one(stores.webhooks.database.readers()).await.unwrap(), i64::from(BATCH) + 1);
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn more_events_than_one_batch_are_all_delivered() {
         .fetch_one(stores.webhooks.database.readers())
         .await
         .unwrap();
-    assert_eq!(count, BATCH + 1);
+    assert_eq!(count, i64::from(BATCH) + 1);
 }
 
 #[tokio::test]
@@ -359,4 +359,23 @@ async fn claims_read_an_index_of_the_pending_deliveries() {
     let plan: Vec<(i64, i64, i64, String)> =
         sqlx::query_as(query).fetch_all(stores.webhooks.database.readers()).await.unwrap();
     assert!(plan[0].3.contains("INDEX webhook_deliveries_leased"), "{plan:?}");
+}
+
+crate::database::testing::on_postgres! {
+    event_is_delivered_to_the_endpoints_of_its_owner_to_configured_ones_and_to_its_callback,
+    only_the_wanted_events_after_the_creation_of_an_endpoint_are_delivered,
+    unreadable_request_of_a_job_does_not_stop_the_outbox,
+    end_of_a_job_that_was_deleted_before_the_outbox_was_read_is_delivered_once,
+    event_of_a_deleted_job_comes_before_later_events,
+    more_events_than_one_batch_are_all_delivered,
+    claimed_delivery_is_claimed_again_only_after_its_lease,
+    deliveries_of_busy_lanes_are_neither_claimed_nor_due,
+    endpoint_is_disabled_after_five_days_of_failures_and_a_success_restarts_them,
+    test_delivery_does_not_count_for_its_endpoint_and_is_sent_by_its_creator_only,
+    rotated_secret_signs_with_the_previous_one_until_the_overlap_ends,
+    endpoints_of_other_owners_do_not_exist_and_their_number_is_limited,
+    deleted_endpoint_is_gone_with_its_deliveries,
+    redelivered_delivery_keeps_its_event_and_starts_the_schedule_again,
+    final_deliveries_are_removed_after_their_retention,
+    pages_of_deliveries_are_consecutive,
 }

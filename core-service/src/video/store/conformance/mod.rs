@@ -1,4 +1,5 @@
-//! The guarantees of every job store, one per function, each tested with the memory store and the SQLite store.
+//! The guarantees of every job store, one per function, each tested with the memory store, and with the SQL store on both
+//! databases.
 
 mod changes;
 mod keys;
@@ -53,15 +54,16 @@ macro_rules! conformance {
                 super::$theme::$guarantee(super::Store::new(super::MemoryStore::new(clock), millis)).await;
             })*
         }
-        mod sqlite {
+        mod sql {
             $(#[tokio::test]
             async fn $guarantee() {
                 let directory = tempfile::tempdir().unwrap();
-                let file = directory.path().join("jobs.db");
-                let database = crate::database::Database::open(&file).await.unwrap();
+                let database = crate::database::testing::open(directory.path()).await;
                 let (clock, millis) = super::Clock::manual(super::NOW);
                 super::$theme::$guarantee(super::Store::new(super::SqlStore::with_clock(database, clock), millis)).await;
             })*
+
+            crate::database::testing::on_postgres!($($guarantee),*);
         }
     };
 }

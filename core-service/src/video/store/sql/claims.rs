@@ -1,4 +1,4 @@
-//! The statements that claim jobs. PostgreSQL adds FOR UPDATE SKIP LOCKED to the innermost queries.
+//! The statements that claim jobs. They need no row locks: transactions that write exclude each other.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ macro_rules! claim_statement {
             $order,
             " LIMIT 1) FROM provider WHERE provider.id NOT IN (SELECT value FROM json_each($3))) \
              UPDATE video_jobs SET lease_owner = $1, fence = fence + 1 WHERE id = (SELECT video_jobs.id FROM first \
-             CROSS JOIN video_jobs ON video_jobs.id = first.id ORDER BY ",
+             CROSS JOIN video_jobs WHERE video_jobs.id = first.id ORDER BY ",
             $order,
             " LIMIT 1) RETURNING *"
         )

@@ -3,15 +3,15 @@
 use super::row;
 use crate::{
     database::{Database, QueryBuilder},
-    video::{job::JobId, state::Phase, store::Page},
+    video::{state::Phase, store::Page},
 };
 
 /// The public name of a job's model, in the form of the index `video_jobs_model`.
 const MODEL: &str = "(CASE WHEN json_valid(request) THEN json_extract(request, '$.model') END)";
 
-/// Returns the statement for all jobs from the begin of a page on. It has no LIMIT, because rows that cannot be read do not count.
-pub(super) fn statement(database: &Database, page: &Page) -> QueryBuilder {
-    let Page { limit: _, after, oldest_first, owners, phases, model } = page;
+/// Returns the statement for at most `limit` jobs of a page, after the row with this id.
+pub(super) fn statement(database: &Database, page: &Page, after: Option<&str>, limit: usize) -> QueryBuilder {
+    let Page { limit: _, after: _, oldest_first, owners, phases, model } = page;
     // Ids sort by creation time. `video_` sorts before and `video~` after every id.
     let (compare, order, start) = if *oldest_first { (">", "ASC", "video_") } else { ("<", "DESC", "video~") };
     let mut query = QueryBuilder::new("SELECT ");
@@ -23,7 +23,7 @@ pub(super) fn statement(database: &Database, page: &Page) -> QueryBuilder {
         let hint = database.index_hint("video_jobs_not_succeeded");
         query.push(hint).push(" WHERE phase <> 'succeeded' AND deleted = 0");
     }
-    query.push(" AND id ").push(compare).push_bind(after.as_ref().map_or(start, JobId::as_str).to_owned());
+    query.push(" AND id ").push(compare).push_bind(after.unwrap_or(start).to_owned());
     if let Some(owner) = owners.only() {
         query.push(" AND owner = ").push_bind(owner.as_str().to_owned());
     }
@@ -37,6 +37,6 @@ pub(super) fn statement(database: &Database, page: &Page) -> QueryBuilder {
     if !model.is_empty() {
         query.push(" AND ").push(MODEL).push(" = ").push_bind(model.clone());
     }
-    query.push(" ORDER BY id ").push(order);
+    query.push(" ORDER BY id ").push(order).push(" LIMIT ").push_bind(i64::try_from(limit).unwrap_or(i64::MAX));
     query
 }

@@ -1,4 +1,4 @@
-//! Jobs in the core's SQLite database.
+//! Jobs in the core's database.
 
 mod changes;
 mod claims;
@@ -11,7 +11,6 @@ mod workers;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
 
 use self::{
     changes::{AmendJob, CommitJob, PurgeJob, ReleaseJob},
@@ -38,7 +37,7 @@ use crate::{
 /// With fewer jobs behind it, a position is counted from the end of the queue, where most callers look: at a job just created.
 const NEAR_THE_END: i64 = 1000;
 
-/// A store in the core's SQLite database. Clones share it.
+/// A store in the core's database. Clones share it.
 #[derive(Debug, Clone)]
 pub struct SqlStore {
     database: Database,
@@ -48,9 +47,10 @@ pub struct SqlStore {
 }
 
 impl SqlStore {
-    /// Returns the store in this database. SQLite has one machine, so the store's clock is the machine's.
+    /// Returns the store in this database, on the clock of the database.
     pub fn new(database: Database) -> Self {
-        Self::with_clock(database, Clock::system())
+        let clock = Clock::of(&database);
+        Self::with_clock(database, clock)
     }
 
     pub(crate) fn with_clock(database: Database, clock: Clock) -> Self {
@@ -101,18 +101,26 @@ impl JobStore for SqlStore {
     }
 
     async fn list(&self, page: &Page) -> Result<Vec<Job>, StoreError> {
-        let mut query = list::statement(&self.database, page);
-        // Dropping the rows ends the statement.
-        let mut rows = query.build().fetch(self.database.readers());
+        let mut after = page.after.as_ref().map(|id| id.as_str().to_owned());
         let mut jobs = Vec::new();
-        while jobs.len() < page.limit as usize {
-            let Some(row) = rows.try_next().await? else { break };
-            match row::job(&row) {
-                Ok(job) => jobs.push(job),
-                Err(error) => tracing::error!(job.id = row::raw_id(&row), "a job was left out of a list: {error}"),
+        loop {
+            let lacking = page.limit as usize - jobs.len();
+            let mut query = list::statement(&self.database, page, after.as_deref(), lacking);
+            let rows = query.build().fetch_all(self.database.readers()).await?;
+            for row in &rows {
+                match row::job(row) {
+                    Ok(job) => jobs.push(job),
+                    Err(error) => tracing::error!(job.id = row::raw_id(row), "a job was left out of a list: {error}"),
+                }
+            }
+            // Rows that cannot be read do not count: others take their places.
+            match rows.last() {
+                Some(last) if rows.len() == lacking && jobs.len() < page.limit as usize => {
+                    after = Some(row::raw_id(last));
+                }
+                Some(_) | None => return Ok(jobs),
             }
         }
-        Ok(jobs)
     }
 
     async fn queue_positions(&self, ids: &[JobId]) -> Result<Vec<u32>, StoreError> {

@@ -176,7 +176,7 @@ async fn filtered_lists_are_found_by_index_in_order() {
             (page(&[], "m"), "video_jobs_model"),
             (page(&[Phase::Succeeded], "m"), "video_jobs_model"),
         ] {
-            let query = list::statement(&database, &page).build();
+            let query = list::statement(&database, &page, None, 1).build();
             let statement = format!("EXPLAIN QUERY PLAN {}", query.sql().as_str());
             let plan = sqlx::query_as(sqlx::AssertSqlSafe(statement)).fetch_all(database.writer()).await;
             let plan: Vec<(i64, i64, i64, String)> = plan.unwrap();

@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     budget_period::BudgetPeriod,
     config::{AccountLimits, Price},
-    database::Database,
+    database::{self, Database},
     error::Error,
     keys::{Owner, Owners},
     ledger::{Budget, BudgetState, Grouping, HoldFilter, HoldState, LedgerStore, Payer, UsageFilter},
@@ -35,7 +35,7 @@ impl Fixture {
     /// A second of video costs one dollar, and the key has a budget of two and a half.
     async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(&directory.path().join("jobs.sqlite")).await.unwrap();
+        let database = database::testing::open(directory.path()).await;
         let limits = AccountLimits { budget_per_month: Usd::parse("2.50"), ..AccountLimits::default() };
         let payer = Payer::new("alice", "t", Budget::new("key", "alice", &limits).into_iter().collect());
         let (store, ledger) = (SqlStore::new(database.clone()), LedgerStore::new(database.clone()));
@@ -247,4 +247,15 @@ async fn hold_of_a_removed_unreadable_job_counts_as_spent() {
     let job = fixture.insert().await;
     fixture.store.remove_unreadable(&job.id, &crate::keys::Owners::All).await.unwrap();
     assert_eq!(fixture.cents().await, (100, 0));
+}
+
+crate::database::testing::on_postgres! {
+    create_beyond_a_budget_is_refused_and_stores_nothing,
+    finished_video_is_settled_by_its_length,
+    cost_of_more_than_three_times_the_estimate_keeps_the_hold,
+    failed_video_costs_nothing_unless_a_render_may_exist,
+    operator_resolves_the_hold_of_an_unknown_outcome_once,
+    open_holds_are_listed_with_their_states,
+    cancelled_video_is_settled_when_its_render_has_been_stopped,
+    hold_of_a_removed_unreadable_job_counts_as_spent,
 }

@@ -1,0 +1,14 @@
+//! The errors of opening a database.
+
+use sqlx::migrate::MigrateError;
+
+/// The reason why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file cannot be opened.
+    #[error("the database cannot be opened: {0}")]
+    Connect(#[from] sqlx::Error),
+    /// The schema cannot be migrated to the current version, for example because a later version of Triptych wrote the file.
+    #[error("the database schema cannot be migrated: {0}")]
+    Migrate(#[from] MigrateError),
+}

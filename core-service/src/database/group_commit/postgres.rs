@@ -1,0 +1,102 @@
+//! A transaction of PostgreSQL, which excludes those of other processes.
+
+use std::io;
+
+use sqlx::Connection as _;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    write::QueuedWrite,
+    writer::{Failure, Writer},
+};
+use crate::database::{
+    dialect::Dialect,
+    driver::DbConnection,
+    postgres::{self, Outcome, WRITE_TIMEOUT},
+};
+
+/// Runs the writes in one transaction.
+pub(super) async fn transaction(writer: &mut Writer<'_>, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), Failure> {
+    let connection = writer.connection().await.map_err(Failure::Unavailable)?;
+    let failed = match attempt(connection, group).await {
+        Ok(()) => return Ok(()),
+        Err(failed) => failed,
+    };
+    match failed {
+        Failed::Write { error, rolled_back: true } => Err(Failure::Statement(error)),
+        Failed::Write { error, rolled_back: false } | Failed::Begin(error) => {
+            writer.discard();
+            Err(if is_lost(&error) { Failure::Unavailable(error) } else { Failure::Statement(error) })
+        }
+        Failed::Commit { error, number } => {
+            writer.discard();
+            // Also for an error of the server: one that ends the session can arrive after the commit.
+            match postgres::outcome(writer.pool, &number).await {
+                Outcome::Committed => Ok(()),
+                Outcome::Aborted if is_lost(&error) => Err(Failure::Unavailable(error)),
+                Outcome::Aborted => Err(Failure::Statement(error)),
+                Outcome::Unknown => Err(Failure::OutcomeUnknown(error)),
+            }
+        }
+    }
+}
+
+/// A transaction that failed.
+enum Failed {
+    /// It was not begun, or the lock of the writers not taken.
+    Begin(sqlx::Error),
+    Write {
+        error: sqlx::Error,
+        /// Whether the connection can be used again.
+        rolled_back: bool,
+    },
+    Commit {
+        error: sqlx::Error,
+        /// The number of the transaction.
+        number: String,
+    },
+}
+
+async fn attempt(connection: &mut DbConnection, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), Failed> {
+    let deadline = Instant::now() + WRITE_TIMEOUT;
+    let durable = group.iter().any(|member| member.must_be_durable());
+    let begin = async {
+        let mut transaction = connection.begin_with(Dialect::Postgres.begin(durable)).await?;
+        let number = postgres::lock(&mut transaction).await?;
+        Ok((transaction, number))
+    };
+    let (mut transaction, number) = before(deadline, begin).await.map_err(Failed::Begin)?;
+    for member in group {
+        if let Err(error) = before(deadline, member.run(&mut transaction)).await {
+            let rolled_back = !is_lost(&error) && before(deadline, transaction.rollback()).await.is_ok();
+            return Err(Failed::Write { error, rolled_back });
+        }
+    }
+    let deadline = Instant::now() + WRITE_TIMEOUT;
+    before(deadline, transaction.commit()).await.map_err(|error| Failed::Commit { error, number })
+}
+
+/// Runs an operation until the deadline. After it, the connection must not be used again.
+async fn before<T>(
+    deadline: Instant,
+    operation: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let late = || sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database server does not answer"));
+    timeout_at(deadline, operation).await.unwrap_or_else(|_elapsed| Err(late()))
+}
+
+/// Returns whether an error is about the connection or the server, and not about a statement.
+fn is_lost(error: &sqlx::Error) -> bool {
+    match error.as_database_error() {
+        // Connection failures, and sessions that the server ends: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+        Some(error) => error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+        None => matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::WorkerCrashed
+        ),
+    }
+}

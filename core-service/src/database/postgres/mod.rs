@@ -1,0 +1,152 @@
+//! PostgreSQL: connections, the lock that makes writes serial, and the outcome of interrupted commits.
+
+mod clock;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use sqlx::{
+    ConnectOptions as _, Connection as _, Executor as _,
+    any::{AnyConnectOptions, AnyPoolOptions},
+    postgres::{PgConnectOptions, PgConnection},
+};
+use url::Url;
+
+pub(crate) use self::clock::DatabaseClock;
+use super::{
+    driver::{DbConnection, DbPool, is_reusable},
+    error::OpenError,
+    migrations,
+};
+
+/// How long a call waits for a connection. A database that is away gives an error within this time.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The maximum duration of a write without its commit, and of a commit. The server has shorter limits of its own; these are for a
+/// network that lost the connection.
+pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A connection that was idle for so long is tested before it is used: the server may have ended it meanwhile. A test costs a round
+/// trip.
+const IDLE_BEFORE_TEST: Duration = Duration::from_secs(5);
+
+/// The settings of every session.
+///
+/// A node that stops within a transaction holds the lock of all writers until idle_in_transaction_session_timeout; one whose network
+/// is lost, until the TCP keepalives of the server find that. A write waits for the lock at most lock_timeout.
+const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '8s'; SET idle_in_transaction_session_timeout = '5s'; \
+     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3";
+
+/// The additional setting of the sessions that only read.
+const READ_ONLY: &str = "SET default_transaction_read_only = on";
+
+/// Takes the lock of the database's writers until the end of the transaction, and returns the number of the transaction. The key of the
+/// lock is "triptych" in ASCII. The later statements of the transaction see what all earlier writers have committed.
+const LOCK: &str = "SELECT CAST(pg_current_xact_id() AS TEXT) FROM pg_advisory_xact_lock(8390884987456021352)";
+const _: () = assert!(i64::from_be_bytes(*b"triptych") == 8_390_884_987_456_021_352);
+
+/// Connects to the database with a pool for writes, of one connection, and one for reads. Migrates the schema.
+pub(super) async fn connect(url: &str, readers: u32) -> Result<(DbPool, DbPool), OpenError> {
+    let url = parse(url)?;
+    sqlx::any::install_default_drivers();
+    let options = PgConnectOptions::from_url(&url)?;
+    let mut connection = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await.map_err(|_| no_answer())??;
+    migrate(&mut connection).await?;
+    connection.close().await?;
+    let options = AnyConnectOptions::from_url(&url)?;
+    let writer = pool(1, SESSION.to_owned()).connect_with(options.clone()).await?;
+    let readers = pool(readers, format!("{SESSION}; {READ_ONLY}")).connect_with(options).await?;
+    Ok((writer, readers))
+}
+
+/// Returns the URL with `application_name=triptych`, unless it names another application.
+fn parse(url: &str) -> Result<Url, sqlx::Error> {
+    let invalid = |why: &'static str| sqlx::Error::Configuration(why.into());
+    // The error of the parser is a constant text, and does not repeat the URL.
+    let mut url = Url::parse(url).map_err(|error| sqlx::Error::Configuration(error.into()))?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err(invalid("expected a URL such as postgres://USER:PASSWORD@HOST/DATABASE"));
+    }
+    if !url.query_pairs().any(|(name, _)| name == "application_name") {
+        url.query_pairs_mut().append_pair("application_name", "triptych");
+    }
+    Ok(url)
+}
+
+async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
+    Ok(migrations::migrator(&migrations::POSTGRES).run(connection).await?)
+}
+
+fn no_answer() -> sqlx::Error {
+    sqlx::Error::PoolTimedOut
+}
+
+fn pool(connections: u32, session: String) -> AnyPoolOptions {
+    let session: std::sync::Arc<str> = session.into();
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for < IDLE_BEFORE_TEST {
+                    return Ok(true);
+                }
+                // Not an error: the pool opens another connection.
+                Ok(connection.ping().await.is_ok())
+            })
+        })
+        .after_release(|connection, _| Box::pin(is_reusable(connection)))
+        .after_connect(move |connection, _| {
+            let session = std::sync::Arc::clone(&session);
+            Box::pin(async move {
+                connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(session.to_string()))).await.map(drop)
+            })
+        })
+}
+
+/// Waits for the lock of the database's writers within a transaction, and returns the number of the transaction.
+pub(super) async fn lock(transaction: &mut DbConnection) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar(LOCK).fetch_one(transaction).await
+}
+
+/// Returns an error if the server is a standby, which cannot be written.
+pub(super) async fn probe_writable(pool: &DbPool) -> Result<(), sqlx::Error> {
+    let standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(pool).await?;
+    if standby {
+        return Err(sqlx::Error::Protocol("the database server is a standby, which cannot be written".to_owned()));
+    }
+    Ok(())
+}
+
+/// What became of a transaction whose commit had no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Committed,
+    /// Rolled back, also by a crash of the server.
+    Aborted,
+    /// The server does not know the number any more.
+    Unknown,
+}
+
+/// Asks the server for the outcome of a transaction, on a new connection, until it answers or [`WRITE_TIMEOUT`] has passed.
+pub(super) async fn outcome(pool: &DbPool, transaction: &str) -> Outcome {
+    let ask = async {
+        loop {
+            let query = sqlx::query_scalar("SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))").bind(transaction);
+            let status: Result<Option<String>, sqlx::Error> = query.fetch_one(pool).await;
+            match status.as_ref().map(Option::as_deref) {
+                Ok(Some("committed")) => return Outcome::Committed,
+                Ok(Some("aborted")) => return Outcome::Aborted,
+                Ok(None) => return Outcome::Unknown,
+                // In progress, or no connection yet.
+                Ok(Some(_)) | Err(_) => tokio::time::sleep(OUTCOME_DELAY).await,
+            }
+        }
+    };
+    tokio::time::timeout(WRITE_TIMEOUT, ask).await.unwrap_or(Outcome::Unknown)
+}
+
+/// The delay between two questions for the outcome of a transaction.
+const OUTCOME_DELAY: Duration = Duration::from_millis(200);

@@ -1,0 +1,52 @@
+//! The server with PostgreSQL instead of SQLite.
+
+use http_server::ThreadCount;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    responses::Events,
+    test_server::{CoreLocation, TestServer, within_timeout},
+};
+
+async fn get(server: &TestServer, path: &str) -> Value {
+    let response = server.request(Method::GET, path).send().await.unwrap();
+    let status = response.status();
+    let text = response.text().await.unwrap();
+    assert_eq!(status, StatusCode::OK, "{text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn video_is_created_watched_and_listed_after_a_restart() {
+    let Some(url) = postgres_fixture::database("video").await else { return };
+    let adjust = move |settings: &mut core_service::config::Settings, _: &mut rest_gateway::Settings| {
+        settings.database_url = Some(url.clone().into());
+    };
+    let server = TestServer::start(CoreLocation::InProcess, ThreadCount::Shared, &adjust).await;
+    let mut ids = Vec::new();
+    for prompt in ["Pan left", "Pan right"] {
+        let created = server.post("/v1/videos", &json!({"prompt": prompt, "size": "160x96", "seconds": 1})).await;
+        assert_eq!(created.status(), StatusCode::OK);
+        let created: Value = serde_json::from_str(&created.text().await.unwrap()).unwrap();
+        let id = created["id"].as_str().unwrap().to_owned();
+        let events = server.request(Method::GET, &format!("/v1/videos/{id}/events")).send().await.unwrap();
+        let events = within_timeout("the video", Events::new(events).read_all()).await;
+        assert!(events.last().unwrap().contains("completed"), "{events:?}");
+        ids.push(id);
+    }
+
+    let mut server = server.restart(CoreLocation::InProcess, ThreadCount::Shared, &adjust).await;
+    let list = get(&server, "/v1/videos?order=asc").await;
+    let listed: Vec<_> = list["data"].as_array().unwrap().iter().map(|video| video["id"].as_str().unwrap()).collect();
+    assert_eq!(listed, ids);
+    let content = server.request(Method::GET, &format!("/v1/videos/{}/content", ids[0])).send().await.unwrap();
+    assert_eq!(content.status(), StatusCode::OK);
+    let data = server.media_dir().parent().unwrap().to_owned();
+    assert!(!data.join("jobs.sqlite").exists() && !data.join("lock").exists());
+    let deleted = server.request(Method::DELETE, &format!("/v1/videos/{}", ids[0])).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::OK);
+    let list = get(&server, "/v1/videos").await;
+    assert_eq!(list["data"].as_array().unwrap().len(), 1);
+    server.shut_down().await;
+}

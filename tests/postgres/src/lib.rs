@@ -1,0 +1,41 @@
+//! A private PostgreSQL server for the tests of one process, from the binaries that are installed.
+//!
+//! The server listens on a Unix socket in a temporary directory. A shell that reads from a pipe of the test process supervises it: the
+//! pipe closes when the process ends, also by SIGKILL, and the shell then stops the server and removes the directory.
+
+mod binaries;
+mod server;
+
+use std::sync::OnceLock;
+
+use sqlx::{Connection as _, Executor as _, PgConnection, error::DatabaseError};
+
+use self::server::Server;
+
+/// Returns the URL of a database on the server of this process, which is started by the first call. The first call with a name creates
+/// the database. `None`, with a message on stderr, if PostgreSQL is not installed.
+///
+/// # Panics
+/// The server cannot be started, or the database not created.
+pub async fn database(name: &str) -> Option<String> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    let server = SERVER.get_or_init(|| {
+        let server = Server::start();
+        if server.is_none() {
+            eprintln!(
+                "SKIPPED: the tests of PostgreSQL need initdb and postgres in PATH or in /usr/lib/postgresql/*/bin"
+            );
+        }
+        server
+    });
+    let server = server.as_ref()?;
+    let mut connection = PgConnection::connect(&server.url("postgres")).await.unwrap_or_else(|error| panic!("{error}"));
+    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE \"{name}\""));
+    match connection.execute(sqlx::raw_sql(create)).await {
+        Ok(_) => {}
+        // 42P04: it exists.
+        Err(error) if error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("42P04") => {}
+        Err(error) => panic!("the database {name} cannot be created: {error}"),
+    }
+    Some(server.url(name))
+}
