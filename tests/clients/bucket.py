@@ -22,7 +22,7 @@ from pathlib import Path
 
 import boto3
 from fake_video_upstream import Upstream
-from kill_jobs import Server, free_port, list_all, mp4_fault
+from kill_jobs import Server, free_port, list_all, mp4_defect
 from kill_upstream_jobs import small_clip
 from moto.server import ThreadedMotoServer
 
@@ -193,7 +193,7 @@ def main(program: str) -> None:
     clip = small_clip(program)
     # A box that players skip.
     clip += (PADDING + 8).to_bytes(4, "big") + b"free" + bytes(PADDING)
-    assert mp4_fault(clip) is None
+    assert mp4_defect(clip) is None
     bucket, upstream = Bucket(), Upstream(clip, {}, (0.1, 0.4))
     settings = {"VIDEO_SERVICE_TYPE": "openai", "VIDEO_BASE_URL": upstream.url, "VIDEO_MODELS": "scripted"}
     settings |= {"TRIPTYCH_VIDEO_OPENAI_POLL_INTERVAL": "200ms", "TRIPTYCH_VIDEO_ROUTING_FAILURES": "1000000"}

@@ -53,7 +53,7 @@ class Cluster:
             self.nodes.append(Server(program, str(place), settings | {"TRIPTYCH_JOBS_LEASE": f"{LEASE}s"}))
         # The job of each number, failed attempts by cause, faults by name, and numbers whose watchers saw the end.
         self.ids: dict[int, str] = {}
-        self.outcomes, self.injected, self.faults = Counter(), Counter(), []
+        self.outcomes, self.injected, self.problems = Counter(), Counter(), []
         self.ended: set[int] = set()
         self.delays: list[float] = []
         self.lock = threading.Lock()
@@ -83,9 +83,9 @@ class Cluster:
         status, data = self.call("POST", "/v1/videos", body, f"cluster-{number}")
         with self.lock:
             if status != 200:
-                self.faults.append(f"create {number}: {status} {data[:200]!r}")
+                self.problems.append(f"create {number}: {status} {data[:200]!r}")
             elif self.ids.setdefault(number, id := json.loads(data)["id"]) != id:
-                self.faults.append(f"create {number} returned {self.ids[number]}, and {id}")
+                self.problems.append(f"create {number} returned {self.ids[number]}, and {id}")
 
     def watch(self, number: int) -> None:
         """Follows the events of a video at a random node until the end, at another node after each break."""
@@ -199,7 +199,7 @@ def main(program: str, seconds: int = 60, nodes: int = 4) -> int:
         check("every job is completed", states == {"completed": len(cluster.ids)}, states),
         check("every file is whole", not damaged, damaged),
         check("none was paid twice", not doubled, doubled),
-        check("equal creates are one job", jobs == prompts == len(cluster.ids) and not cluster.faults, (jobs, prompts, cluster.faults)),
+        check("equal creates are one job", jobs == prompts == len(cluster.ids) and not cluster.problems, (jobs, prompts, cluster.problems)),
         check("every watcher saw the end", len(cluster.ended) >= len(cluster.ids) - 1, len(cluster.ended)),
         check("reserved is the sum of the holds", reserved == holds, (reserved, holds)),
         check("no process ended by itself", ended_by_themselves == 0, ended_by_themselves),

@@ -100,6 +100,8 @@ pub struct Core {
     sweeper: SweeperHandle,
     ledger: LedgerHandle,
     sampler: DropGuard,
+    /// Publishes the changes of other nodes.
+    follower: Option<DropGuard>,
     database: Database,
     directory_lock: Option<DirectoryLock>,
 }
@@ -146,12 +148,8 @@ impl Core {
         if backup::manifest_path(dir).exists() {
             return Err(OpenError::IsBackup { dir: dir.clone() });
         }
-        let retention = retention(&settings.media);
         let database = open_database(settings).await?;
-        let lost_events = database.lost_events().await.map_err(database::OpenError::Connect)?;
-        if let Some(lost) = lost_events {
-            tracing::error!("{lost}");
-        }
+        let lost_events = lost_events(&database).await?;
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), keys.clone()));
         let key_registry = KeyRegistry::open(key_store, keys.clone()).await?;
         let prices = Live::new(PriceTable::of(settings));
@@ -204,10 +202,11 @@ impl Core {
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaGrpc::new(media_store.clone()).with_links(links.clone())),
         };
-        let sweeper = Sweeper::new(media_store.clone(), retention, Arc::new(jobs.clone())).start();
+        let sweeper = Sweeper::new(media_store.clone(), retention(&settings.media), Arc::new(jobs.clone())).start();
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
         metrics::describe();
         let sampler = sampler::start(database.clone(), Clock::of(&database), &background);
+        let follower = database.is_shared().then(|| queue.follow_other_nodes(&background));
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),
@@ -233,6 +232,7 @@ impl Core {
             sweeper,
             ledger: ledger_task,
             sampler,
+            follower,
             database,
             directory_lock,
         })
@@ -334,11 +334,12 @@ impl Core {
             sweeper,
             ledger,
             sampler,
+            follower,
             database,
             directory_lock,
             ..
         } = self;
-        drop(sampler);
+        drop((sampler, follower));
         // Before the images, which they generate.
         let Responses { runner: background_responses, sweeper: response_sweeper } = responses;
         tokio::join!(background_responses.stop(drain_deadline), response_sweeper.stop());
@@ -355,6 +356,15 @@ impl Core {
         database.close().await;
         drop(directory_lock);
     }
+}
+
+/// Returns and logs the job events that are missing.
+async fn lost_events(database: &Database) -> Result<Option<LostEvents>, OpenError> {
+    let lost_events = database.lost_events().await.map_err(database::OpenError::Connect)?;
+    if let Some(lost) = lost_events {
+        tracing::error!("{lost}");
+    }
+    Ok(lost_events)
 }
 
 /// Creates the service for responses, and starts to generate those that are queued.

@@ -80,6 +80,11 @@ impl Database {
         }
     }
 
+    /// Returns whether other nodes can use the database at the same time.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.dialect() == Dialect::Postgres
+    }
+
     fn dialect(&self) -> Dialect {
         match &self.backend {
             Backend::Sqlite(_) => Dialect::Sqlite,

@@ -1,7 +1,7 @@
 //! Committed changes of jobs, as a store publishes them to subscribers in this process.
 //!
-//! The store itself publishes after each commit, so no writer can forget to. Changes of other nodes are not published here;
-//! a subscriber that must see them reads the store at intervals.
+//! The store itself publishes after each commit, so no writer can forget to. A store that several nodes share also publishes the changes
+//! of other nodes, to the subscribers of one job only and some time later (`sql/other_nodes.rs`).
 
 use std::{
     collections::HashMap,
@@ -70,7 +70,8 @@ impl ChangeFeed {
         let _ = self.all.send(change);
     }
 
-    fn publish_to_subscribers(&self, change: Change) {
+    /// Publishes a change to the subscribers of its job alone. An older revision than the newest is ignored.
+    pub(super) fn publish_to_subscribers(&self, change: Change) {
         let by_job = self.by_job();
         let Some(topic) = by_job.get(&change.job.id) else { return };
         topic.newest.send_if_modified(|newest| {
@@ -95,6 +96,12 @@ impl ChangeFeed {
             Topic { newest, read_at: Instant::now() }
         });
         JobChanges { id: id.clone(), receiver: topic.newest.subscribe(), feed: self.clone() }
+    }
+
+    /// Returns the jobs with subscribers of their own, each with the newest revision that was published to them; 0 if none was.
+    pub(super) fn subscribed(&self) -> HashMap<JobId, u64> {
+        let revision = |topic: &Topic| topic.newest.borrow().as_ref().map_or(0, |change| change.job.revision);
+        self.by_job().iter().map(|(id, topic)| (id.clone(), revision(topic))).collect()
     }
 
     fn by_job(&self) -> MutexGuard<'_, HashMap<JobId, Topic>> {

@@ -5,6 +5,7 @@ mod claims;
 mod insert;
 mod list;
 mod money;
+mod other_nodes;
 mod row;
 mod workers;
 

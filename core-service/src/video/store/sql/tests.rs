@@ -157,6 +157,30 @@ async fn request_document_in_the_database_has_no_extra_members() {
 }
 
 #[tokio::test]
+async fn changes_of_another_node_reach_subscribers_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    // Each store publishes its own changes only, as that of another process does.
+    let other = SqlStore::new(store.database.clone());
+    let [job, unchanged] = [insert(&store, "alice", None).await, insert(&store, "alice", None).await];
+    let [mut changes, mut none] = [&job, &unchanged].map(|job| store.changes_of(&job.id));
+    for changes in [&mut changes, &mut none] {
+        // The first read publishes the job as it is, because it is not known what the subscriber has read.
+        store.publish_changes_of_other_nodes().await.unwrap();
+        assert_eq!(changes.next().await.job.revision, job.revision);
+    }
+    let cancelled = Job { revision: job.revision + 1, deleted: true, ..job.clone() };
+    other.amend(&job, &cancelled).await.unwrap();
+    for _ in 0..2 {
+        store.publish_changes_of_other_nodes().await.unwrap();
+    }
+    assert!(changes.next().await.job.deleted);
+    for changes in [&mut changes, &mut none] {
+        assert!(futures_util::poll!(std::pin::pin!(changes.next())).is_pending());
+    }
+}
+
+#[tokio::test]
 async fn filtered_lists_are_found_by_index_in_order() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(&directory.path().join("jobs.db")).await.unwrap();
