@@ -126,7 +126,7 @@ mod tests {
         with_default(tracing_subscriber::registry().with(layer), || {
             let span = tracing::info_span!("request", id = "req_1", attempt = tracing::field::Empty).entered();
             span.record("attempt", 2);
-            let error = io::Error::other("it \"failed\"\n");
+            let error = io::Error::other("it \"failed\"");
             tracing::info!(text = "a b", quoted = "a \"b\" \\ \n é \u{7f}", r#type = %"shown", "message with {}", "arguments");
             tracing::info!(message = "plain \"message\"", none = None::<u64>, some = Some("x"));
             tracing::info!(

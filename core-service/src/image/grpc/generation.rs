@@ -63,7 +63,8 @@ pub(super) struct Generation {
     pub(super) target: Target,
     pub(super) delivery: Delivery,
     pub(super) deadline: Option<Instant>,
-    /// How many more bytes of images fit into the message.
+    /// How many more bytes of images fit into the message of a complete response. No limit for a stream, whose images have messages of
+    /// their own.
     pub(super) bytes_left: usize,
     /// The memory of the images, from the call of the provider to the end of the response.
     pub(super) memory: Reservation,

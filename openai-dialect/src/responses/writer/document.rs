@@ -73,7 +73,8 @@ pub(super) struct Document {
     error: Option<(&'static str, String)>,
     /// Why the output is incomplete: `max_output_tokens` or `content_filter`.
     pub(super) incomplete_reason: Option<&'static str>,
-    /// The usage of the turns so far; `None` if one of them did not report any.
+    /// The usage of the turns so far, which are the calls of the model for this response: it is called again with each image that it has
+    /// generated. `None` before the first, and if one of them did not report any.
     pub(super) usage: Option<Usage>,
     pub(super) echo: Echo,
 }
