@@ -20,8 +20,8 @@ use crate::{
     usd::Usd,
 };
 
-/// An allowance grows to up to this part of what its budgets have left, if a call does not need more.
-const PART: i64 = 100;
+/// An allowance grows by what its budgets have left divided by this number, or by what a call lacks if that is more.
+const SHARES: i64 = 100;
 
 /// Increases an allowance and its hold. The allowance grows with the commit, also if the call that needs it has been dropped.
 pub(super) struct GrowAllowance {
@@ -41,7 +41,7 @@ impl Write for GrowAllowance {
             Ok(left) => left,
             Err(exceeded) => return Ok(Err(exceeded)),
         };
-        let granted = Usd::from_micros(left.micros() / PART).max(*lacking);
+        let granted = Usd::from_micros(left.micros() / SHARES).max(*lacking);
         let query = sqlx::query(
             "INSERT INTO ledger_holds AS hold (item, key_name, team, amount, created_at) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (item) DO UPDATE SET amount = hold.amount + excluded.amount",
@@ -63,7 +63,7 @@ pub(super) struct SettleAllowance {
     allowance: Arc<Allowance>,
     settlement: Option<Settlement>,
     is_committed: AtomicBool,
-    /// The item of the entry.
+    /// Names the entry in the ledger, which has one of each name and kind.
     entry: String,
     now: i64,
 }
@@ -112,7 +112,8 @@ impl Drop for SettleAllowance {
     }
 }
 
-/// Counts the allowances of processes that did not settle them as spent.
+/// Counts the allowances of processes that did not settle them as spent. Takes all allowances of the database for such, so it runs before
+/// this process has any, and while no other one uses the database.
 pub(super) struct SpendAllowances {
     pub(super) now: i64,
 }

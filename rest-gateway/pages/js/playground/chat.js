@@ -40,7 +40,7 @@ export function mountChat(root) {
     status,
     input.element,
   );
-  input.accept(card);
+  input.takePicturesFrom(card);
   const follow = keepScrolledDown(card);
   let call = null;
 

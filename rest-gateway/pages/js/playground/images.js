@@ -68,7 +68,7 @@ export function mountImages(root) {
     form.setRunning(false);
   }
 
-  form.accept(results);
-  form.accept(form.element);
+  form.takePicturesFrom(results);
+  form.takePicturesFrom(form.element);
   replace(root, h("div", { class: "workbench panel-image" }, form.element, results));
 }

@@ -1,4 +1,4 @@
-//! Submissions whose response is lost, and renders that were accepted and could not be recorded at once.
+//! Submissions whose response is lost: the render is searched for, the submission is sent again, or the outcome is unknown.
 
 use super::*;
 use crate::video::{UpstreamTask, provider::Search};
@@ -31,6 +31,7 @@ async fn submission_is_sent_again_after_the_provider_lists_no_render_three_times
     let (harness, job) = run_job(provider).await;
     assert_eq!(job.state.phase(), Phase::Succeeded);
     assert_eq!((harness.provider.call_count("submit"), harness.provider.call_count("find")), (2, 3));
+    // The searches are 20 s apart.
     assert!(start.elapsed() >= Duration::from_secs(40), "{:?}", start.elapsed());
 }
 

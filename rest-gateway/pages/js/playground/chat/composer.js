@@ -6,7 +6,7 @@ import { blobOfDataUrl, dataUrl, pictureInput } from "../shared/pictures.js";
 /// The most pictures of a message. The API takes more, but the conversation is sent with every call.
 const MAX_PICTURES = 8;
 
-/// Returns `{ element, accept(target), edit(turn, index), stopEditing(), setRunning(isRunning), focus() }`. `onsend({ text, pictures, edited })`
+/// Returns `{ element, takePicturesFrom(target), edit(turn, index), stopEditing(), setRunning(isRunning), focus() }`. `onsend({ text, pictures, edited })`
 /// gets the pictures as `data:` URLs, and in `edited` the index of the message that is replaced, or null. It returns whether the
 /// message is sent.
 export function composer({ onsend, onstop }) {
@@ -102,5 +102,12 @@ export function composer({ onsend, onstop }) {
   }
 
   setRunning(false);
-  return { element: form, accept: pictures.accept, edit, stopEditing, setRunning, focus: () => area.focus() };
+  return {
+    element: form,
+    takePicturesFrom: pictures.takePicturesFrom,
+    edit,
+    stopEditing,
+    setRunning,
+    focus: () => area.focus(),
+  };
 }

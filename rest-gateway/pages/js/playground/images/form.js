@@ -13,7 +13,7 @@ const QUALITIES = ["auto", "low", "medium", "high"];
 const FORMATS = ["png", "jpeg", "webp"];
 const PREVIEWS = ["0", "1", "2", "3"];
 
-/// Returns `{ element, accept(target), useAsInput(blob), setRunning(isRunning) }`. `onsubmit({ members, previews, pictures, mask })` gets the members
+/// Returns `{ element, takePicturesFrom(target), useAsInput(blob), setRunning(isRunning) }`. `onsubmit({ members, previews, pictures, mask })` gets the members
 /// of the request, the number of previews, the input pictures and the mask as blobs.
 export function imageForm({ onsubmit, onstop }) {
   const stored = load("image-settings", {});
@@ -170,7 +170,7 @@ export function imageForm({ onsubmit, onstop }) {
   showSubmit();
   return {
     element,
-    accept: input.accept,
+    takePicturesFrom: input.takePicturesFrom,
     useAsInput: (blob) => input.use(blob),
     setRunning(running) {
       isRunning = running;

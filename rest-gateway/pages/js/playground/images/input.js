@@ -7,7 +7,7 @@ import { editMask } from "./mask_dialog.js";
 /// The API's limit.
 const MAX_PICTURES = 16;
 
-/// Returns `{ element, pictures(), mask(), use(blob), accept(target), setEnabled(isEnabled) }`, and takes a listener `onchange`.
+/// Returns `{ element, pictures(), mask(), use(blob), takePicturesFrom(target), setEnabled(isEnabled) }`, and takes a listener `onchange`.
 export function imageInput() {
   /// The mask belongs to one picture: `{ picture, operations, blob }`.
   let mask = null;
@@ -63,7 +63,7 @@ export function imageInput() {
       input.clear();
       input.add([blob]);
     },
-    accept: input.accept,
+    takePicturesFrom: input.takePicturesFrom,
     setEnabled(enabled) {
       isEnabled = enabled;
       controls.hidden = !enabled;

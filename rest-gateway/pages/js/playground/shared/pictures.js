@@ -7,8 +7,8 @@ const TYPES = ["image/png", "image/jpeg", "image/webp"];
 /// The API's limit for one picture.
 const MAX_BYTES = 20 * 1024 * 1024;
 
-/// Returns `{ element, button, pictures(), add(blobs), clear(), accept(target) }`. A picture is `{ blob, url }` with an object URL
-/// that is released when the picture is removed. `accept(target)` takes pictures that are pasted into or dropped onto an element.
+/// Returns `{ element, button, pictures(), add(blobs), clear(), takePicturesFrom(target) }`. A picture is `{ blob, url }` with an object URL
+/// that is released when the picture is removed. `takePicturesFrom(target)` takes pictures that are pasted into or dropped onto an element.
 /// `action(picture, index)` returns a further control of a thumbnail.
 export function pictureInput({ max, label, onchange = () => {}, action = () => null }) {
   let pictures = [];
@@ -93,7 +93,7 @@ export function pictureInput({ max, label, onchange = () => {}, action = () => n
     onchange();
   }
 
-  function accept(target) {
+  function takePicturesFrom(target) {
     target.addEventListener("paste", (event) => {
       const files = [...event.clipboardData.files].filter(({ type }) => type.startsWith("image/"));
       if (files.length === 0) return;
@@ -122,7 +122,7 @@ export function pictureInput({ max, label, onchange = () => {}, action = () => n
     pictures: () => pictures,
     add,
     clear,
-    accept,
+    takePicturesFrom,
   };
 }
 
