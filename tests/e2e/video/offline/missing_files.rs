@@ -19,7 +19,8 @@ async fn snapshot(server: &TestServer, id: &str) -> Value {
 async fn video_whose_file_is_missing_has_no_link_until_the_file_is_back() {
     with_local_and_remote_core(async |server| {
         let id = create(server, &small_video("Pan left")).await;
-        let before = wait_until_final(server, &id).await;
+        wait_until_final(server, &id).await;
+        let before = snapshot(server, &id).await;
         let file = server.media_dir().join(format!("{id}.mp4"));
         let away = server.media_dir().join("away");
         std::fs::rename(&file, &away).unwrap();
