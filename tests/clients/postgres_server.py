@@ -24,10 +24,8 @@ class Postgres:
             self.user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
             nobody = pwd.getpwnam("nobody")
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
-            # The user must be able to reach the directory.
-            for parent in directory.parents:
-                if parent.stat().st_uid == 0 and parent not in (Path("/"), Path("/tmp")):
-                    parent.chmod(0o711)
+            # The user must be able to reach the directory, which is in one that only root can enter.
+            directory.parent.chmod(0o711)
         self._run("initdb", "--pgdata=data", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C")
         options = {"port": str(self.port), "listen_addresses": "127.0.0.1", "unix_socket_directories": "", "max_connections": "200"}
         with (directory / "data/postgresql.conf").open("a") as file:
