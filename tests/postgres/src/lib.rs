@@ -31,11 +31,11 @@ pub async fn database(name: &str) -> Option<String> {
     let server = server.as_ref()?;
     let mut connection = PgConnection::connect(&server.url("postgres")).await.unwrap_or_else(|error| panic!("{error}"));
     let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE \"{name}\""));
-    match connection.execute(sqlx::raw_sql(create)).await {
-        Ok(_) => {}
-        // 42P04: it exists.
-        Err(error) if error.as_database_error().and_then(DatabaseError::code).as_deref() == Some("42P04") => {}
-        Err(error) => panic!("the database {name} cannot be created: {error}"),
+    if let Err(error) = connection.execute(sqlx::raw_sql(create)).await {
+        let code = error.as_database_error().and_then(DatabaseError::code);
+        // It exists, or another test has created it meanwhile.
+        let exists = code.is_some_and(|code| code == "42P04" || code == "23505");
+        assert!(exists, "the database {name} cannot be created: {error}");
     }
     Some(server.url(name))
 }
