@@ -56,7 +56,7 @@ impl RateLimits {
 
 /// Returns a duration as OpenAI writes it, rounded up: `12ms`, `1s`, `6m0s`, `1h0m0s`.
 fn duration(duration: Duration) -> String {
-    let millis = u64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+    let millis = duration.as_nanos().div_ceil(1_000_000);
     if millis < 1000 {
         return format!("{millis}ms");
     }

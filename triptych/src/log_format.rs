@@ -95,34 +95,21 @@ fn is_plain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use std::{
-        io,
-        sync::{Arc, Mutex},
+        io::{self, Read as _, Seek as _},
+        sync::Arc,
     };
 
     use tracing::subscriber::with_default;
-    use tracing_subscriber::fmt::{FormatFields, format::DefaultFields, layer};
-    use tracing_subscriber::layer::SubscriberExt;
+    use tracing_subscriber::{
+        fmt::{FormatFields, format::DefaultFields, layer},
+        layer::SubscriberExt,
+    };
 
     use super::*;
 
-    #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
-
-    impl io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().unwrap().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
     fn logged<F: for<'writer> FormatFields<'writer> + Send + Sync + 'static>(fields: F) -> String {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let layer = layer().with_writer(move || writer.clone()).with_ansi(false).without_time().fmt_fields(fields);
+        let log = Arc::new(tempfile::tempfile().unwrap());
+        let layer = layer().with_writer(Arc::clone(&log)).with_ansi(false).without_time().fmt_fields(fields);
         with_default(tracing_subscriber::registry().with(layer), || {
             let span = tracing::info_span!("request", id = "req_1", attempt = tracing::field::Empty).entered();
             span.record("attempt", 2);
@@ -140,7 +127,9 @@ mod tests {
                 error = &error as &dyn std::error::Error,
             );
         });
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        let mut text = String::new();
+        (&*log).rewind().and_then(|()| (&*log).read_to_string(&mut text)).unwrap();
+        text
     }
 
     #[test]

@@ -89,6 +89,23 @@ fn backup_of_a_running_process_is_restored_and_served_and_a_second_one_of_that_n
 }
 
 #[test]
+fn files_are_stored_at_media_url_and_are_not_part_of_a_backup() {
+    let dir = tempdir().unwrap();
+    let files = dir.path().join("files");
+    let media_url = format!("file://{}", files.display());
+    let environment = [("TRIPTYCH_MEDIA_URL", media_url.as_str())];
+    let server = TriptychProcess::start(dir.path(), &environment);
+    let body = r#"{"prompt": "a boat", "size": "64x64", "response_format": "url"}"#;
+    let created = server.post("/v1/images/generations", body);
+    let key = created.split("/media/").nth(1).and_then(|rest| rest.split(['"', '?']).next()).unwrap();
+    assert!(files.join(key).is_file() && !dir.path().join("data/media").exists(), "{created}");
+    assert!(server.get(&format!("/media/{key}")).starts_with("HTTP/1.1 200 "));
+    let output = command(dir.path(), &environment).args(["backup", "copy"]).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains(" 0 media files ") && text.contains(&format!("media.url = \"{media_url}\"")), "{text}");
+}
+
+#[test]
 fn gateway_starts_beside_a_process_that_uses_the_data_directory() {
     let dir = tempdir().unwrap();
     let core = TriptychProcess::start_as(&["core"], dir.path(), &[]);

@@ -51,7 +51,9 @@ pub(super) async fn connect(url: &str, readers: u32) -> Result<(DbPool, DbPool),
     let url = parse(url)?;
     sqlx::any::install_default_drivers();
     let options = PgConnectOptions::from_url(&url)?;
-    let mut connection = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect()).await.map_err(|_| no_answer())??;
+    let mut connection = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect())
+        .await
+        .map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
     migrate(&mut connection).await?;
     connection.close().await?;
     let options = AnyConnectOptions::from_url(&url)?;
@@ -76,10 +78,6 @@ fn parse(url: &str) -> Result<Url, sqlx::Error> {
 
 async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
     Ok(migrations::migrator(&migrations::POSTGRES).run(connection).await?)
-}
-
-fn no_answer() -> sqlx::Error {
-    sqlx::Error::PoolTimedOut
 }
 
 fn pool(connections: u32, session: String) -> AnyPoolOptions {

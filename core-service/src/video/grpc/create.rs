@@ -96,7 +96,12 @@ pub(super) fn fitted(entry: &Entry<VideoModel>, video: NewVideo, frame: Option<S
         adjustments,
         extra_json,
     };
-    Ok(JobRequest {
+    Ok(job_request(entry, parameters))
+}
+
+/// Returns the request for a job of this model, which is made from no other video.
+pub(super) fn job_request(entry: &Entry<VideoModel>, parameters: VideoParameters) -> JobRequest {
+    JobRequest {
         provider_id: entry.provider_id.clone(),
         model: entry.id.clone(),
         upstream_model: entry.upstream_model.clone(),
@@ -104,5 +109,5 @@ pub(super) fn fitted(entry: &Entry<VideoModel>, video: NewVideo, frame: Option<S
         remixed_from: None,
         source_video: None,
         requested_seconds: None,
-    })
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use triptych_proto::v1::{self as pb, media_input};
 use triptych_telemetry::Modality;
 
-use super::{Created, VideoGrpc};
+use super::{Created, VideoGrpc, create::job_request};
 use crate::{
     check,
     config::MAX_INPUT_BYTES,
@@ -125,7 +125,7 @@ impl VideoGrpc {
             extra_json,
             ..VideoParameters::default()
         };
-        let request = JobRequest { source_video, requested_seconds, ..derived(&entry, parameters) };
+        let request = JobRequest { source_video, requested_seconds, ..job_request(&entry, parameters) };
         let job = self.jobs.create(id, request, context, call).await?;
         Ok(Created { job, admission })
     }
@@ -162,7 +162,7 @@ impl VideoGrpc {
             parameters.extra_json = merged;
         }
         let remixed_from = Some(source.id);
-        let request = JobRequest { remixed_from, source_video, requested_seconds, ..derived(&entry, parameters) };
+        let request = JobRequest { remixed_from, source_video, requested_seconds, ..job_request(&entry, parameters) };
         let job = self.jobs.create(id, request, context, call.as_ref()).await?;
         Ok(Created { job, admission })
     }
@@ -281,19 +281,6 @@ impl VideoGrpc {
         let models = self.models.load();
         let entries = models.entries().iter().filter(|entry| !entry.hidden && accept(&entry.provider.facts));
         entries.map(|entry| format!("`{}`", entry.id)).collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// Returns the request for a video of a model with these parameters, without the videos that it is made from.
-fn derived(entry: &Entry<VideoModel>, parameters: VideoParameters) -> JobRequest {
-    JobRequest {
-        provider_id: entry.provider_id.clone(),
-        model: entry.id.clone(),
-        upstream_model: entry.upstream_model.clone(),
-        parameters,
-        remixed_from: None,
-        source_video: None,
-        requested_seconds: None,
     }
 }
 
