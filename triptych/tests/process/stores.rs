@@ -99,7 +99,7 @@ fn files_are_stored_at_media_url_and_are_not_part_of_a_backup() {
     let created = server.post("/v1/images/generations", body);
     let key = created.split("/media/").nth(1).and_then(|rest| rest.split(['"', '?']).next()).unwrap();
     assert!(files.join(key).is_file() && !dir.path().join("data/media").exists(), "{created}");
-    assert!(server.get(&format!("/media/{key}")).starts_with("HTTP/1.1 200 "));
+    assert!(server.send_and_read_bytes("GET", &format!("/media/{key}")).starts_with(b"HTTP/1.1 200 "));
     let output = command(dir.path(), &environment).args(["backup", "copy"]).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains(" 0 media files ") && text.contains(&format!("media.url = \"{media_url}\"")), "{text}");
