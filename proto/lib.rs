@@ -5,6 +5,7 @@ pub mod chat_stream;
 pub mod codec;
 pub mod error_info;
 pub mod time;
+pub mod usd;
 
 /// Messages, clients and servers of the package `triptych.v1`; the documentation is copied from the `.proto` files.
 #[allow(

@@ -88,18 +88,9 @@ impl Sum for Usd {
     }
 }
 
-/// Writes at least two decimals, and no further zeros at the end.
 impl fmt::Display for Usd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.micros < 0 { "-" } else { "" };
-        let micros = self.micros.unsigned_abs();
-        let per_usd = MICROS_PER_USD.unsigned_abs();
-        // Two decimals, and further ones up to the last that is not zero.
-        let (mut decimals, mut width) = (micros % per_usd, 6);
-        while width > 2 && decimals % 10 == 0 {
-            (decimals, width) = (decimals / 10, width - 1);
-        }
-        write!(f, "{sign}{}.{decimals:0width$}", micros / per_usd)
+        f.write_str(&triptych_proto::usd::usd(self.micros))
     }
 }
 

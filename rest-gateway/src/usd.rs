@@ -1,4 +1,4 @@
-//! Amounts of money in JSON and CSV.
+//! Amounts of money in requests.
 
 /// The digits after the decimal point of an amount.
 const DECIMALS: usize = 6;
@@ -14,37 +14,20 @@ pub(crate) fn parse_usd(text: &str) -> Option<i64> {
     whole.parse::<i64>().ok()?.checked_mul(1_000_000)?.checked_add(decimals)
 }
 
-/// Returns an amount of millionths of a US dollar as a decimal number of dollars: at least two decimals, and no further zeros at
-/// the end.
-pub(crate) fn usd(micros: i64) -> String {
-    let sign = if micros < 0 { "-" } else { "" };
-    let micros = micros.unsigned_abs();
-    let decimals = format!("{:06}", micros % 1_000_000);
-    let (cents, rest) = decimals.split_at(2);
-    format!("{sign}{}.{cents}{}", micros / 1_000_000, rest.trim_end_matches('0'))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{parse_usd, usd};
+    use triptych_proto::usd::usd;
+
+    use super::parse_usd;
 
     #[test]
-    fn amounts_have_two_to_six_decimals() {
-        for (micros, text) in [
-            (0, "0.00"),
-            (1, "0.000001"),
-            (400_000, "0.40"),
-            (12_345_000, "12.345"),
-            (-1_500_000, "-1.50"),
-            (i64::MAX, "9223372036854.775807"),
-            (i64::MIN, "-9223372036854.775808"),
-        ] {
-            assert_eq!(usd(micros), text);
-            assert_eq!(parse_usd(text), (micros >= 0).then_some(micros));
-        }
-        for wrong in ["", ".5", "1.", "1.0000001", "-1", "1e3", "9223372036855", "1 "] {
-            assert_eq!(parse_usd(wrong), None, "{wrong}");
+    fn amounts_are_numbers_with_up_to_six_decimals_that_are_not_negative() {
+        for micros in [0, 1, 400_000, 12_345_000, i64::MAX] {
+            assert_eq!(parse_usd(&usd(micros)), Some(micros));
         }
         assert_eq!(parse_usd("12"), Some(12_000_000));
+        for wrong in ["", ".5", "1.", "1.0000001", "-1", "-1.50", "1e3", "9223372036855", "1 "] {
+            assert_eq!(parse_usd(wrong), None, "{wrong}");
+        }
     }
 }

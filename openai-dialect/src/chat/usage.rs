@@ -1,7 +1,7 @@
 //! `usage`: the numbers of tokens of a request and its response, and the cost.
 
 use serde::de::MapAccess;
-use triptych_proto::v1 as pb;
+use triptych_proto::{usd::usd, v1 as pb};
 
 use crate::json::{
     object::{Member, Object},
@@ -39,22 +39,12 @@ impl Write for pb::Usage {
             o.optional_value("prompt_tokens_details", prompt_tokens_details.as_ref());
             o.optional_value("completion_tokens_details", completion_tokens_details.as_ref());
             if let Some(micros) = cost_micros {
-                o.raw("cost", &dollars(*micros));
+                // A member of OpenRouter's API, whose clients require a number. The digits keep it exact.
+                o.raw("cost", &usd(*micros));
             }
             o.extra(extra_json);
         });
     }
-}
-
-/// Returns an amount of millionths of a US dollar as a JSON number of dollars, with at least two decimals.
-///
-/// `cost` is a member of OpenRouter's API, whose clients require a number. Formatting the digits keeps it exact.
-fn dollars(micros: i64) -> String {
-    let sign = if micros < 0 { "-" } else { "" };
-    let micros = micros.unsigned_abs();
-    let decimals = format!("{:06}", micros % 1_000_000);
-    let (cents, rest) = decimals.split_at(2);
-    format!("{sign}{}.{cents}{}", micros / 1_000_000, rest.trim_end_matches('0'))
 }
 
 impl Object for pb::PromptTokensDetails {

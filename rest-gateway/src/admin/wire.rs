@@ -3,13 +3,14 @@
 
 use prost_types::Timestamp;
 use serde::Serialize;
-use triptych_proto::v1::{
-    self as pb,
-    api_key::{Origin, Priority},
-    hold::State,
+use triptych_proto::{
+    usd::usd,
+    v1::{
+        self as pb,
+        api_key::{Origin, Priority},
+        hold::State,
+    },
 };
-
-use crate::usd::usd;
 
 /// A key. `secret` is in the responses to its creation and its rotation only.
 #[derive(Debug, Serialize)]

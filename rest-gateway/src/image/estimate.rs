@@ -6,12 +6,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use triptych_proto::v1 as pb;
+use triptych_proto::{usd::usd, v1 as pb};
 
 use super::wire;
 use crate::{
     app::App, context::RequestContext, error::GatewayError, form::FormBody, links::Links, metadata::with_metadata,
-    offload, usd::usd,
+    offload,
 };
 
 /// `POST /v1/estimate/images`, with the body of `POST /v1/images/generations` or `/v1/images/edits`.

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use triptych_proto::v1 as pb;
+use triptych_proto::{usd::usd, v1 as pb};
 
 use super::wire::{modality, video_seconds};
-use crate::usd::usd;
 
 const HEADER: [&str; 15] = [
     "day",

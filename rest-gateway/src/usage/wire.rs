@@ -1,9 +1,10 @@
 //! The JSON of usage and budgets.
 
 use serde::Serialize;
-use triptych_proto::v1::{self as pb, budget::Subject};
-
-use crate::usd::usd;
+use triptych_proto::{
+    usd::usd,
+    v1::{self as pb, budget::Subject},
+};
 
 /// A list of usage, in the form of OpenAI's lists.
 #[derive(Debug, Serialize)]

@@ -6,12 +6,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use triptych_proto::v1 as pb;
+use triptych_proto::{usd::usd, v1 as pb};
 
 use super::{read_form, request, response::Adjustment};
 use crate::{
     app::App, context::RequestContext, error::GatewayError, form::FormBody, links::Links, metadata::with_metadata,
-    usd::usd,
 };
 
 /// `POST /v1/estimate/videos`, with the body of `POST /v1/videos`.

@@ -2,10 +2,13 @@
 
 use prost_types::Timestamp;
 use serde::Serialize;
-use triptych_proto::v1::{self as pb, video::State};
+use triptych_proto::{
+    usd::usd,
+    v1::{self as pb, video::State},
+};
 
 use super::repetition::Repetition;
-use crate::{error::to_json_path, links::Links, usd::usd};
+use crate::{error::to_json_path, links::Links};
 
 /// A video. The first thirteen members are OpenAI's and always present. Times are Unix seconds.
 #[derive(Debug, Serialize)]
