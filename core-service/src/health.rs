@@ -3,6 +3,9 @@
 //! A task probes the stores at intervals, so that a health call costs nothing and never waits for a store. A service serves while its
 //! stores can be read. Whether they can be written is a metric: on a full disk, reads and chat go on, and creates are refused with an
 //! error of their own.
+//!
+//! A database on a server that several nodes share is away for all of them. Then the services that need it fail, and the nodes stay ready:
+//! otherwise no node would be left for chat.
 
 use std::{sync::Arc, time::Duration};
 
@@ -78,16 +81,23 @@ impl Stores {
 #[derive(Debug, Clone)]
 pub(crate) struct Health {
     reporter: HealthReporter,
+    /// The stores without which the server is not ready.
+    server_needs: Needs,
     /// Whether a shutdown has begun, after which the state of the stores is not reported any more.
     is_shutting_down: Arc<Mutex<bool>>,
     stop: CancellationToken,
 }
 
 impl Health {
-    /// Reports all services as serving, and starts to probe the stores.
+    /// Reports all services as serving, and starts to probe the stores. With a database that other nodes share, its failure does not make
+    /// the server unready.
     pub(crate) async fn start(database: Database, media_store: MediaStore, tasks: &TaskTracker) -> Self {
-        let health =
-            Self { reporter: HealthReporter::new(), is_shutting_down: Arc::default(), stop: CancellationToken::new() };
+        let health = Self {
+            reporter: HealthReporter::new(),
+            server_needs: if database.is_shared() { Needs::Nothing } else { Needs::JobsAndMedia },
+            is_shutting_down: Arc::default(),
+            stop: CancellationToken::new(),
+        };
         health.report(Stores { jobs: true, media: true }).await;
         let probing = health.clone();
         tasks.spawn(async move {
@@ -165,6 +175,7 @@ impl Health {
             return;
         }
         for (name, needs) in NAMES {
+            let needs = if name.is_empty() { self.server_needs } else { needs };
             self.reporter.set_service_status(name, stores.satisfy(needs)).await;
         }
     }

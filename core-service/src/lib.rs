@@ -13,6 +13,7 @@
 //! | [`admin`] | keys that are created while the core runs, and their gRPC service; the repair of the ledger |
 //! | [`upstream`] | the HTTP client of all providers |
 //! | [`database`], [`backup`] | the SQLite database; copies of the data directory |
+//! | `node`, [`node_count`] | the lease of this process, and how many share the database |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
 //! | [`config`], [`live`] | the settings, and values that change while the core runs |
 //! | [`health`], `metrics`, `sampler` | the health of each service; metrics, and those that are read from the database |
@@ -53,6 +54,8 @@ mod midjourney_errors;
 pub mod model_facts;
 pub mod models;
 pub mod name_pattern;
+mod node;
+pub mod node_count;
 mod offload;
 pub mod on_disconnect;
 mod page_size;

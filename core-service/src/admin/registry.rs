@@ -5,6 +5,12 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
 use super::store::KeyStore;
 use crate::{
     error::Error,
@@ -13,6 +19,9 @@ use crate::{
 
 /// The most stored keys that are not revoked. Each change builds the table of all keys again, which takes milliseconds for as many.
 const MAX_KEYS: usize = 10_000;
+
+/// The interval at which the changes of other nodes are looked for: a key that was revoked is accepted for that long.
+const OTHER_NODES_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often a change is tried that another change overtakes.
 const MAX_ATTEMPTS: usize = 16;
@@ -85,9 +94,48 @@ impl KeyRegistry {
     /// Returns the key with this name.
     ///
     /// # Errors
-    /// [`Error::KeyNotFound`].
-    pub(super) fn get(&self, name: &str) -> Result<KeyRecord, Error> {
+    /// [`Error::KeyNotFound`]; [`Error::Storage`].
+    pub(super) async fn get(&self, name: &str) -> Result<KeyRecord, Error> {
+        if let Some(record) = self.keys.record(name) {
+            return Ok(record);
+        }
+        // Another node may have created it just now.
+        self.refresh().await?;
         self.keys.record(name).ok_or_else(|| Error::KeyNotFound(name.to_owned()))
+    }
+
+    /// Applies what other nodes have changed.
+    async fn refresh(&self) -> Result<(), Error> {
+        self.keys.apply_all(&self.store.keys().await?);
+        Ok(())
+    }
+
+    /// Starts to apply the changes of other nodes, until the guard is dropped.
+    pub(crate) fn follow_other_nodes(&self, tasks: &TaskTracker) -> DropGuard {
+        let stop = CancellationToken::new();
+        let (stopped, registry) = (stop.clone(), self.clone());
+        tasks.spawn(async move { stopped.run_until_cancelled(registry.follow()).await });
+        stop.drop_guard()
+    }
+
+    async fn follow(&self) {
+        let mut ticks = interval(OTHER_NODES_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut known = None;
+        loop {
+            ticks.tick().await;
+            let refreshed = async {
+                let changes = self.store.changes().await?;
+                if known != Some(changes) {
+                    self.refresh().await?;
+                    known = Some(changes);
+                }
+                Ok::<_, Error>(())
+            };
+            if let Err(error) = refreshed.await {
+                tracing::debug!("the keys that other nodes have changed cannot be read: {error}");
+            }
+        }
     }
 
     /// Changes a stored key, and returns it. `edit` is called again if another change was faster.
@@ -102,7 +150,7 @@ impl KeyRegistry {
         mut edit: impl FnMut(&mut StoredKey) -> Result<(), Error>,
     ) -> Result<StoredKey, Error> {
         for _ in 0..MAX_ATTEMPTS {
-            let KeyRecord::Stored(mut key) = self.get(name)? else {
+            let KeyRecord::Stored(mut key) = self.get(name).await? else {
                 let message = "belongs to a key of the configuration; change it in the setting `keys` there";
                 return Err(Error::invalid("name", message));
             };
@@ -115,11 +163,10 @@ impl KeyRegistry {
             if self.store.replace(key.clone()).await? {
                 return Ok(key);
             }
+            // The change that was faster may be that of another node.
+            self.refresh().await?;
         }
-        let message = format!(
-            "the key `{name}` was changed by others {MAX_ATTEMPTS} times meanwhile, or its row in the database is not that of this process; \
-             retry, and restart the process if that does not help"
-        );
+        let message = format!("the key `{name}` was changed by others {MAX_ATTEMPTS} times meanwhile; retry");
         Err(Error::Storage(message))
     }
 
@@ -128,7 +175,7 @@ impl KeyRegistry {
     /// # Errors
     /// Those of [`change`](Self::change).
     pub(super) async fn revoke(&self, name: &str, author: &str) -> Result<StoredKey, Error> {
-        if let KeyRecord::Stored(key @ StoredKey { revoked_at: Some(_), .. }) = self.get(name)? {
+        if let KeyRecord::Stored(key @ StoredKey { revoked_at: Some(_), .. }) = self.get(name).await? {
             return Ok(key);
         }
         let revoke = |key: &mut StoredKey| {
@@ -163,17 +210,44 @@ mod tests {
     use super::*;
     use crate::admin::store::memory::MemoryKeyStore;
 
-    #[tokio::test]
-    async fn change_of_a_key_that_another_process_has_changed_fails_instead_of_retrying_forever() {
+    /// Returns the registries of two nodes with one store, which applies its changes to the keys of the first.
+    async fn two_nodes() -> (KeyRegistry, KeyRegistry) {
         let keys = Keys::default();
         let store = Arc::new(MemoryKeyStore::new(keys.clone()));
         let here = KeyRegistry::open(store.clone(), keys).await.unwrap();
-        let definition = KeyDefinition { name: "alice".to_owned(), ..KeyDefinition::default() };
-        here.create(definition, None, "root").await.unwrap();
-        // The store applies its changes to the keys of the first process only.
-        let other = KeyRegistry::open(store, Keys::default()).await.unwrap();
+        (here, KeyRegistry::open(store, Keys::default()).await.unwrap())
+    }
+
+    fn alice() -> KeyDefinition {
+        KeyDefinition { name: "alice".to_owned(), ..KeyDefinition::default() }
+    }
+
+    #[tokio::test]
+    async fn key_that_another_node_has_created_or_changed_can_be_changed() {
+        let (here, there) = two_nodes().await;
+        here.create(alice(), None, "root").await.unwrap();
+        assert!(there.change("alice", "root", |_| Ok(())).await.is_ok());
+        here.refresh().await.unwrap();
         here.change("alice", "root", |_| Ok(())).await.unwrap();
-        let failed = other.change("alice", "root", |_| Ok(())).await;
-        assert!(matches!(failed, Err(Error::Storage(_))), "{failed:?}");
+        assert_eq!(there.change("alice", "root", |_| Ok(())).await.unwrap().revision, 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_nodes_apply_a_revocation_within_the_interval() {
+        let (here, there) = two_nodes().await;
+        let (tasks, is_revoked) = (TaskTracker::new(), |registry: &KeyRegistry| match registry.keys.record("alice") {
+            Some(KeyRecord::Stored(key)) => Some(key.revoked_at.is_some()),
+            Some(KeyRecord::Configured(_)) | None => None,
+        });
+        here.create(alice(), None, "root").await.unwrap();
+        let guard = there.follow_other_nodes(&tasks);
+        tokio::time::sleep(2 * OTHER_NODES_INTERVAL).await;
+        assert_eq!(is_revoked(&there), Some(false));
+        here.revoke("alice", "root").await.unwrap();
+        tokio::time::sleep(2 * OTHER_NODES_INTERVAL).await;
+        assert_eq!(is_revoked(&there), Some(true));
+        drop(guard);
+        tasks.close();
+        tasks.wait().await;
     }
 }

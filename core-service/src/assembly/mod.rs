@@ -33,6 +33,7 @@ use crate::{
     database::{self, Database, DirectoryLock, LostEvents},
     error::Error,
     health::{Health, HealthGrpc},
+    idempotency::across_nodes::SharedCalls,
     image::grpc::ImageGrpc,
     keys::Keys,
     ledger::{Ledger, LedgerHandle, LedgerStore},
@@ -44,6 +45,7 @@ use crate::{
         sweeper::{Sweeper, SweeperHandle},
     },
     metrics,
+    node::{Node, NodeHandle},
     prices::PriceTable,
     response::{
         BackgroundHandle, BackgroundRunner, LiveResponses, ModelCalls, QueueLimits, ResponseStore, ResponseSweeper,
@@ -100,8 +102,9 @@ pub struct Core {
     sweeper: SweeperHandle,
     ledger: LedgerHandle,
     sampler: DropGuard,
-    /// Publishes the changes of other nodes.
-    follower: Option<DropGuard>,
+    /// Apply and publish the changes of other nodes.
+    followers: Vec<DropGuard>,
+    node: NodeHandle,
     database: Database,
     directory_lock: Option<DirectoryLock>,
 }
@@ -150,11 +153,12 @@ impl Core {
         }
         let database = open_database(settings).await?;
         let lost_events = lost_events(&database).await?;
+        let (node, node_task) = Node::join(database.clone(), keys.nodes().clone()).await?;
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), keys.clone()));
         let key_registry = KeyRegistry::open(key_store, keys.clone()).await?;
         let prices = Live::new(PriceTable::of(settings));
         let ledger_store = LedgerStore::new(database.clone());
-        let (ledger, ledger_task) = Ledger::start(ledger_store.clone(), prices.clone()).await?;
+        let (ledger, ledger_task) = Ledger::start(ledger_store.clone(), prices.clone(), node.clone()).await?;
         let media_store = MediaStore::at(&settings.media.location(dir)?, database.clone()).await?;
         let picture_budget = PictureBudget::new(&settings.media);
         let inputs = InputResolver::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
@@ -181,16 +185,20 @@ impl Core {
         let callback_rule = CallbackRule::new(address_policy(&settings.webhooks), webhook_settings.clone());
         let video = VideoGrpc::new(catalog.video.clone(), jobs.clone(), inputs).with_callbacks(callback_rule);
         let image = Arc::new(
-            image
-                .with_keys(keys.clone())
-                .with_ledger(ledger.clone())
-                .with_max_message_bytes(settings.grpc.max_message_bytes),
+            if node.has_others() {
+                image.with_shared_calls(SharedCalls::new(database.clone(), node.clone()))
+            } else {
+                image
+            }
+            .with_keys(keys.clone())
+            .with_ledger(ledger.clone())
+            .with_max_message_bytes(settings.grpc.max_message_bytes),
         );
         let video = Arc::new(video.with_keys(keys.clone()));
         let usage = UsageGrpc::new(ledger.clone(), image.clone(), video.clone(), keys.clone());
         let chat = Arc::new(chat.with_keys(keys.clone()).with_ledger(ledger));
         let calls = ModelCalls { chat: chat.clone(), image: image.clone() };
-        let (response, responses) = responses(&settings.responses, &database, &keys, calls).await?;
+        let (response, responses) = responses(&settings.responses, &database, &keys, calls, node.clone()).await?;
         let services = Services {
             chat,
             response: Arc::new(response),
@@ -198,15 +206,20 @@ impl Core {
             video,
             webhook: Arc::new(webhook.with_keys(keys.clone())),
             usage: Arc::new(usage),
-            admin: Arc::new(AdminGrpc::new(key_registry, ledger_store, jobs.clone())),
+            admin: Arc::new(AdminGrpc::new(key_registry.clone(), ledger_store, jobs.clone())),
             model: Arc::new(ModelGrpc::new(catalog.clone()).with_keys(keys.clone())),
             media: Arc::new(MediaGrpc::new(media_store.clone()).with_links(links.clone())),
         };
-        let sweeper = Sweeper::new(media_store.clone(), retention(&settings.media), Arc::new(jobs.clone())).start();
+        let sweeper = Sweeper::new(media_store.clone(), retention(&settings.media), Arc::new(jobs.clone()))
+            .start(node.duty("sweep media"));
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
         metrics::describe();
         let sampler = sampler::start(database.clone(), Clock::of(&database), &background);
-        let follower = database.is_shared().then(|| queue.follow_other_nodes(&background));
+        let followers = if node.has_others() {
+            vec![queue.follow_other_nodes(&background), key_registry.follow_other_nodes(&background)]
+        } else {
+            Vec::new()
+        };
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),
@@ -232,7 +245,8 @@ impl Core {
             sweeper,
             ledger: ledger_task,
             sampler,
-            follower,
+            followers,
+            node: node_task,
             database,
             directory_lock,
         })
@@ -334,12 +348,13 @@ impl Core {
             sweeper,
             ledger,
             sampler,
-            follower,
+            followers,
+            node,
             database,
             directory_lock,
             ..
         } = self;
-        drop((sampler, follower));
+        drop((sampler, followers));
         // Before the images, which they generate.
         let Responses { runner: background_responses, sweeper: response_sweeper } = responses;
         tokio::join!(background_responses.stop(drain_deadline), response_sweeper.stop());
@@ -353,6 +368,7 @@ impl Core {
         tokio::join!(images, detached.finish(drain_deadline), runner.stop(CLOSE_GRACE), webhooks, sweeper.stop());
         drop(services);
         ledger.stop().await;
+        node.leave().await;
         database.close().await;
         drop(directory_lock);
     }
@@ -373,10 +389,11 @@ async fn responses(
     database: &Database,
     keys: &Keys,
     calls: ModelCalls,
+    node: Node,
 ) -> Result<(ResponseGrpc, Responses), Error> {
     let config::Responses { retention, max_stored_bytes, concurrency, max_queued_per_owner, max_queued } = *settings;
     let store = ResponseStore::new(database.clone(), max_stored_bytes);
-    let (live, wake) = (LiveResponses::default(), Arc::new(Notify::new()));
+    let (live, wake) = (LiveResponses::new(node.has_others()), Arc::new(Notify::new()));
     let service = ResponseGrpc {
         store: store.clone(),
         calls: calls.clone(),
@@ -385,7 +402,7 @@ async fn responses(
         wake: wake.clone(),
         queue_limits: QueueLimits { per_owner: max_queued_per_owner, total: max_queued },
     };
-    let runner = BackgroundRunner { store: store.clone(), calls, keys: keys.clone(), live, wake, concurrency };
+    let runner = BackgroundRunner { store: store.clone(), calls, keys: keys.clone(), live, wake, concurrency, node };
     let runner = runner.start().await?;
     let sweeper = ResponseSweeper { store, retention }.start();
     Ok((service, Responses { runner, sweeper }))

@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 /// The number, the name and the SQL of each migration of SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
+pub(super) const MIGRATIONS: [(i64, &str, &str); 16] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
     (3, "media", include_str!("../../migrations/sqlite/0003_media.sql")),
@@ -25,12 +25,14 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 15] = [
     (13, "priority of keys and jobs", include_str!("../../migrations/sqlite/0013_priority.sql")),
     (14, "responses", include_str!("../../migrations/sqlite/0014_responses.sql")),
     (15, "filters of lists of jobs", include_str!("../../migrations/sqlite/0015_list_filters.sql")),
+    (16, "nodes", include_str!("../../migrations/sqlite/0016_nodes.sql")),
 ];
 
 /// The migrations of PostgreSQL. The first is the state of SQLite after 14; later ones have the numbers of SQLite's.
-pub(super) const POSTGRES: [(i64, &str, &str); 2] = [
+pub(super) const POSTGRES: [(i64, &str, &str); 3] = [
     (1, "schema", include_str!("../../migrations/postgres/0001_schema.sql")),
     (15, "filters of lists of jobs", include_str!("../../migrations/postgres/0015_list_filters.sql")),
+    (16, "nodes", include_str!("../../migrations/postgres/0016_nodes.sql")),
 ];
 
 /// Applies the migrations that a SQLite database does not have yet.

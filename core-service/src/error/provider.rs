@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use triptych_proto::v1::ErrorReason;
 
 /// The failure of a provider, classified by how clients and retries can react. Messages contain no credentials.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum ProviderError {
     /// The provider refused the request.
     #[error("{message}")]
@@ -72,7 +73,7 @@ pub enum ProviderError {
 }
 
 /// The members of an upstream's error other than its message, unchanged.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamDetails {
     /// The member `code`, for example `context_length_exceeded`; empty if absent.
     pub code: String,

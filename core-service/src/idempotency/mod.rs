@@ -2,9 +2,10 @@
 //!
 //! A call is repeatable if it carries an idempotency key or comes from an official OpenAI SDK, which retries silently and
 //! counts its retries in a header. The services respond to a repeated call differently: chat passes the key on to the
-//! upstream, images share the first call's response in memory ([`single_flight`]), videos find the first call's job in the
-//! database.
+//! upstream, images share the first call's response in memory ([`single_flight`]) and among nodes (`across_nodes`), videos find the first
+//! call's job in the database.
 
+pub(crate) mod across_nodes;
 pub mod single_flight;
 
 use std::time::Duration;

@@ -41,6 +41,7 @@ use crate::{
     error::Error,
     ledger::Budget,
     live::Live,
+    node_count::NodeCount,
 };
 
 /// The API keys that the core accepts. Clones share them. If there are none, no call requires a key.
@@ -51,6 +52,8 @@ pub struct Keys {
     table: Live<Table>,
     /// Locked while the table is built from it.
     sources: Arc<Mutex<Sources>>,
+    /// Of the limits, this node permits its share.
+    nodes: NodeCount,
 }
 
 /// A key, wherever it is defined.
@@ -118,10 +121,21 @@ impl Keys {
 
     /// Applies a committed change of a stored key. Changes may arrive in any order: the newest revision of a key remains.
     pub(crate) fn apply(&self, key: &StoredKey) {
+        self.apply_all([key]);
+    }
+
+    /// Applies committed changes of several stored keys.
+    pub(crate) fn apply_all<'k>(&self, keys: impl IntoIterator<Item = &'k StoredKey>) {
         let mut sources = self.sources();
-        let name = &key.definition.name;
-        if sources.stored.get(name).is_none_or(|known| known.revision < key.revision) {
-            sources.stored.insert(name.clone(), key.clone());
+        let mut has_changed = false;
+        for key in keys {
+            let name = &key.definition.name;
+            if sources.stored.get(name).is_none_or(|known| known.revision < key.revision) {
+                sources.stored.insert(name.clone(), key.clone());
+                has_changed = true;
+            }
+        }
+        if has_changed {
             self.publish(&sources);
         }
     }
@@ -131,7 +145,7 @@ impl Keys {
     }
 
     fn publish(&self, sources: &Sources) {
-        self.table.store(Table::build(sources, &self.table.load()));
+        self.table.store(Table::build(sources, &self.table.load(), &self.nodes));
     }
 
     /// Returns the key with this name; that of the configuration if both have one.
@@ -168,6 +182,11 @@ impl Keys {
     /// Returns the number of stored keys, also of those that were revoked.
     pub fn stored(&self) -> usize {
         self.sources().stored.len()
+    }
+
+    /// Returns the number of nodes among which limits are divided.
+    pub(crate) fn nodes(&self) -> &NodeCount {
+        &self.nodes
     }
 
     /// Returns whether calls require a key.

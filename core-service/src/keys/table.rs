@@ -16,6 +16,7 @@ use crate::{
     digest::Sha256Digest,
     ledger::{Budget, Payer},
     limits::Limiter,
+    node_count::NodeCount,
 };
 
 /// What the table is built from.
@@ -99,13 +100,14 @@ impl Sources {
 
 impl Table {
     /// Builds the table. Limiters of `earlier` whose limits stay the same are reused.
-    pub(super) fn build(sources: &Sources, earlier: &Self) -> Self {
+    pub(super) fn build(sources: &Sources, earlier: &Self, nodes: &NodeCount) -> Self {
         let secrets = sources.secrets();
         let mut callers = Callers {
             limiters: earlier.limiters().map(|limiter| (limiter.subject().to_owned(), limiter.clone())).collect(),
             teams: sources.teams.iter().map(|team| (team.name.as_str(), team)).collect(),
             members: members(&secrets),
             built: HashMap::new(),
+            nodes,
         };
         let mut entries = HashMap::with_capacity(secrets.len());
         for (digest, key, valid_until) in secrets {
@@ -154,6 +156,7 @@ struct Callers<'a> {
     members: HashMap<&'a str, Arc<[Owner]>>,
     /// By name. Keys of one name have the same team and limits, and can differ in the rest.
     built: HashMap<&'a str, (&'a KeyDefinition, Caller)>,
+    nodes: &'a NodeCount,
 }
 
 impl<'a> Callers<'a> {
@@ -189,7 +192,7 @@ impl<'a> Callers<'a> {
         owners: impl FnOnce() -> Arc<[Owner]>,
     ) {
         let existing = self.limiters.get(&subject).filter(|limiter| limiter.is_for(&subject, limits)).cloned();
-        let limiter = existing.or_else(|| Limiter::new(subject.clone(), limits));
+        let limiter = existing.or_else(|| Limiter::new(subject.clone(), limits, self.nodes.clone()));
         if let Some(limiter) = limiter {
             self.limiters.insert(subject.clone(), Arc::clone(&limiter));
             info.limiters.push(limiter);

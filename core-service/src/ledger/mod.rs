@@ -8,8 +8,8 @@
 //!   hold in the database covers. It grows when it is used up, and is settled every few seconds. A call never begins without money
 //!   for its estimate; only the difference between an estimate and the real cost can exceed a budget.
 //!
-//! After a crash, the allowances of the killed process count as spent: an overestimate by at most one allowance per key, and never an
-//! underestimate.
+//! The allowances of a node that was killed count as spent: an overestimate by at most one allowance per key, and never an underestimate.
+//! The same holds for a node that was only stopped for longer than its lease, whose calls are settled besides.
 
 mod allowance;
 mod budget;
@@ -30,7 +30,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 use triptych_proto::v1::Modality;
-use uuid::Uuid;
 
 use self::allowance::Allowance;
 pub(crate) use self::meter::write_cost;
@@ -46,6 +45,7 @@ pub use self::{
 use crate::{
     error::Error,
     live::Live,
+    node::Node,
     prices::{Attributes, ModelNames, PriceTable, Quantities},
     usd::Usd,
 };
@@ -66,7 +66,7 @@ struct Inner {
     prices: Live<PriceTable>,
     store: LedgerStore,
     /// Names the holds of this process.
-    process: Uuid,
+    node: Node,
     /// By team and key; idle ones are removed.
     allowances: Mutex<HashMap<String, Arc<Allowance>>>,
 }
@@ -92,16 +92,17 @@ pub struct CallStart<'a> {
 }
 
 impl Ledger {
-    /// Opens the ledger in this store, and starts the task that settles. Allowances of earlier processes count as spent.
+    /// Opens the ledger in this store, and starts the task that settles. Allowances of dead nodes count as spent.
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub async fn start(store: LedgerStore, prices: Live<PriceTable>) -> Result<(Self, LedgerHandle), Error> {
-        let lost = store.spend_allowances().await?;
-        if lost > Usd::ZERO {
-            tracing::warn!("the allowances of a process that was killed, {lost} USD, count as spent");
-        }
-        let inner = Inner { prices, store, process: Uuid::new_v4(), allowances: Mutex::default() };
+    pub(crate) async fn start(
+        store: LedgerStore,
+        prices: Live<PriceTable>,
+        node: Node,
+    ) -> Result<(Self, LedgerHandle), Error> {
+        let inner = Inner { prices, store, node, allowances: Mutex::default() };
+        inner.spend_allowances_of_dead_nodes().await?;
         let ledger = Self(Some(Arc::new(inner)));
         let stop = CancellationToken::new();
         let task = tokio::spawn(settle_at_intervals(ledger.clone(), stop.clone()));
@@ -180,13 +181,21 @@ impl Ledger {
 }
 
 impl Inner {
+    async fn spend_allowances_of_dead_nodes(&self) -> Result<(), Error> {
+        let lost = self.store.spend_allowances_of_dead_nodes().await?;
+        if lost > Usd::ZERO {
+            tracing::warn!("the allowances of a process that was killed, {lost} USD, count as spent");
+        }
+        Ok(())
+    }
+
     fn allowance(&self, payer: &Payer) -> Arc<Allowance> {
         let account = payer.account();
         let mut allowances = self.allowances.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(allowance) = allowances.get(account) {
             return Arc::clone(allowance);
         }
-        let item = format!("allowance:{}:{account}", self.process);
+        let item = format!("allowance:{}:{account}", self.node.id());
         let allowance = Arc::new(Allowance::new(item, payer));
         allowances.insert(account.to_owned(), Arc::clone(&allowance));
         allowance
@@ -208,6 +217,11 @@ async fn settle_at_intervals(ledger: Ledger, stop: CancellationToken) {
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         if let Err(error) = ledger.settle(Returned::Idle).await {
             tracing::error!("usage and cost were not written and will be retried: {error}");
+        }
+        if let Some(inner) = ledger.0.as_ref().filter(|inner| inner.node.has_others())
+            && let Err(error) = inner.spend_allowances_of_dead_nodes().await
+        {
+            tracing::warn!("the allowances of dead nodes were not counted and will be tried again: {error}");
         }
     }
     match timeout(CLOSE_TIMEOUT, ledger.settle(Returned::All)).await {

@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     config::{AccountLimits, Price},
     database::{self, Database},
+    node_count::NodeCount,
 };
 
 const MODEL: &str = "m";
@@ -49,7 +50,9 @@ struct Fixture {
 
 async fn open(directory: &Path) -> (Database, Ledger, LedgerHandle) {
     let database = database::testing::open(directory).await;
-    let (ledger, handle) = Ledger::start(LedgerStore::new(database.clone()), prices()).await.unwrap();
+    // Without its task, as if the node had been started just now.
+    let (node, _) = Node::join(database.clone(), NodeCount::default()).await.unwrap();
+    let (ledger, handle) = Ledger::start(LedgerStore::new(database.clone()), prices(), node).await.unwrap();
     (database, ledger, handle)
 }
 
@@ -191,6 +194,15 @@ async fn allowance_of_a_killed_process_counts_as_spent() {
     // As a kill does: nothing is settled.
     handle.task.abort();
     std::mem::forget(meter);
+    let other = open(directory.path()).await;
+    if database.is_shared() {
+        let store = other.1.store().unwrap();
+        let budget = store.budgets(&alice.budgets).await.unwrap().remove(0);
+        assert_eq!(budget.reserved, reserved, "the node has a lease");
+        other.2.stop().await;
+    }
+    let end_leases = sqlx::query("DELETE FROM nodes");
+    end_leases.execute(database.writer()).await.unwrap();
     database.close().await;
 
     let (_, ledger, _handle) = open(directory.path()).await;

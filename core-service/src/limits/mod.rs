@@ -2,7 +2,9 @@
 //!
 //! A call is admitted once, after its model is known and before anything that costs money. This holds for all modalities and both
 //! APIs.
-//! The state is in memory: a restart begins with unused limits, and each node counts its own calls.
+//! The state is in memory: a restart begins with unused limits. If several nodes share the database, each permits its share of a limit: of
+//! *n* nodes, each counts a call *n* times. All nodes together never permit more than the limit, unless it is smaller than their number,
+//! and permit less if the load is not spread evenly.
 
 mod rate;
 
@@ -16,6 +18,7 @@ use crate::{
     config::AccountLimits,
     error::{Error, LimitExceeded},
     name_pattern,
+    node_count::NodeCount,
     rate_limits::{RateLimits, RateState},
 };
 
@@ -34,6 +37,7 @@ pub struct Limiter {
     requests: Option<Rate>,
     tokens: Option<Rate>,
     calls: Option<Arc<Semaphore>>,
+    nodes: NodeCount,
 }
 
 /// A call that was admitted. It counts as in flight until the last clone is dropped. The default is a call without limits.
@@ -50,8 +54,8 @@ struct Admitted {
 }
 
 impl Limiter {
-    /// Returns a limiter whose limits are unused; `None` if nothing is limited.
-    pub fn new(subject: String, settings: &AccountLimits) -> Option<Arc<Self>> {
+    /// Returns a limiter whose limits are unused, of which this node permits its share; `None` if nothing is limited.
+    pub fn new(subject: String, settings: &AccountLimits, nodes: NodeCount) -> Option<Arc<Self>> {
         (*settings != AccountLimits::default()).then(|| {
             let AccountLimits { requests_per_minute, tokens_per_minute, concurrent_calls, .. } = *settings;
             let calls = (concurrent_calls > 0).then(|| Arc::new(Semaphore::new(concurrent_calls as usize)));
@@ -61,6 +65,7 @@ impl Limiter {
                 requests: Rate::per_minute(requests_per_minute),
                 tokens: Rate::per_minute(tokens_per_minute),
                 calls,
+                nodes,
             })
         })
     }
@@ -97,6 +102,11 @@ impl Limiter {
         Err(Error::ModelNotAllowed { model: model.to_owned(), subject: self.subject.clone() })
     }
 
+    /// Returns how often this node counts something, at most the limit.
+    fn counted(&self, amount: NonZeroU32) -> NonZeroU32 {
+        amount.saturating_mul(NonZeroU32::new(self.nodes.get()).unwrap_or(NonZeroU32::MIN))
+    }
+
     fn exceeded(&self, limit: &'static str, value: u32, retry_after: Duration, state: RateLimits) -> Error {
         Error::LimitExceeded(Box::new(LimitExceeded {
             subject: self.subject.clone(),
@@ -109,8 +119,8 @@ impl Limiter {
 
     fn take_call(&self) -> Result<Option<OwnedSemaphorePermit>, Error> {
         let Some(calls) = &self.calls else { return Ok(None) };
-        let permit = Arc::clone(calls).try_acquire_owned();
         let value = self.settings.concurrent_calls;
+        let permit = Arc::clone(calls).try_acquire_many_owned(self.nodes.get().min(value));
         permit.map(Some).map_err(|_| self.exceeded("concurrent_calls", value, CALLS_DELAY, RateLimits::default()))
     }
 }
@@ -149,7 +159,7 @@ pub fn admit(
     }
     for limiter in limiters {
         if let Some(rate) = &limiter.requests {
-            let taken = rate.take(NonZeroU32::MIN).map_err(|Refused { retry_after, state }| {
+            let taken = rate.take(limiter.counted(NonZeroU32::MIN)).map_err(|Refused { retry_after, state }| {
                 let state = RateLimits { requests: Some(state), ..admitted.state.clone() };
                 limiter.exceeded("requests_per_minute", rate.limit().get(), retry_after, state)
             })?;
@@ -158,7 +168,7 @@ pub fn admit(
     }
     for limiter in limiters {
         if let (Some(rate), Some(amount)) = (&limiter.tokens, NonZeroU32::new(estimated_tokens)) {
-            let taken = rate.take(amount).map_err(|Refused { retry_after, state }| {
+            let taken = rate.take(limiter.counted(amount)).map_err(|Refused { retry_after, state }| {
                 let state = RateLimits { tokens: Some(state), ..admitted.state.clone() };
                 limiter.exceeded("tokens_per_minute", rate.limit().get(), retry_after, state)
             })?;
@@ -210,11 +220,11 @@ impl Admission {
         let Some(admitted) = &self.0 else { return };
         let total = u32::try_from(total).unwrap_or(u32::MAX);
         if let Some(beyond) = NonZeroU32::new(total.saturating_sub(admitted.estimated_tokens)) {
-            admitted
-                .limiters
-                .iter()
-                .filter_map(|limiter| limiter.tokens.as_ref())
-                .for_each(|rate| rate.take_up_to(beyond));
+            for limiter in &admitted.limiters {
+                if let Some(rate) = &limiter.tokens {
+                    rate.take_up_to(limiter.counted(beyond));
+                }
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn limiter(subject: &str, settings: &AccountLimits) -> Arc<Limiter> {
-    Limiter::new(subject.to_owned(), settings).unwrap()
+    Limiter::new(subject.to_owned(), settings, NodeCount::default()).unwrap()
 }
 
 /// Returns the exceeded limit and its subject.
@@ -14,7 +14,7 @@ fn exceeded(result: Result<Admission, Error>) -> (String, &'static str) {
 
 #[test]
 fn call_without_limits_is_always_admitted() {
-    assert!(Limiter::new("key `a`".to_owned(), &AccountLimits::default()).is_none());
+    assert!(Limiter::new("key `a`".to_owned(), &AccountLimits::default(), NodeCount::default()).is_none());
     let admission = admit(&[], "m", || unreachable!("nothing counts tokens")).unwrap();
     assert!(!admission.is_limited() && !admission.counts_tokens() && admission.state().is_none());
 }
@@ -75,4 +75,41 @@ fn tokens_are_estimated_first_and_settled_by_the_usage() {
         matches!(&never, Error::InvalidField { message, .. } if message.contains("10000 tokens per minute")),
         "{never}"
     );
+}
+
+/// Returns how many calls in a row a node of four admits.
+fn admitted_by_one_of_four(settings: &AccountLimits, tokens: u32) -> usize {
+    let nodes = NodeCount::default();
+    nodes.set(4);
+    let limiters = [Limiter::new("key `1`".to_owned(), settings, nodes).unwrap()];
+    (0..100).map_while(|_| admit(&limiters, "m", || tokens).ok()).collect::<Vec<_>>().len()
+}
+
+#[test]
+fn each_of_several_nodes_permits_its_share_and_at_least_one_call() {
+    let requests = |requests_per_minute| AccountLimits { requests_per_minute, ..AccountLimits::default() };
+    let tokens = |tokens_per_minute| AccountLimits { tokens_per_minute, ..AccountLimits::default() };
+    let calls = |concurrent_calls| AccountLimits { concurrent_calls, ..AccountLimits::default() };
+    for (settings, tokens, expected) in [
+        (requests(20), 0, 5),
+        (requests(3), 0, 1),
+        (tokens(4000), 100, 10),
+        (tokens(4000), 2000, 1),
+        (calls(8), 0, 2),
+        (calls(1), 0, 1),
+    ] {
+        assert_eq!(admitted_by_one_of_four(&settings, tokens), expected, "{settings:?}");
+    }
+}
+
+#[test]
+fn call_ends_with_the_share_that_it_began_with() {
+    let nodes = NodeCount::default();
+    let settings = AccountLimits { concurrent_calls: 4, ..AccountLimits::default() };
+    let limiters = [Limiter::new("key `1`".to_owned(), &settings, nodes.clone()).unwrap()];
+    let first = admit(&limiters, "m", || 0).unwrap();
+    nodes.set(4);
+    assert!(admit(&limiters, "m", || 0).is_err(), "three of four permits are left, and a call needs four");
+    drop(first);
+    assert!(admit(&limiters, "m", || 0).is_ok());
 }

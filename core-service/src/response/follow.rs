@@ -6,10 +6,9 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use tokio::sync::watch;
 
 use super::{
-    live::LiveResponse,
+    live::{Changes, LiveResponse},
     store::{ResponseStore, StoredEvent},
 };
 use crate::error::Error;
@@ -23,9 +22,7 @@ struct Follower {
     next: u64,
     read: VecDeque<StoredEvent>,
     ended: bool,
-    /// Keeps the sender of `changes`.
-    _live: Arc<LiveResponse>,
-    changes: watch::Receiver<()>,
+    changes: Changes,
 }
 
 /// Streams the events from number `first` on, until the last one of the response.
@@ -37,7 +34,7 @@ pub(super) fn follow(
 ) -> BoxStream<'static, Result<StoredEvent, Error>> {
     // Subscribed before the first read: a change in between is seen.
     let changes = live.changes();
-    let follower = Follower { store, id, next: first, read: VecDeque::new(), ended: false, _live: live, changes };
+    let follower = Follower { store, id, next: first, read: VecDeque::new(), ended: false, changes };
     stream::try_unfold(
         follower,
         |mut follower| async move { Ok(follower.next().await?.map(|event| (event, follower))) },
@@ -61,8 +58,7 @@ impl Follower {
                 if status.is_final() {
                     self.ended = true;
                 } else {
-                    // Cannot fail: `_live` has the sender.
-                    let _ = self.changes.changed().await;
+                    self.changes.next().await;
                 }
             }
         }

@@ -3,14 +3,22 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
+/// How often a response is read for changes that another node has committed.
+const OTHER_NODES_INTERVAL: Duration = Duration::from_millis(500);
+
 /// The shared states of responses by id, as long as anything uses them. Clones share them.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct LiveResponses(Arc<Mutex<HashMap<String, Weak<LiveResponse>>>>);
+#[derive(Debug, Clone)]
+pub(crate) struct LiveResponses {
+    by_id: Arc<Mutex<HashMap<String, Weak<LiveResponse>>>>,
+    /// Whether other nodes can change responses as well.
+    has_others: bool,
+}
 
 /// The state of one response that its generation shares with the calls about it.
 #[derive(Debug)]
@@ -22,7 +30,33 @@ pub(super) struct LiveResponse {
     all: LiveResponses,
 }
 
+/// The changes of one response from some moment on.
+#[derive(Debug)]
+pub(super) struct Changes {
+    /// Has the sender of `changed`.
+    live: Arc<LiveResponse>,
+    changed: watch::Receiver<()>,
+}
+
+impl Changes {
+    /// Waits until the response may have changed: for a change by this process, and for the interval at which it is read if other nodes
+    /// can change it.
+    pub(super) async fn next(&mut self) {
+        // The results say that the sender was dropped, which `live` rules out, and that the interval is over.
+        if self.live.all.has_others {
+            let _ = timeout(OTHER_NODES_INTERVAL, self.changed.changed()).await;
+        } else {
+            let _ = self.changed.changed().await;
+        }
+    }
+}
+
 impl LiveResponses {
+    /// Returns a map without responses. `has_others` says whether other nodes can change responses as well.
+    pub(crate) fn new(has_others: bool) -> Self {
+        Self { by_id: Arc::default(), has_others }
+    }
+
     /// Returns the state of a response; a new one if nothing uses it yet. The response need not exist.
     pub(super) fn of(&self, id: &str) -> Arc<LiveResponse> {
         let mut all = self.lock();
@@ -41,7 +75,7 @@ impl LiveResponses {
 
     /// The map is complete after every change, so that a panic of another thread leaves it usable.
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Weak<LiveResponse>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.by_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -51,9 +85,9 @@ impl LiveResponse {
         self.changed.send_replace(());
     }
 
-    /// Returns a receiver of the changes from now on.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
+    /// Returns the changes from now on.
+    pub(super) fn changes(self: &Arc<Self>) -> Changes {
+        Changes { live: Arc::clone(self), changed: self.changed.subscribe() }
     }
 }
 
@@ -73,7 +107,7 @@ mod tests {
 
     #[test]
     fn state_is_shared_while_it_is_used_and_removed_after() {
-        let all = LiveResponses::default();
+        let all = LiveResponses::new(false);
         let (first, second) = (all.of("resp_1"), all.of("resp_1"));
         first.cancel.cancel();
         assert!(second.cancel.is_cancelled());

@@ -66,7 +66,7 @@ impl AdminService for AdminGrpc {
 
     async fn get_key(&self, request: Request<pb::GetKeyRequest>) -> Result<Response<pb::GetKeyResponse>, Status> {
         self.admin(&request)?;
-        let record = self.registry.get(&request.get_ref().name)?;
+        let record = self.registry.get(&request.get_ref().name).await?;
         Ok(Response::new(pb::GetKeyResponse { key: Some(view::record(record)) }))
     }
 

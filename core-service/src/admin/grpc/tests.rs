@@ -81,7 +81,7 @@ async fn concurrent_changes_are_all_applied() {
     });
     let results = futures_util::future::join_all(changes).await;
     assert!(results.iter().all(Result::is_ok), "{results:?}");
-    let record = registry.get("alice").unwrap();
+    let record = registry.get("alice").await.unwrap();
     assert_eq!(record.definition().limits.models.len(), 8);
 }
 

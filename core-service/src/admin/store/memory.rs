@@ -37,6 +37,10 @@ impl KeyStore for MemoryKeyStore {
         Ok(self.by_name().values().cloned().collect())
     }
 
+    async fn changes(&self) -> Result<i64, Error> {
+        Ok(self.by_name().values().map(|key| i64::from(key.revision)).sum())
+    }
+
     async fn insert(&self, key: StoredKey) -> Result<bool, Error> {
         match self.by_name().entry(key.definition.name.clone()) {
             Entry::Occupied(_) => return Ok(false),

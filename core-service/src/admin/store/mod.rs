@@ -25,6 +25,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// [`Error::Storage`], also if a row cannot be read.
     async fn keys(&self) -> Result<Vec<StoredKey>, Error>;
 
+    /// Returns the number of changes so far, inserts included.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    async fn changes(&self) -> Result<i64, Error>;
+
     /// Inserts a new key. Returns `false` if its name is taken.
     ///
     /// # Errors

@@ -41,6 +41,12 @@ impl KeyStore for SqlKeyStore {
         rows.iter().map(|found| row::key(found).map_err(|error| storage(&error))).collect()
     }
 
+    async fn changes(&self) -> Result<i64, Error> {
+        // Rows are never removed, and each change increments the revision of one.
+        let query = sqlx::query_scalar("SELECT CAST(COALESCE(SUM(revision), 0) AS BIGINT) FROM api_keys");
+        query.fetch_one(self.database.readers()).await.map_err(|error| storage(&error))
+    }
+
     async fn insert(&self, key: StoredKey) -> Result<bool, Error> {
         self.write(key, row::INSERT).await
     }

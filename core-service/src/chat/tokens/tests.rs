@@ -10,6 +10,8 @@ use crate::{
     ledger::{CallStart, Ledger, LedgerStore, Payer},
     limits::{Limiter, admit},
     live::Live,
+    node::Node,
+    node_count::NodeCount,
     prices::{Attributes, ModelNames, PriceTable},
     usd::Usd,
 };
@@ -54,7 +56,7 @@ impl ChatProvider for Responds {
 #[tokio::test]
 async fn tokens_are_counted_by_the_call_itself_and_not_by_its_client() {
     let settings = AccountLimits { tokens_per_minute: 1000, concurrent_calls: 1, ..AccountLimits::default() };
-    let limiters = [Limiter::new("key `a`".to_owned(), &settings).unwrap()];
+    let limiters = [Limiter::new("key `a`".to_owned(), &settings, NodeCount::default()).unwrap()];
     // Counts an estimate of 1 token in advance.
     let admission = admit(&limiters, "m", || 1).unwrap();
     let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
@@ -94,7 +96,8 @@ async fn stream_that_fails_costs_what_it_has_sent_and_nothing_before_its_first_t
         ..Price::default()
     };
     let prices = Live::new(PriceTable::new(&[price]));
-    let (ledger, _handle) = Ledger::start(LedgerStore::new(database), prices).await.unwrap();
+    let (node, _) = Node::join(database.clone(), NodeCount::default()).await.unwrap();
+    let (ledger, _handle) = Ledger::start(LedgerStore::new(database), prices, node).await.unwrap();
     // The prompt has 2 tokens, the text `four` one: a token is estimated as 4 bytes.
     let content = Some(Content::Text("x".repeat(8)));
     let message = pb::ChatMessage { content, ..pb::ChatMessage::default() };

@@ -24,7 +24,7 @@ use self::{
     write::{PendingWrite, QueuedWrite},
     writer::{Failure, Writer},
 };
-use super::{dialect::Dialect, driver::DbPool};
+use super::{dialect::Dialect, driver::DbPool, postgres::CommitMark};
 
 /// The maximum number of writes in one transaction.
 const MAX_GROUP: usize = 256;
@@ -79,6 +79,7 @@ async fn run(
     stop: CancellationToken,
 ) {
     let mut group = Vec::new();
+    let mut mark = CommitMark::new();
     loop {
         tokio::select! {
             biased;
@@ -92,7 +93,7 @@ async fn run(
         }
         match writer.acquire().await {
             Ok(connection) => {
-                let mut writer = Writer { pool: &writer, dialect, connection: Some(connection) };
+                let mut writer = Writer { pool: &writer, dialect, connection: Some(connection), mark: &mut mark };
                 let committed = AssertUnwindSafe(commit(&mut writer, group)).catch_unwind().await;
                 if committed.is_err() {
                     // Its callers get an error. The connection may have an open transaction.

@@ -12,13 +12,14 @@ use super::{
 use crate::database::{
     dialect::Dialect,
     driver::DbConnection,
-    postgres::{self, Outcome, WRITE_TIMEOUT},
+    postgres::{self, CommitMark, Outcome, WRITE_TIMEOUT},
 };
 
 /// Runs the writes in one transaction.
 pub(super) async fn transaction(writer: &mut Writer<'_>, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), Failure> {
+    let mark = writer.mark.next();
     let connection = writer.connection().await.map_err(Failure::Unavailable)?;
-    let failed = match attempt(connection, group).await {
+    let failed = match attempt(connection, &mark, group).await {
         Ok(()) => return Ok(()),
         Err(failed) => failed,
     };
@@ -28,10 +29,10 @@ pub(super) async fn transaction(writer: &mut Writer<'_>, group: &mut [Box<dyn Qu
             writer.discard();
             Err(if is_lost(&error) { Failure::Unavailable(error) } else { Failure::Statement(error) })
         }
-        Failed::Commit { error, number } => {
+        Failed::Commit(error) => {
             writer.discard();
             // Also for an error of the server: one that ends the session can arrive after the commit.
-            match postgres::outcome(writer.pool, &number).await {
+            match postgres::outcome(writer.pool, &mark).await {
                 Outcome::Committed => Ok(()),
                 Outcome::Aborted if is_lost(&error) => Err(Failure::Unavailable(error)),
                 Outcome::Aborted => Err(Failure::Statement(error)),
@@ -50,22 +51,22 @@ enum Failed {
         /// Whether the connection can be used again.
         rolled_back: bool,
     },
-    Commit {
-        error: sqlx::Error,
-        /// The number of the transaction.
-        number: String,
-    },
+    Commit(sqlx::Error),
 }
 
-async fn attempt(connection: &mut DbConnection, group: &mut [Box<dyn QueuedWrite>]) -> Result<(), Failed> {
+async fn attempt(
+    connection: &mut DbConnection,
+    mark: &CommitMark,
+    group: &mut [Box<dyn QueuedWrite>],
+) -> Result<(), Failed> {
     let deadline = Instant::now() + WRITE_TIMEOUT;
     let durable = group.iter().any(|member| member.must_be_durable());
     let begin = async {
         let mut transaction = connection.begin_with(Dialect::Postgres.begin(durable)).await?;
-        let number = postgres::lock(&mut transaction).await?;
-        Ok((transaction, number))
+        mark.lock(&mut transaction).await?;
+        Ok(transaction)
     };
-    let (mut transaction, number) = before(deadline, begin).await.map_err(Failed::Begin)?;
+    let mut transaction = before(deadline, begin).await.map_err(Failed::Begin)?;
     for member in group {
         if let Err(error) = before(deadline, member.run(&mut transaction)).await {
             let rolled_back = !is_lost(&error) && before(deadline, transaction.rollback()).await.is_ok();
@@ -73,7 +74,7 @@ async fn attempt(connection: &mut DbConnection, group: &mut [Box<dyn QueuedWrite
         }
     }
     let deadline = Instant::now() + WRITE_TIMEOUT;
-    before(deadline, transaction.commit()).await.map_err(|error| Failed::Commit { error, number })
+    before(deadline, transaction.commit()).await.map_err(Failed::Commit)
 }
 
 /// Runs an operation until the deadline. After it, the connection must not be used again.

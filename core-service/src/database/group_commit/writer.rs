@@ -5,6 +5,7 @@ use sqlx::pool::PoolConnection;
 use crate::database::{
     dialect::Dialect,
     driver::{Db, DbPool},
+    postgres::CommitMark,
 };
 
 /// The connection for writes, which is replaced after a failure that leaves it unusable.
@@ -12,6 +13,8 @@ pub(super) struct Writer<'a> {
     pub(super) pool: &'a DbPool,
     pub(super) dialect: Dialect,
     pub(super) connection: Option<PoolConnection<Db>>,
+    /// That of the last transaction in PostgreSQL.
+    pub(super) mark: &'a mut CommitMark,
 }
 
 impl Writer<'_> {

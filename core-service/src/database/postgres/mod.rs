@@ -1,6 +1,7 @@
 //! PostgreSQL: connections, the lock that makes writes serial, and the outcome of interrupted commits.
 
 mod clock;
+mod outcome;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,7 @@ use sqlx::{
 use url::Url;
 
 pub(crate) use self::clock::DatabaseClock;
+pub(super) use self::outcome::{CommitMark, Outcome, outcome};
 use super::{
     driver::{DbConnection, DbPool, is_reusable},
     error::OpenError,
@@ -41,9 +43,9 @@ const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '8s'; S
 /// The additional setting of the sessions that only read.
 const READ_ONLY: &str = "SET default_transaction_read_only = on";
 
-/// Takes the lock of the database's writers until the end of the transaction, and returns the number of the transaction. The key of the
-/// lock is "triptych" in ASCII. The later statements of the transaction see what all earlier writers have committed.
-const LOCK: &str = "SELECT CAST(pg_current_xact_id() AS TEXT) FROM pg_advisory_xact_lock(8390884987456021352)";
+/// Takes the lock of the database's writers until the end of the transaction. The key of the lock is "triptych" in ASCII. The later
+/// statements of the transaction see what all earlier writers have committed.
+const LOCK: &str = "SELECT 1 FROM pg_advisory_xact_lock(8390884987456021352)";
 const _: () = assert!(i64::from_be_bytes(*b"triptych") == 8_390_884_987_456_021_352);
 
 /// Connects to the database with a pool for writes, of one connection, and one for reads. Migrates the schema.
@@ -55,6 +57,7 @@ pub(super) async fn connect(url: &str, readers: u32) -> Result<(DbPool, DbPool),
         .await
         .map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
     migrate(&mut connection).await?;
+    connection.execute(outcome::REMOVE_OLD_MARKS).await?;
     connection.close().await?;
     let options = AnyConnectOptions::from_url(&url)?;
     let writer = pool(1, SESSION.to_owned()).connect_with(options.clone()).await?;
@@ -104,9 +107,9 @@ fn pool(connections: u32, session: String) -> AnyPoolOptions {
         })
 }
 
-/// Waits for the lock of the database's writers within a transaction, and returns the number of the transaction.
-pub(super) async fn lock(transaction: &mut DbConnection) -> Result<String, sqlx::Error> {
-    sqlx::query_scalar(LOCK).fetch_one(transaction).await
+/// Waits for the lock of the database's writers within a transaction.
+pub(super) async fn lock(transaction: &mut DbConnection) -> Result<(), sqlx::Error> {
+    sqlx::query(LOCK).execute(transaction).await.map(drop)
 }
 
 /// Returns an error if the server is a standby, which cannot be written.
@@ -117,34 +120,3 @@ pub(super) async fn probe_writable(pool: &DbPool) -> Result<(), sqlx::Error> {
     }
     Ok(())
 }
-
-/// What became of a transaction whose commit had no result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    Committed,
-    /// Rolled back, also by a crash of the server.
-    Aborted,
-    /// The server does not know the number any more.
-    Unknown,
-}
-
-/// Asks the server for the outcome of a transaction, on a new connection, until it answers or [`WRITE_TIMEOUT`] has passed.
-pub(super) async fn outcome(pool: &DbPool, transaction: &str) -> Outcome {
-    let ask = async {
-        loop {
-            let query = sqlx::query_scalar("SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))").bind(transaction);
-            let status: Result<Option<String>, sqlx::Error> = query.fetch_one(pool).await;
-            match status.as_ref().map(Option::as_deref) {
-                Ok(Some("committed")) => return Outcome::Committed,
-                Ok(Some("aborted")) => return Outcome::Aborted,
-                Ok(None) => return Outcome::Unknown,
-                // In progress, or no connection yet.
-                Ok(Some(_)) | Err(_) => tokio::time::sleep(OUTCOME_DELAY).await,
-            }
-        }
-    };
-    tokio::time::timeout(WRITE_TIMEOUT, ask).await.unwrap_or(Outcome::Unknown)
-}
-
-/// The delay between two questions for the outcome of a transaction.
-const OUTCOME_DELAY: Duration = Duration::from_millis(200);

@@ -93,19 +93,39 @@ async fn write_whose_session_is_ended_is_repeated_on_another_and_committed_once(
 #[tokio::test]
 async fn outcome_of_a_transaction_is_known_after_its_session_ended() {
     let directory = tempfile::tempdir().unwrap();
-    let Some([node, _]) = two_nodes(directory.path()).await else { return };
-    let mut numbers = Vec::new();
-    for is_committed in [true, false] {
+    let Some([node, other]) = two_nodes(directory.path()).await else { return };
+    let mut marks = CommitMark::new();
+    for expected in [Outcome::Aborted, Outcome::Committed, Outcome::Aborted] {
+        let mark = marks.next();
         let mut transaction = node.writer().begin().await.unwrap();
-        numbers.push(lock(&mut transaction).await.unwrap());
-        if is_committed {
+        mark.lock(&mut transaction).await.unwrap();
+        if expected == Outcome::Committed {
             transaction.commit().await.unwrap();
         } else {
             transaction.rollback().await.unwrap();
         }
+        // Transactions of others change nothing.
+        other.write(entry(format!("{mark:?}"))).await.unwrap();
+        assert_eq!(outcome(node.readers(), &mark).await, expected);
     }
-    assert_eq!(outcome(node.readers(), &numbers[0]).await, Outcome::Committed);
-    assert_eq!(outcome(node.readers(), &numbers[1]).await, Outcome::Aborted);
+}
+
+#[tokio::test]
+async fn commit_that_a_failover_has_lost_is_aborted() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some([node, other]) = two_nodes(directory.path()).await else { return };
+    let mut marks = CommitMark::new();
+    let (earlier, mark) = (marks.next(), marks.next());
+    for mark in [&earlier, &mark] {
+        let mut transaction = node.writer().begin().await.unwrap();
+        mark.lock(&mut transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+    // The state of a standby that has the first transaction only.
+    let query = "UPDATE commit_marks SET number = number - 1 WHERE number = 2";
+    sqlx::query(query).execute(other.writer()).await.unwrap();
+    assert_eq!(outcome(node.readers(), &mark).await, Outcome::Aborted);
+    assert_eq!(outcome(node.readers(), &earlier).await, Outcome::Committed);
 }
 
 #[tokio::test]

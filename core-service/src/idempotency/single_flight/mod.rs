@@ -133,6 +133,14 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         !self.shared.ttl.is_zero()
     }
 
+    /// Returns how long the response of a request with this key is cached.
+    pub fn ttl(&self, key: &Key) -> Duration {
+        match key {
+            Key::Explicit(_) => self.shared.ttl,
+            Key::Content(_) => self.shared.ttl.min(SDK_WINDOW),
+        }
+    }
+
     /// Returns the cached response that a call would get from [`join_or_start`](Self::join_or_start).
     pub fn cached(&self, call: &Idempotency) -> Option<CachedResponse<T>> {
         let flights = self.shared.flights();
@@ -182,7 +190,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         // Before the flight is visible to others: if this panics, there is no flight that would never end.
         let work = work();
         let (log, reader) = watch::channel(Log { items: Vec::new(), is_over: false });
-        let ttl = if has_key { self.shared.ttl } else { self.shared.ttl.min(SDK_WINDOW) };
+        let ttl = self.ttl(&scope.key);
         let flight = Arc::new(Flight { fingerprint, ttl, log });
         self.shared.responses.invalidate(&scope);
         flights.insert(scope.clone(), Arc::clone(&flight));

@@ -49,7 +49,7 @@ pub(super) fn response_bytes(parameters: &ImageParameters, delivery: Delivery) -
 }
 
 /// Returns the memory of an image that is delivered as bytes: itself, and once more as base64 in the response.
-fn delivered_bytes(bytes: u64) -> u64 {
+pub(super) fn delivered_bytes(bytes: u64) -> u64 {
     bytes + bytes * 4 / 3
 }
 

@@ -1,6 +1,7 @@
 //! The gRPC service for images: admits requests, resolves their input images, and shares the response of repeated requests.
 //! `generation` turns the events of the provider into messages.
 
+mod across_nodes;
 mod generation;
 mod outcomes;
 
@@ -35,7 +36,7 @@ use crate::{
     config::Price,
     context::{RequestContext, before_deadline},
     error::Error,
-    idempotency::{Idempotency, single_flight::SingleFlight},
+    idempotency::{Idempotency, across_nodes::SharedCalls, single_flight::SingleFlight},
     keys::{Keys, Owners},
     ledger::{CallStart, Ledger, write_cost},
     limits::Admission,
@@ -71,6 +72,8 @@ pub struct ImageGrpc {
     budget: PictureBudget,
     resizer: ImageResizer,
     single_flight: SingleFlight<SharedItem>,
+    /// The repeatable requests of all nodes; `None` if there is one node.
+    shared_calls: Option<SharedCalls>,
     keys: Keys,
     ledger: Ledger,
     /// The maximum size of all images in one message, in bytes.
@@ -94,6 +97,7 @@ impl ImageGrpc {
             resizer: ImageResizer::new(budget.clone()),
             budget,
             single_flight: SingleFlight::new(idempotency_ttl, SharedItem::bytes),
+            shared_calls: None,
             keys: Keys::default(),
             ledger: Ledger::default(),
             max_image_bytes: usize::MAX,
@@ -118,6 +122,12 @@ impl ImageGrpc {
     #[must_use]
     pub fn with_ledger(self, ledger: Ledger) -> Self {
         Self { ledger, ..self }
+    }
+
+    /// Shares the responses of repeatable requests with the other nodes of a database.
+    #[must_use]
+    pub(crate) fn with_shared_calls(self, calls: SharedCalls) -> Self {
+        Self { shared_calls: Some(calls), ..self }
     }
 
     /// Ends the shared requests that are in flight and waits for them.
@@ -288,7 +298,10 @@ impl ImageGrpc {
             self.single_flight.forget(&cached);
         }
         let context = RequestContext { deadline: None, ..context.clone() };
-        let items = self.single_flight.join_or_start(call, || work(context))?;
+        let items = self.single_flight.join_or_start(call.clone(), || match &self.shared_calls {
+            Some(calls) => self.across_nodes(calls.clone(), call, work(context)),
+            None => work(context),
+        })?;
         let items = stream::try_unfold(items, move |mut items| async move {
             let next = before_deadline(deadline, async { items.try_next().await }).await?;
             Ok(next.map(|item| (item, items)))

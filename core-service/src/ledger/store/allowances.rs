@@ -6,12 +6,12 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
 use super::{budgets::budgets_left, entry::Entry, usage::record_usage};
 use crate::{
-    database::{DbConnection, Write},
+    database::{DbConnection, DbPool, Write},
     error::BudgetExceeded,
     ledger::{
         Payer,
@@ -112,10 +112,20 @@ impl Drop for SettleAllowance {
     }
 }
 
-/// Counts the allowances of processes that did not settle them as spent. Takes all allowances of the database for such, so it runs before
-/// this process has any, and while no other one uses the database.
+/// Which allowances name a node without a lease. Their items are `allowance:`, the id of the node, `:` and the account.
+const OF_DEAD_NODES: &str = "item LIKE 'allowance:%' AND substr(item, 11, 36) NOT IN (SELECT id FROM nodes)";
+
+/// Counts the allowances of dead nodes as spent, which did not settle them.
 pub(super) struct SpendAllowances {
     pub(super) now: i64,
+}
+
+impl SpendAllowances {
+    /// Returns whether there are such allowances.
+    pub(super) async fn is_needed(readers: &DbPool) -> Result<bool, sqlx::Error> {
+        let query = format!("SELECT 1 FROM ledger_holds WHERE {OF_DEAD_NODES} LIMIT 1");
+        Ok(sqlx::query(AssertSqlSafe(query)).fetch_optional(readers).await?.is_some())
+    }
 }
 
 #[async_trait]
@@ -123,15 +133,16 @@ impl Write for SpendAllowances {
     type Output = Usd;
 
     async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
+        let query = format!("SELECT item, key_name, team, amount FROM ledger_holds WHERE {OF_DEAD_NODES}");
         let holds: Vec<(String, String, String, i64)> =
-            sqlx::query_as("SELECT item, key_name, team, amount FROM ledger_holds WHERE item LIKE 'allowance:%'")
-                .fetch_all(&mut *connection)
-                .await?;
+            sqlx::query_as(AssertSqlSafe(query)).fetch_all(&mut *connection).await?;
         let mut lost = Usd::ZERO;
         for (item, key, team, amount) in holds {
             let amount = Usd::from_micros(amount);
+            // Named by the time as well: a node that was only stopped for a while goes on with the same item.
+            let entry = format!("{item}:{}", self.now);
             let entry =
-                Entry { item: &item, kind: "settle", key: &key, team: &team, amount, price_version: "", author: "" };
+                Entry { item: &entry, kind: "settle", key: &key, team: &team, amount, price_version: "", author: "" };
             entry.write(connection, self.now).await?;
             let remove = sqlx::query("DELETE FROM ledger_holds WHERE item = $1");
             remove.bind(item.clone()).execute(&mut *connection).await?;

@@ -63,8 +63,12 @@ impl LedgerStore {
         self.write(SettleAllowance::new(allowance, settlement, self.now())).await
     }
 
-    /// Counts the allowances of all processes as spent, and returns their sum. There must be no other process.
-    pub(super) async fn spend_allowances(&self) -> Result<Usd, Error> {
+    /// Counts the allowances of nodes without a lease as spent, and returns their sum.
+    pub(super) async fn spend_allowances_of_dead_nodes(&self) -> Result<Usd, Error> {
+        let is_needed = SpendAllowances::is_needed(self.database.readers()).await;
+        if !is_needed.map_err(|error| storage_error("ledger", &error))? {
+            return Ok(Usd::ZERO);
+        }
         self.write(SpendAllowances { now: self.now() }).await
     }
 

@@ -17,7 +17,7 @@ use super::{
     key::MediaKey,
     store::{MediaStore, REUSE_WINDOW},
 };
-use crate::{error::Error, metrics};
+use crate::{error::Error, metrics, node::Duty};
 
 /// The time between two sweeps.
 const INTERVAL: Duration = Duration::from_mins(10);
@@ -91,10 +91,10 @@ impl Sweeper {
         Self { media_store, policy, references, stop: CancellationToken::new() }
     }
 
-    /// Starts a task that sweeps at once, and then at intervals until it is stopped.
-    pub fn start(self) -> SweeperHandle {
+    /// Starts a task that sweeps at once, and then at intervals until it is stopped. Of several nodes, one sweeps.
+    pub(crate) fn start(self, duty: Duty) -> SweeperHandle {
         let stop = self.stop.clone();
-        SweeperHandle { stop, task: tokio::spawn(self.run()) }
+        SweeperHandle { stop, task: tokio::spawn(self.run(duty)) }
     }
 
     /// Sweeps once, as of `now`. Reads the index in batches, so the memory it takes does not grow with the number of files.
@@ -144,11 +144,15 @@ impl Sweeper {
         }
     }
 
-    async fn run(self) {
+    async fn run(self, duty: Duty) {
         let mut was_over_quota = false;
         while !self.stop.is_cancelled() {
-            match self.sweep(SystemTime::now()).await {
-                Ok(report) => {
+            let swept = async {
+                Ok::<_, Error>(if duty.is_mine().await? { Some(self.sweep(SystemTime::now()).await?) } else { None })
+            };
+            match swept.await {
+                Ok(None) => was_over_quota = false,
+                Ok(Some(report)) => {
                     let SweepReport { removed, removed_bytes, remaining_bytes } = report;
                     metrics::sweep(Some((removed, removed_bytes)));
                     if removed > 0 {

@@ -21,6 +21,8 @@ use crate::{error::Error, keys::Keys};
 const FLUSH_DELAY: Duration = Duration::from_millis(50);
 /// As many events are written without waiting.
 const FLUSH_EVENTS: usize = 256;
+/// How often it is checked whether a call to another node has cancelled the response.
+const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 /// The delay before a failed write is repeated.
 const FAILURE_DELAY: Duration = Duration::from_secs(1);
 /// The gRPC codes of OK and CANCELLED, and of UNKNOWN for a failure, in the access log.
@@ -85,13 +87,14 @@ impl Generation {
             return None;
         }
         let mut flush_at = Instant::now() + FLUSH_DELAY;
+        let mut cancelled = pin!(self.cancelled(id));
         while execution.ended.is_none() {
             let events = {
                 let mut next = pin!(execution.next());
                 loop {
                     tokio::select! {
                         biased;
-                        () = self.live.cancel.cancelled() => break None,
+                        () = &mut cancelled => break None,
                         events = &mut next => break Some(events),
                         () = sleep_until(flush_at), if !unwritten.is_empty() => {
                             if !self.append(id, &mut unwritten, None).await {
@@ -124,6 +127,27 @@ impl Generation {
         }
         let status = execution.ended.unwrap_or(ResponseStatus::Failed);
         self.finish(id, status, &execution.writer, unwritten).await
+    }
+
+    /// Waits until a client cancels the response, or deletes it.
+    async fn cancelled(&self, id: &str) {
+        let by_this_node = self.live.cancel.cancelled();
+        if !self.store.is_shared() {
+            return by_this_node.await;
+        }
+        let by_another_node = async {
+            loop {
+                sleep(CANCEL_INTERVAL).await;
+                // An error is reported by the next write.
+                if self.store.must_end(id).await.is_ok_and(|must_end| must_end) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = by_this_node => {}
+            () = by_another_node => {}
+        }
     }
 
     /// Writes events and publishes them. After a failure of the database they stay unwritten. Returns `false` if the response does not

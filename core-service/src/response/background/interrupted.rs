@@ -9,18 +9,26 @@ use super::super::{
     prepare,
     store::{Finished, ResponseStatus, ResponseStore, StoredEvent, StoredResponse},
 };
-use crate::error::{Error, codes::OUTCOME_UNKNOWN};
+use crate::{
+    error::{Error, codes::OUTCOME_UNKNOWN},
+    node::NodeId,
+};
 
 /// How many responses are read at a time.
 const BATCH: u32 = 32;
 
-/// Fails all responses that are in progress, none of which this process generates: their calls may have been executed and billed.
+/// Fails the responses that are in progress and that no running node generates: their calls may have been executed and billed. With
+/// `own`, also those of this node, which has stopped generating.
 ///
 /// # Errors
 /// [`Error::Storage`].
-pub(super) async fn fail_interrupted(store: &ResponseStore, live: &LiveResponses) -> Result<(), Error> {
+pub(super) async fn fail_interrupted(
+    store: &ResponseStore,
+    live: &LiveResponses,
+    own: Option<&NodeId>,
+) -> Result<(), Error> {
     loop {
-        let interrupted = store.in_progress(BATCH).await?;
+        let interrupted = store.interrupted(own, BATCH).await?;
         if interrupted.is_empty() {
             return Ok(());
         }

@@ -51,6 +51,7 @@ impl ResponseGrpc {
         let live = self.live.of(id);
         // Subscribed before the first read: a change in between is seen.
         let mut changes = live.changes();
+        let mut is_requested = false;
         loop {
             let stored = self.store.get(id, owners).await?;
             if !stored.background {
@@ -70,8 +71,11 @@ impl ResponseGrpc {
                 }
                 ResponseStatus::InProgress => {
                     live.cancel.cancel();
-                    // Cannot fail: `live` has the sender.
-                    let _ = changes.changed().await;
+                    if !is_requested && self.store.is_shared() {
+                        self.store.request_cancel(id).await?;
+                        is_requested = true;
+                    }
+                    changes.next().await;
                 }
                 ResponseStatus::Completed
                 | ResponseStatus::Incomplete

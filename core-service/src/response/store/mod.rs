@@ -46,6 +46,11 @@ impl ResponseStore {
         Self { database, clock, max_bytes: i64::try_from(max_bytes).unwrap_or(i64::MAX) }
     }
 
+    /// Returns whether other nodes can change the responses.
+    pub(super) fn is_shared(&self) -> bool {
+        self.database.is_shared()
+    }
+
     /// Returns the current time of the store. All its timestamps come from this clock.
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()

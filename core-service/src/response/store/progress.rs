@@ -12,6 +12,7 @@ use super::{
 use crate::{
     database::{DbConnection, Write},
     error::Error,
+    node::NodeId,
 };
 
 /// The end of a response.
@@ -30,13 +31,13 @@ pub(crate) struct Finished {
 }
 
 impl ResponseStore {
-    /// Claims the oldest queued response, of the owner with the fewest in progress. It is in progress from then on, in the database as
-    /// well: after a crash it is known that its call may have been sent.
+    /// Claims the oldest queued response for this node, of the owner with the fewest in progress. It is in progress from then on, in the
+    /// database as well: after a crash it is known that its call may have been sent.
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub(crate) async fn claim(&self) -> Result<Option<StoredResponse>, Error> {
-        self.database.write(Claim).await.map_err(|error| storage(&error))
+    pub(crate) async fn claim(&self, node: &NodeId) -> Result<Option<StoredResponse>, Error> {
+        self.database.write(Claim { node: node.clone() }).await.map_err(|error| storage(&error))
     }
 
     /// Appends events to a response that is in progress, and replaces its response object by `snapshot` if there is one. Returns
@@ -63,21 +64,43 @@ impl ResponseStore {
         self.database.write(finish).await.map_err(|error| storage(&error))
     }
 
-    /// Returns up to `limit` responses that are in progress: at start, those that a crash has interrupted.
+    /// Asks the node that generates a response to cancel it.
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub(crate) async fn in_progress(&self, limit: u32) -> Result<Vec<StoredResponse>, Error> {
+    pub(crate) async fn request_cancel(&self, id: &str) -> Result<(), Error> {
+        let query = sqlx::query("UPDATE responses SET cancel_requested = 1 WHERE id = $1").bind(id);
+        self.database.execute(query).await.map(drop).map_err(|error| storage(&error))
+    }
+
+    /// Returns whether the generation of a response must end: a client has cancelled it, or it was deleted or ended by another node.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) async fn must_end(&self, id: &str) -> Result<bool, Error> {
+        let query = "SELECT 1 FROM responses WHERE id = $1 AND status = 'in_progress' AND cancel_requested = 0";
+        let found = sqlx::query(query).bind(id).fetch_optional(self.database.readers()).await;
+        found.map(|row| row.is_none()).map_err(|error| storage(&error))
+    }
+
+    /// Returns up to `limit` responses that are in progress and that no running node generates. With `own`, those of that node, which has
+    /// stopped generating, are among them.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) async fn interrupted(&self, own: Option<&NodeId>, limit: u32) -> Result<Vec<StoredResponse>, Error> {
         // The first condition is that of the partial index `responses_active`, which SQLite uses only if the query repeats it.
         let query = "SELECT * FROM responses WHERE status IN ('queued', 'in_progress') AND status = 'in_progress' \
-                     ORDER BY created_at, id LIMIT $1";
-        let rows = sqlx::query(query).bind(i64::from(limit)).fetch_all(self.database.readers()).await;
-        let rows = rows.map_err(|error| storage(&error))?;
+                     AND (node = $1 OR node NOT IN (SELECT id FROM nodes)) ORDER BY created_at, id LIMIT $2";
+        let query = sqlx::query(query).bind(own.map(NodeId::as_str)).bind(i64::from(limit));
+        let rows = query.fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
         rows.iter().map(row::response).collect::<Result<_, _>>().map_err(|error| storage(&error))
     }
 }
 
-struct Claim;
+struct Claim {
+    node: NodeId,
+}
 
 #[async_trait]
 impl Write for Claim {
@@ -92,8 +115,8 @@ impl Write for Claim {
              ORDER BY COALESCE(busy.calls, 0), active.created_at, active.id LIMIT 1",
         );
         let Some(id): Option<String> = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
-        let update = sqlx::query("UPDATE responses SET status = 'in_progress' WHERE id = $1 RETURNING *");
-        row::response(&update.bind(id).fetch_one(connection).await?).map(Some)
+        let update = sqlx::query("UPDATE responses SET status = 'in_progress', node = $2 WHERE id = $1 RETURNING *");
+        row::response(&update.bind(id).bind(self.node.as_str()).fetch_one(connection).await?).map(Some)
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     idempotency::Idempotency,
     keys::{Caller, Owner, Owners},
+    node::NodeId,
 };
 
 const LIMITS: QueueLimits = QueueLimits { per_owner: 2, total: 3 };
@@ -49,6 +50,17 @@ async fn ids(store: &ResponseStore) -> Vec<String> {
     query.fetch_all(store.database.readers()).await.unwrap()
 }
 
+/// The node that claims responses.
+fn node() -> NodeId {
+    NodeId::new("node")
+}
+
+/// Gives the node a lease.
+async fn register(store: &ResponseStore) {
+    let query = sqlx::query("INSERT INTO nodes (id, lease_until) VALUES ($1, 0)");
+    query.bind(node().as_str()).execute(store.database.writer()).await.unwrap();
+}
+
 /// Compares the total with the texts that are stored.
 async fn assert_total_is_exact(store: &ResponseStore) {
     let query = sqlx::query_scalar(
@@ -64,13 +76,16 @@ async fn response_is_claimed_once_and_its_events_are_read_in_order() {
     let (_directory, store) = store(1 << 30).await;
     store.insert(new(&store, "resp_1", "a", ResponseStatus::Queued), LIMITS).await.unwrap();
     assert!(!store.append("resp_1", vec![event(1)], None).await.unwrap(), "not in progress");
-    let claimed = store.claim().await.unwrap().unwrap();
+    let claimed = store.claim(&node()).await.unwrap().unwrap();
     assert_eq!(
         (claimed.id.as_str(), claimed.status, claimed.request.as_str()),
         ("resp_1", ResponseStatus::InProgress, "{}")
     );
-    assert_eq!(store.claim().await.unwrap(), None);
-    assert_eq!(store.in_progress(10).await.unwrap(), [claimed]);
+    assert_eq!(store.claim(&node()).await.unwrap(), None);
+    assert_eq!(store.interrupted(None, 10).await.unwrap(), std::slice::from_ref(&claimed), "the node has no lease");
+    register(&store).await;
+    assert_eq!(store.interrupted(None, 10).await.unwrap(), []);
+    assert_eq!(store.interrupted(Some(&node()), 10).await.unwrap(), [claimed]);
 
     assert!(store.append("resp_1", vec![event(1)], Some(r#"{"b":1}"#.to_owned())).await.unwrap());
     assert_total_is_exact(&store).await;
@@ -101,7 +116,7 @@ async fn owners_take_turns_and_limits_of_the_queue_are_named() {
         );
     }
     let mut order = Vec::new();
-    while let Some(claimed) = store.claim().await.unwrap() {
+    while let Some(claimed) = store.claim(&node()).await.unwrap() {
         order.push(claimed.id);
     }
     assert_eq!(order, ["resp_1", "resp_3", "resp_2"]);

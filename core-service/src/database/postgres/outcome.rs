@@ -1,0 +1,86 @@
+//! The outcome of a commit whose result was lost.
+//!
+//! Each transaction writes its number into a row of its process, so that the row says whether the transaction was committed. The status of
+//! the transaction on the server (`pg_xact_status`) would not do: after a failover, another server has given its number to another one.
+
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
+
+use super::{LOCK, WRITE_TIMEOUT, lock};
+use crate::database::driver::{DbConnection, DbPool};
+
+/// The delay between two questions for the outcome of a transaction.
+const OUTCOME_DELAY: Duration = Duration::from_millis(200);
+
+/// Removes the rows of processes that have ended. A process that writes nothing for a day inserts its row again.
+pub(super) const REMOVE_OLD_MARKS: &str = "DELETE FROM commit_marks WHERE written_at < now() - interval '1 day'";
+
+/// Names a transaction in the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::database) struct CommitMark {
+    /// A random id of this process.
+    writer: String,
+    number: i64,
+}
+
+/// What became of a transaction whose commit had no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::database) enum Outcome {
+    Committed,
+    /// Rolled back, or lost in a failover.
+    Aborted,
+    /// No server that can be written has answered in time.
+    Unknown,
+}
+
+impl CommitMark {
+    /// Returns the mark before the first transaction of this process.
+    pub(in crate::database) fn new() -> Self {
+        Self { writer: Uuid::new_v4().to_string(), number: 0 }
+    }
+
+    /// Advances to the next transaction of this process, and returns its mark.
+    pub(in crate::database) fn next(&mut self) -> Self {
+        self.number += 1;
+        self.clone()
+    }
+
+    /// Marks a transaction, and waits for the lock of the database's writers.
+    pub(in crate::database) async fn lock(&self, transaction: &mut DbConnection) -> Result<(), sqlx::Error> {
+        // One round trip.
+        let query = format!(
+            "WITH mark AS (INSERT INTO commit_marks (writer, number, written_at) VALUES ($1, $2, now()) \
+             ON CONFLICT (writer) DO UPDATE SET number = excluded.number, written_at = excluded.written_at) {LOCK}"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(self.writer.clone()).bind(self.number);
+        query.execute(transaction).await.map(drop)
+    }
+
+    /// Returns the number in the database; `None` if the server is a standby.
+    async fn stored(&self, pool: &DbPool) -> Result<Option<i64>, sqlx::Error> {
+        let mut transaction = pool.begin().await?;
+        // The transaction in question has the lock until it ends.
+        lock(&mut transaction).await?;
+        let query =
+            "SELECT COALESCE((SELECT number FROM commit_marks WHERE writer = $1), 0) WHERE NOT pg_is_in_recovery()";
+        sqlx::query_scalar(query).bind(&self.writer).fetch_optional(&mut *transaction).await
+    }
+}
+
+/// Finds out the outcome of the transaction that was marked last, on a new connection, until a server that can be written answers or
+/// [`WRITE_TIMEOUT`] has passed.
+pub(in crate::database) async fn outcome(pool: &DbPool, mark: &CommitMark) -> Outcome {
+    let ask = async {
+        loop {
+            match mark.stored(pool).await {
+                Ok(Some(number)) if number == mark.number => return Outcome::Committed,
+                Ok(Some(_)) => return Outcome::Aborted,
+                // No server yet.
+                Ok(None) | Err(_) => sleep(OUTCOME_DELAY).await,
+            }
+        }
+    };
+    timeout(WRITE_TIMEOUT, ask).await.unwrap_or(Outcome::Unknown)
+}

@@ -1,0 +1,194 @@
+//! Shares the response of a repeatable request with other nodes: its messages in the database, its images in the media store.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use prost::Message;
+use triptych_proto::v1::{self as pb, stream_images_response::Event};
+
+use super::{super::response::SharedItem, ImageGrpc, generation::delivered_bytes};
+use crate::{
+    error::Error,
+    idempotency::{
+        Idempotency,
+        across_nodes::{Execution, Role, SharedCalls},
+    },
+    keys::Owner,
+    media::{MediaKey, MediaStore, MediaType},
+};
+
+/// A response as it is stored. Field numbers never change: nodes of two versions share the rows.
+#[derive(Clone, PartialEq, Message)]
+struct StoredResponse {
+    #[prost(message, repeated, tag = "1")]
+    items: Vec<StoredItem>,
+}
+
+/// One item of a response. Previews are not stored.
+#[derive(Clone, PartialEq, Message)]
+struct StoredItem {
+    /// The only item of a unary response.
+    #[prost(message, optional, tag = "1")]
+    unary: Option<pb::GenerateImagesResponse>,
+    /// A message of a stream.
+    #[prost(message, optional, tag = "2")]
+    streamed: Option<pb::StreamImagesResponse>,
+    /// For each picture, the key of its bytes in the media store; empty for a picture that is delivered as a link.
+    #[prost(string, repeated, tag = "3")]
+    bytes_keys: Vec<String>,
+}
+
+impl StoredItem {
+    fn pictures(&mut self) -> Vec<&mut pb::Picture> {
+        match (&mut self.unary, &mut self.streamed) {
+            (Some(response), _) => response.pictures.iter_mut().collect(),
+            (None, Some(pb::StreamImagesResponse { event: Some(Event::Finished(finished)) })) => {
+                finished.picture.iter_mut().collect()
+            }
+            (
+                None,
+                Some(pb::StreamImagesResponse { event: Some(Event::Preview(_) | Event::Failed(_)) | None }) | None,
+            ) => Vec::new(),
+        }
+    }
+}
+
+/// Returns an item without the bytes of its images, and those in the order of the images; `None` for a preview.
+fn without_bytes(item: SharedItem) -> Option<(StoredItem, Vec<(Bytes, String)>)> {
+    let mut stored = match item {
+        SharedItem::Unary(response) => StoredItem { unary: Some(response), ..StoredItem::default() },
+        SharedItem::Streamed(pb::StreamImagesResponse { event: Some(Event::Preview(_)) }) => return None,
+        SharedItem::Streamed(message) => StoredItem { streamed: Some(message), ..StoredItem::default() },
+    };
+    let pictures = stored.pictures().into_iter();
+    let bytes = pictures.map(|picture| (std::mem::take(&mut picture.data), picture.media_type.clone())).collect();
+    Some((stored, bytes))
+}
+
+impl ImageGrpc {
+    /// Returns the response of a request whose equal another node may execute or have executed. Otherwise executes `work`.
+    pub(super) fn across_nodes(
+        &self,
+        calls: SharedCalls,
+        call: Idempotency,
+        work: BoxStream<'static, Result<SharedItem, Error>>,
+    ) -> BoxStream<'static, Result<SharedItem, Error>> {
+        let service = self.clone();
+        let items = async move {
+            let mut invalid = None;
+            loop {
+                match calls.role(&call, invalid.take()).await? {
+                    Role::Execute(execution) => {
+                        let media_store = service.media_store.owned_by(&call.scope.owner);
+                        let ttl = service.single_flight.ttl(&call.scope.key);
+                        return Ok(executed(execution, ttl, media_store, work));
+                    }
+                    Role::Return { response, execution } => match service.load(&response, &call.scope.owner).await {
+                        Ok(items) => return Ok(stream::iter(items).map(Ok).boxed()),
+                        Err(Error::MediaNotFound(_)) => {
+                            tracing::info!("an image of a stored response was removed; the request is executed again");
+                            invalid = Some(execution);
+                        }
+                        Err(error) => return Err(error),
+                    },
+                }
+            }
+        };
+        stream::once(items).try_flatten().boxed()
+    }
+
+    /// Returns the items of a stored response.
+    ///
+    /// # Errors
+    /// [`Error::MediaNotFound`] if an image was removed; [`Error::Storage`].
+    async fn load(&self, response: &[u8], owner: &Owner) -> Result<Vec<SharedItem>, Error> {
+        let stored = StoredResponse::decode(response)
+            .map_err(|error| Error::Internal(format!("a stored response cannot be read: {error}")))?;
+        let media_store = self.media_store.owned_by(owner);
+        let mut items = Vec::with_capacity(stored.items.len());
+        for mut item in stored.items {
+            let keys = std::mem::take(&mut item.bytes_keys);
+            for (picture, key) in item.pictures().into_iter().zip(keys) {
+                if let Some(key) = MediaKey::parse(&key) {
+                    picture.data = self.read(&media_store, &key).await?;
+                }
+                for key in [&picture.media_key, &picture.original_media_key] {
+                    if let Some(key) = MediaKey::parse(key) {
+                        // Also renews its retention.
+                        media_store.describe(&key).await?;
+                    }
+                }
+            }
+            items.extend(item.unary.map(SharedItem::Unary));
+            items.extend(item.streamed.map(SharedItem::Streamed));
+        }
+        Ok(items)
+    }
+
+    /// Reads an image within the budget of the images in responses.
+    async fn read(&self, media_store: &MediaStore, key: &MediaKey) -> Result<Bytes, Error> {
+        let (media, mut chunks) = media_store.read(key, 0, None).await?;
+        let memory = self.budget.response(delivered_bytes(media.size_bytes)).await;
+        let mut bytes = BytesMut::with_capacity(usize::try_from(media.size_bytes).unwrap_or(0));
+        while let Some(chunk) = chunks.try_next().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(memory.attach(bytes.freeze()))
+    }
+}
+
+/// Returns the items of `work`, and stores them when all have arrived.
+fn executed(
+    execution: Execution,
+    ttl: Duration,
+    media_store: MediaStore,
+    work: BoxStream<'static, Result<SharedItem, Error>>,
+) -> BoxStream<'static, Result<SharedItem, Error>> {
+    let state = (work, Some(execution), StoredResponse::default(), media_store);
+    let items = stream::unfold(state, move |(mut work, mut execution, mut stored, media_store)| async move {
+        match work.next().await {
+            Some(Ok(item)) => {
+                if execution.is_some() {
+                    match store_images(&media_store, item.clone()).await {
+                        Ok(item) => stored.items.extend(item),
+                        Err(error) => {
+                            tracing::warn!("a response is not shared with other nodes: {error}");
+                            execution = None;
+                        }
+                    }
+                }
+                Some((Ok(item), (work, execution, stored, media_store)))
+            }
+            Some(Err(error)) => {
+                if let (Some(execution), Error::Provider(error)) = (execution.take(), &error) {
+                    execution.fail(error).await;
+                }
+                Some((Err(error), (work, None, stored, media_store)))
+            }
+            None => {
+                if let Some(execution) = execution {
+                    execution.succeed(stored.encode_to_vec(), ttl).await;
+                }
+                None
+            }
+        }
+    });
+    items.boxed()
+}
+
+/// Stores the bytes of the images of an item; `None` for a preview.
+async fn store_images(media_store: &MediaStore, item: SharedItem) -> Result<Option<StoredItem>, Error> {
+    let Some((mut stored, images)) = without_bytes(item) else { return Ok(None) };
+    for (bytes, media_type) in images {
+        let key = match MediaType::from_mime(&media_type).filter(|_| !bytes.is_empty()) {
+            Some(media_type) => media_store.put_content(bytes, media_type).await?.key,
+            None => String::new(),
+        };
+        stored.bytes_keys.push(key);
+    }
+    Ok(Some(stored))
+}

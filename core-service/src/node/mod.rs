@@ -1,0 +1,186 @@
+//! The lease of this process, by which the other nodes of a shared database know that it runs.
+//!
+//! What a node holds names it: allowances of the ledger, responses in progress. When its lease has expired, the others clean up what it
+//! has left. Video jobs have leases of their own (`video::runner`), because a runner can lose its lease and go on with a new one.
+//!
+//! A node that was only stopped for a while, and comes back, renews its lease. What was cleaned up meanwhile stays so: each clean-up
+//! excludes the late writes of the node by itself.
+
+mod lease;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    task::JoinHandle,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use self::lease::{Leave, Others, Renew, TakeDuty};
+use crate::{database::Database, error::Error, node_count::NodeCount, storage_failure::storage_error};
+
+/// How long a node counts as running after it has renewed its lease.
+const LEASE: Duration = Duration::from_secs(20);
+
+/// The interval between two renewals, and at which other tasks look for what dead nodes have left.
+pub(crate) const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The id of a node: a UUID that each process generates at its start.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct NodeId(Arc<str>);
+
+impl NodeId {
+    #[cfg(test)]
+    pub(crate) fn new(id: &str) -> Self {
+        Self(id.into())
+    }
+
+    /// Returns the id as text: 36 characters.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// This process among the nodes of a database. Clones share the lease.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    id: NodeId,
+    database: Database,
+    count: NodeCount,
+}
+
+/// The task that renews the lease. Dropping it is a crash: the lease expires.
+#[derive(Debug)]
+pub(crate) struct NodeHandle {
+    node: Node,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Node {
+    /// Starts a lease, and a task that renews it if other nodes can use the database. Otherwise there is no other process, and the leases
+    /// of earlier ones end. `count` is kept up to date.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) async fn join(database: Database, count: NodeCount) -> Result<(Self, NodeHandle), Error> {
+        let id = NodeId(Uuid::new_v4().to_string().into());
+        let is_shared = database.is_shared();
+        let node = Self { id, database, count };
+        node.renew(if is_shared { Others::Keep } else { Others::RemoveAll }).await?;
+        let stop = CancellationToken::new();
+        let task = is_shared.then(|| {
+            let (node, stopped) = (node.clone(), stop.clone());
+            tokio::spawn(async move { _ = stopped.run_until_cancelled(node.renew_at_intervals()).await })
+        });
+        Ok((node.clone(), NodeHandle { node, stop, task }))
+    }
+
+    /// Returns the id of this process.
+    pub(crate) fn id(&self) -> &NodeId {
+        &self.id
+    }
+
+    /// Returns whether other nodes can use the database, so that what they have left must be looked for at intervals.
+    pub(crate) fn has_others(&self) -> bool {
+        self.database.is_shared()
+    }
+
+    /// Returns the periodic work of this name, which one of the nodes does for all.
+    pub(crate) fn duty(&self, name: &'static str) -> Duty {
+        Duty(self.has_others().then(|| (self.clone(), name)))
+    }
+
+    async fn renew(&self, others: lease::Others) -> Result<(), Error> {
+        let now = self.now();
+        let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
+        let renew = Renew { node: self.id.clone(), until: now + lease, now, others };
+        let nodes = self.database.write(renew).await.map_err(|error| storage_error("node", &error))?;
+        if self.count.get() != nodes {
+            tracing::info!(nodes, "the number of nodes changed");
+        }
+        self.count.set(nodes);
+        Ok(())
+    }
+
+    /// Returns the time on the clock of the database, in milliseconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        let system = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let of_server = self.database.clock().map(|clock| clock.now_millis());
+        of_server.unwrap_or_else(|| i64::try_from(system()).unwrap_or(i64::MAX))
+    }
+
+    async fn renew_at_intervals(&self) {
+        let mut ticks = interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last_renewal = Instant::now();
+        loop {
+            ticks.tick().await;
+            // After the database was away for all, or this process was stopped, the others first get the time to renew their leases.
+            let is_regular = last_renewal.elapsed() < 2 * RENEWAL_INTERVAL;
+            let others = if is_regular { Others::RemoveExpired } else { Others::Keep };
+            match self.renew(others).await {
+                Ok(()) => last_renewal = Instant::now(),
+                Err(error) => tracing::warn!("the lease of this node was not renewed and will be tried again: {error}"),
+            }
+        }
+    }
+}
+
+/// Periodic work that one of the nodes does for all: the first that asks for it, until its lease ends.
+#[derive(Debug)]
+pub(crate) struct Duty(Option<(Node, &'static str)>);
+
+impl Duty {
+    /// Returns a duty that this node always has.
+    #[cfg(test)]
+    pub(crate) fn of_the_only_node() -> Self {
+        Self(None)
+    }
+
+    /// Returns whether this node has the duty, which it takes if it is free.
+    ///
+    /// # Errors
+    /// [`Error::Storage`].
+    pub(crate) async fn is_mine(&self) -> Result<bool, Error> {
+        let Some((node, name)) = &self.0 else { return Ok(true) };
+        let take = TakeDuty { name, node: node.id.clone() };
+        node.database.write(take).await.map_err(|error| storage_error("node", &error))
+    }
+}
+
+impl NodeHandle {
+    /// Ends the lease, after everything that names the node has been released.
+    pub(crate) async fn leave(mut self) {
+        self.stop.cancel();
+        if let Some(task) = self.task.take() {
+            // Fails only after a panic, which is logged.
+            let _ = task.await;
+        }
+        let Node { id, database, .. } = &self.node;
+        if let Err(error) = database.write(Leave { node: id.clone() }).await {
+            tracing::warn!("the lease of this node was not ended, and expires: {error}");
+        }
+    }
+}
+
+impl Drop for NodeHandle {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
