@@ -11,8 +11,6 @@ which is printed. Each round restarts every process once. The scenarios:
 """
 
 import contextlib
-import http.client
-import json
 import os
 import re
 import shutil
@@ -20,22 +18,21 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import openai
+from load import CHAT, Connection, Load, chat, image, stream, video
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # Longer than HAProxy takes to notice, and than nginx keeps idle connections.
 SHUTDOWN_DELAY = {"haproxy": "1500ms", "nginx": "2500ms"}
 # The length of a stream of the built-in engine is about 30 tokens.
 TOKENS_PER_SECOND = "30"
-CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say something."}], "max_tokens": 30}
 
 
 def free_port() -> int:
@@ -81,80 +78,6 @@ class Process:
         self.stop()
         self.start()
         self.wait_until_ready()
-
-
-class Load:
-    """Clients that send one request after the other through the load balancer, each on a connection that it keeps."""
-
-    def __init__(self, port: int, tolerates_outage: bool = False):
-        self.port, self.done, self.errors, self.tolerates_outage = port, Counter(), [], tolerates_outage
-        self.outage, self.stop, self.threads = Counter(), threading.Event(), []
-
-    def add(self, count: int, name: str, call: Callable[[http.client.HTTPConnection], None]) -> None:
-        for _ in range(count):
-            self.threads.append(threading.Thread(target=self.client, args=(name, call)))
-            self.threads[-1].start()
-
-    def client(self, name: str, call: Callable[[http.client.HTTPConnection], None]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        while not self.stop.is_set():
-            try:
-                call(connection)
-                self.done[name] += 1
-            except Unavailable as error:
-                self.outage[str(error)] += 1
-                if not self.tolerates_outage:
-                    self.errors.append(f"{name}: {error}")
-                time.sleep(0.2)
-            except (OSError, http.client.HTTPException, AssertionError, ValueError) as error:
-                self.errors.append(f"{time.strftime('%T')} {name}: {type(error).__name__} {error}")
-                connection.close()
-
-    def end(self) -> None:
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-
-class Unavailable(Exception):
-    """An error with Retry-After: the core is down."""
-
-
-def request(connection: http.client.HTTPConnection, method: str, path: str, body: dict | None = None) -> bytes:
-    connection.request(method, path, json.dumps(body) if body else None, {"content-type": "application/json"})
-    response = connection.getresponse()
-    data = response.read()
-    if response.status in (502, 503) and response.getheader("retry-after"):
-        raise Unavailable(f"{response.status} with Retry-After")
-    assert response.status == 200, f"{method} {path}: {response.status} {data[:300]!r}"
-    return data
-
-
-def chat(connection: http.client.HTTPConnection) -> None:
-    assert json.loads(request(connection, "POST", "/v1/chat/completions", CHAT))["choices"][0]["message"]["content"]
-
-
-def stream(connection: http.client.HTTPConnection) -> None:
-    text = request(connection, "POST", "/v1/chat/completions", CHAT | {"stream": True}).decode()
-    events = [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
-    assert events[-1] == "[DONE]", f"a stream was cut: {text[-300:]}"
-    reasons = [choice["finish_reason"] for event in events[:-1] for choice in json.loads(event)["choices"]]
-    assert reasons[-1] in ("stop", "length"), reasons
-
-
-def image(connection: http.client.HTTPConnection) -> None:
-    body = {"model": "offline-image", "prompt": "a boat", "size": "64x64", "response_format": "b64_json"}
-    assert json.loads(request(connection, "POST", "/v1/images/generations", body))["data"][0]["b64_json"]
-
-
-def video(connection: http.client.HTTPConnection) -> None:
-    body = {"model": "offline-video", "prompt": "a boat", "size": "64x64", "seconds": "1"}
-    job = json.loads(request(connection, "POST", "/v1/videos", body))
-    while job["status"] != "completed":
-        assert job["status"] != "failed", job["error"]
-        time.sleep(0.1)
-        job = json.loads(request(connection, "GET", f"/v1/videos/{job['id']}"))
-    assert request(connection, "GET", f"/v1/videos/{job['id']}/content")[4:8] == b"ftyp"
 
 
 @contextlib.contextmanager
@@ -242,7 +165,7 @@ def restart_core(core: Process, port: int, rounds: int) -> None:
     attempts = Counter()
     client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=8)
 
-    def by_sdk(_connection: http.client.HTTPConnection) -> None:
+    def by_sdk(_connection: Connection) -> None:
         try:
             response = client.chat.completions.with_raw_response.create(**CHAT)
         except openai.OpenAIError as error:
