@@ -8,6 +8,9 @@ configuration of HAProxy are used as they are, with other addresses and director
 of Garage, and HAProxy. Clients chat, stream, make images and videos, and call over gRPC through the balancer, while each node is stopped
 and started again. No call may fail. In the end each video is complete at every node, and the data directories of the nodes are empty.
 
+Where kubectl is installed, a further node runs with the environment and the configuration file of deploy/kubernetes/cluster, a database
+and a bucket of its own.
+
 Needs the packages of tests/clients/requirements-bucket.txt, and takes about 30 seconds. Without PostgreSQL or HAProxy it is skipped.
 """
 
@@ -39,6 +42,8 @@ from processes import Process, executable, wait_for_port
 COMPOSE = DEPLOY / "compose"
 # The time after which HAProxy sends requests to a node that is ready again, in seconds: more than `inter` of its checks.
 NOTICED = 1
+# The time between two calls of a client, in seconds.
+PAUSE = 0.02
 
 
 def variables(text: str) -> dict[str, str]:
@@ -69,7 +74,7 @@ class Cluster:
         self.bucket = ThreadedMotoServer(ip_address="127.0.0.1", port=bucket_port, verbose=False)
         self.bucket.start()
         self.addresses = {"postgres:5432": f"127.0.0.1:{self.postgres.port}", "garage:3900": f"127.0.0.1:{bucket_port}"}
-        self.create_bucket()
+        self.create_bucket(self.services["garage"]["environment"]["GARAGE_DEFAULT_BUCKET"])
         settings = self.local((self.secrets / "triptych.env").read_text())
         self.key = variables(settings)["TRIPTYCH_KEYS"].split(":")[1]
         self.nodes: dict[str, Process] = {}
@@ -95,12 +100,35 @@ class Cluster:
         environment["TRIPTYCH_DATA_DIR"] = str(self.directory / name / "data")
         return {name: self.local(value) for name, value in environment.items()}
 
-    def create_bucket(self) -> None:
+    def create_bucket(self, name: str) -> None:
         """Does what Garage does at its first start."""
         key = variables((self.secrets / "garage.env").read_text())
         credentials = {"aws_access_key_id": key["GARAGE_DEFAULT_ACCESS_KEY"], "aws_secret_access_key": key["GARAGE_DEFAULT_SECRET_KEY"]}
         client = boto3.client("s3", endpoint_url=f"http://{self.addresses['garage:3900']}", region_name="us-east-1", **credentials)
-        client.create_bucket(Bucket=self.services["garage"]["environment"]["GARAGE_DEFAULT_BUCKET"])
+        client.create_bucket(Bucket=name)
+
+    def start_kubernetes_node(self, program: str) -> Process:
+        """Starts a node with the objects of deploy/kubernetes/cluster, and the entries of `cluster-secrets` as its Secret."""
+        text = subprocess.run(["kubectl", "kustomize", DEPLOY / "kubernetes/cluster"], check=True, capture_output=True, text=True).stdout
+        objects = [resource for resource in yaml.safe_load_all(text) if resource]
+        maps = {resource["metadata"]["name"]: resource["data"] for resource in objects if resource["kind"] == "ConfigMap"}
+        pod = next(resource for resource in objects if resource["kind"] == "Deployment")["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        secret = variables((self.secrets / "triptych.env").read_text()) | variables((self.secrets / "bucket.env").read_text())
+        secret["TRIPTYCH_DATABASE_URL"] = secret["TRIPTYCH_DATABASE_URL"].rsplit("/", 1)[0] + "/kubernetes"
+        environment = {}
+        for source in container["envFrom"]:
+            environment |= maps[source["configMapRef"]["name"]] if "configMapRef" in source else secret
+        environment |= {entry["name"]: secret[entry["valueFrom"]["secretKeyRef"]["key"]] for entry in container["env"]}
+        # The servers of this machine instead of the cloud's.
+        environment |= {"AWS_ENDPOINT_URL": "http://garage:3900", "TRIPTYCH_DATA_DIR": str(self.directory / "kubernetes/data")}
+        self.postgres.value("postgres", "CREATE DATABASE kubernetes OWNER triptych")
+        self.create_bucket(environment["TRIPTYCH_MEDIA_URL"].removeprefix("s3://"))
+        place = self.directory / "kubernetes"
+        place.mkdir()
+        for name, content in maps[pod["volumes"][0]["configMap"]["name"]].items():
+            (place / name).write_text(content)
+        return Process(program, place, [], {name: self.local(value) for name, value in environment.items()}, "/readyz")
 
     @contextlib.contextmanager
     def balancer(self) -> Iterator[dict[str, int]]:
@@ -124,11 +152,13 @@ class Cluster:
             process.wait(30)
 
     def stop(self) -> None:
+        """Ends all processes, also after a failure."""
         for node in self.nodes.values():
             node.process.terminate()
-        check("every node ends", all(node.process.wait(60) == 0 for node in self.nodes.values()))
+        ended = [node.process.wait(60) == 0 for node in self.nodes.values()]
         self.postgres.stop()
         self.bucket.stop()
+        check("every node ends", all(ended), ended)
 
 
 def check(name: str, condition: object, detail: object = "") -> None:
@@ -140,16 +170,17 @@ def check(name: str, condition: object, detail: object = "") -> None:
 def run_load(cluster: Cluster, ports: dict[str, int]) -> list[str]:
     """Restarts each node under load. Returns the ids of the videos."""
     load, videos = Load(ports["8000"], key=cluster.key), []
-    calls = {"streams": (4, stream), "chats": (2, chat), "images": (2, image), "videos": (3, lambda rest: videos.append(video(rest)))}
-    for name, (clients, call) in calls.items():
-        load.add(clients, name, call)
     grpc = GrpcClient(ports["50051"], {"authorization": f"Bearer {cluster.key}"})
-
-    def call_grpc(_connection: Connection) -> None:
-        assert grpc.call("/triptych.v1.VideoService/ListVideos", b"\x08\x01")
-        time.sleep(0.02)
-
-    load.add(1, "gRPC calls", call_grpc)
+    calls = {
+        "streams": (4, stream),
+        "chats": (2, chat),
+        "images": (2, image),
+        "videos": (2, lambda rest: videos.append(video(rest))),
+        "gRPC calls": (1, lambda _rest: grpc.call("/triptych.v1.VideoService/ListVideos", b"\x08\x01")),
+    }
+    for name, (clients, call) in calls.items():
+        # With a pause: what matters is that calls are in flight at each moment, and not how many the machine can do.
+        load.add(clients, name, lambda rest, call=call: (call(rest), time.sleep(PAUSE)))
     time.sleep(1)
     for node in cluster.nodes.values():
         node.restart()
@@ -157,7 +188,7 @@ def run_load(cluster: Cluster, ports: dict[str, int]) -> list[str]:
     load.end()
     print(f"   {len(cluster.nodes)} nodes restarted one by one, completed {dict(load.done)}, {len(load.errors)} failed", flush=True)
     check("no call failed", not load.errors, load.errors[:10])
-    check("every client made progress", len(load.done) == len(calls) + 1, load.done)
+    check("every client made progress", len(load.done) == len(calls), load.done)
     return videos
 
 
@@ -189,16 +220,34 @@ def check_balancer(cluster: Cluster, ports: dict[str, int]) -> None:
     check("the balancer reports itself", status(ports["8404"], "/healthz") == status(ports["8404"], "/metrics") == 200)
 
 
+def check_kubernetes_node(cluster: Cluster, program: str) -> Process:
+    """Runs a node with the manifest of Kubernetes. Returns its process, which is ending."""
+    node = cluster.start_kubernetes_node(program)
+    node.wait_until_ready()
+    try:
+        id = video(Connection(node.rest, cluster.key))
+        check("a video is made with the manifest of Kubernetes", cluster.postgres.value("kubernetes", "SELECT id FROM video_jobs") == id)
+        data = list((node.directory / "data").iterdir())
+        check("and nothing in the data directory", not data, data)
+    finally:
+        node.process.terminate()
+    return node
+
+
 def main(program: str) -> None:
     # moto logs each request.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     start, directory = time.monotonic(), Path(tempfile.mkdtemp(prefix="try-cluster-"))
-    cluster = Cluster(os.path.abspath(program), directory)
-    with cluster.balancer() as ports:
-        check_balancer(cluster, ports)
-        videos = run_load(cluster, ports)
-        check_nodes(cluster, videos)
-    cluster.stop()
+    cluster = Cluster(program, directory)
+    try:
+        ending = [check_kubernetes_node(cluster, program)] if shutil.which("kubectl") else []
+        with cluster.balancer() as ports:
+            check_balancer(cluster, ports)
+            videos = run_load(cluster, ports)
+            check_nodes(cluster, videos)
+        check("the node of Kubernetes ends", all(node.process.wait(60) == 0 for node in ending))
+    finally:
+        cluster.stop()
     shutil.rmtree(directory)
     print(f"   {time.monotonic() - start:.0f} s")
 
@@ -208,4 +257,6 @@ if __name__ == "__main__":
     if missing:
         print(f"SKIPPED try_cluster: {' and '.join(missing)} not installed")
         sys.exit(0)
-    main(sys.argv[1])
+    if not shutil.which("kubectl"):
+        print("SKIPPED the manifest of Kubernetes: kubectl is not installed")
+    main(os.path.abspath(sys.argv[1]))
