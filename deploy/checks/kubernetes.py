@@ -19,6 +19,7 @@ COMPONENTS = {
     "all-in-one": [["service-monitor"]],
     "gateway-core": [["service-monitor", "network-policy"]],
     "cluster": [["autoscaling"], ["autoscaling", "service-monitor"]],
+    "cluster-gateway-core": [["service-monitor", "network-policy"]],
 }
 
 
@@ -36,8 +37,8 @@ def check(report: Report) -> None:
             services(report, overlay, objects)
             scaling(report, overlay, objects)
             names_of_settings(report, overlay, objects)
-            if overlay == "cluster":
-                stores(report, objects)
+            if overlay.startswith("cluster"):
+                stores(report, overlay, objects)
 
 
 def render(report: Report, overlay: str, components: list[str]) -> list[dict]:
@@ -163,16 +164,19 @@ def scaling(report: Report, overlay: str, objects: list[dict]) -> None:
         report.expect(fixed != (name in scaled), f"{overlay}: {name}: expected either replicas or an autoscaler")
 
 
-def stores(report: Report, objects: list[dict]) -> None:
-    """Nodes keep nothing themselves, and do not start without the URLs of what they share."""
+def stores(report: Report, overlay: str, objects: list[dict]) -> None:
+    """Nodes keep nothing themselves, and do not start without the URLs of what they share. Gateways have neither."""
     for name, pod in pods(objects):
+        place = f"{overlay}: {name}"
         for container in pod["containers"]:
+            if container.get("args", [""])[0] == "gateway":
+                continue
             database = next((entry for entry in container["env"] if entry["name"] == "TRIPTYCH_DATABASE_URL"), {})
             reference = database.get("valueFrom", {}).get("secretKeyRef", {})
-            report.expect(reference and not reference.get("optional"), f"cluster: {name}: TRIPTYCH_DATABASE_URL must be required, from a Secret")
-        report.expect("://" in variables(objects, pod).get("TRIPTYCH_MEDIA_URL", ""), f"cluster: {name}: TRIPTYCH_MEDIA_URL is missing")
+            report.expect(reference and not reference.get("optional"), f"{place}: TRIPTYCH_DATABASE_URL must be required, from a Secret")
+            report.expect("://" in variables(objects, pod).get("TRIPTYCH_MEDIA_URL", ""), f"{place}: TRIPTYCH_MEDIA_URL is missing")
         kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
-        report.expect(kinds <= {"configMap", "emptyDir", "secret"}, f"cluster: {name}: volumes of the kinds {kinds}")
+        report.expect(kinds <= {"configMap", "emptyDir", "secret"}, f"{place}: volumes of the kinds {kinds}")
     for resource in objects:
         claims = resource["kind"] in ("PersistentVolumeClaim", "StatefulSet")
-        report.expect(not claims, f"cluster: {resource['kind']} {resource['metadata']['name']}: nodes have no volumes of their own")
+        report.expect(not claims, f"{overlay}: {resource['kind']} {resource['metadata']['name']}: nodes have no volumes of their own")
