@@ -235,6 +235,9 @@ def check_kubernetes_node(cluster: Cluster, program: str) -> Process:
 
 
 def main(program: str) -> None:
+    # The nodes get the variables of the manifest only.
+    for name in [name for name in os.environ if name.startswith(("TRIPTYCH_", "AWS_"))]:
+        del os.environ[name]
     # moto logs each request.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     start, directory = time.monotonic(), Path(tempfile.mkdtemp(prefix="try-cluster-"))
