@@ -26,9 +26,10 @@ def field(number: int, value: bytes | str) -> bytes:
 
 
 class GrpcClient:
-    """One connection to a server on this machine."""
+    """One connection to a server on this machine. Its metadata are sent with each call."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, metadata: dict[str, str] | None = None) -> None:
+        self.metadata = metadata or {}
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.socket.makefile("rb")
@@ -47,7 +48,7 @@ class GrpcClient:
         """Makes a call and returns its response messages. Fails unless the call ends with END_STREAM and at least one message."""
         self.stream += 2
         headers = {":method": "POST", ":scheme": "http", ":path": method, ":authority": "a", "te": "trailers", "content-type": "application/grpc"}
-        block = b"".join(literal(name, value) for name, value in headers.items())
+        block = b"".join(literal(name, value) for name, value in (headers | self.metadata).items())
         # Before each message: a byte that says whether it is compressed, and its length.
         body = struct.pack(">BI", 0, len(message)) + message
         self.socket.sendall(self.frame(HEADERS, END_HEADERS, self.stream, block) + self.frame(DATA, END_STREAM, self.stream, body))

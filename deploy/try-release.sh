@@ -30,9 +30,11 @@ tar -xzf "$archive" -C "$work"
 root=$(echo "$work"/triptych-*)
 for file in triptych README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT THIRD-PARTY-LICENSES triptych.cdx.json triptych.toml \
     completions/{triptych.bash,_triptych,triptych.fish} man/triptych.1 docs/install.md systemd/triptych.service \
-    deploy/compose/compose.yaml deploy/kubernetes/all-in-one/kustomization.yaml deploy/grafana/overview.json; do
+    deploy/compose/{compose,cluster}.yaml deploy/haproxy/cluster.cfg deploy/kubernetes/{all-in-one,cluster}/kustomization.yaml \
+    deploy/grafana/overview.json; do
     [[ -s $root/$file ]] || fail "$file is missing in the archive"
 done
+"$root/deploy/compose/cluster-secrets" "$work/secrets" >/dev/null || fail "cluster-secrets of the archive cannot be run"
 bash -n "$root/completions/triptych.bash"
 python3 -c 'import json, sys; assert json.load(open(sys.argv[1]))["bomFormat"] == "CycloneDX"' "$root/triptych.cdx.json"
 passed "files of the archive"

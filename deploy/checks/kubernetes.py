@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import kubernetes_validate
 import yaml
 
+from . import settings
 from .report import BUILD, DEPLOY, Report
 
 PLACE = DEPLOY / "kubernetes"
@@ -14,7 +15,12 @@ PLACE = DEPLOY / "kubernetes"
 VERSIONS = ("1.30", "1.37")
 # rest.drain and grpc.drain, in seconds, by default.
 DRAIN = 30
-COMPONENTS = {"all-in-one": [["service-monitor"]], "gateway-core": [["service-monitor", "network-policy"]]}
+COMPONENTS = {
+    "all-in-one": [["service-monitor"]],
+    "gateway-core": [["service-monitor", "network-policy"]],
+    "cluster": [["autoscaling"], ["autoscaling", "service-monitor"]],
+    "cluster-gateway-core": [["service-monitor", "network-policy"]],
+}
 
 
 def check(report: Report) -> None:
@@ -27,8 +33,12 @@ def check(report: Report) -> None:
             for resource in objects:
                 schema(report, resource)
             for name, pod in pods(objects):
-                pod_rules(report, f"{overlay}: {name}", pod)
+                pod_rules(report, f"{overlay}: {name}", pod, variables(objects, pod))
             services(report, overlay, objects)
+            scaling(report, overlay, objects)
+            names_of_settings(report, overlay, objects)
+            if overlay.startswith("cluster"):
+                stores(report, overlay, objects)
 
 
 def render(report: Report, overlay: str, components: list[str]) -> list[dict]:
@@ -62,7 +72,28 @@ def pods(objects: list[dict]) -> Iterator[tuple[str, dict]]:
             yield resource["metadata"]["name"], resource["spec"]["template"]["spec"]
 
 
-def pod_rules(report: Report, name: str, pod: dict) -> None:
+def variables(objects: list[dict], pod: dict) -> dict[str, str]:
+    """Returns the variables of a pod whose values are known: not those of Secrets."""
+    maps = {resource["metadata"]["name"]: resource["data"] for resource in objects if resource["kind"] == "ConfigMap"}
+    found: dict[str, str] = {}
+    for container in pod["containers"]:
+        for source in container.get("envFrom", []):
+            # A ConfigMap that does not exist is a KeyError.
+            found |= maps[source["configMapRef"]["name"]] if "configMapRef" in source else {}
+        found |= {entry["name"]: entry.get("value", "") for entry in container.get("env", [])}
+    return found
+
+
+def names_of_settings(report: Report, overlay: str, objects: list[dict]) -> None:
+    """The variables and the configuration file have settings of this version."""
+    for name, pod in pods(objects):
+        settings.check_variables(report, f"{overlay}: {name}", variables(objects, pod))
+    for resource in objects:
+        if resource["kind"] == "ConfigMap" and (text := resource["data"].get("triptych.toml")):
+            settings.check_file(report, f"{overlay}: triptych.toml", text)
+
+
+def pod_rules(report: Report, name: str, pod: dict, environment: dict[str, str]) -> None:
     """The rules of the Pod Security Standard `restricted`, and those of Triptych."""
     report.expect(pod.get("enableServiceLinks") is False, f"{name}: enableServiceLinks must be false: the variables begin with TRIPTYCH_")
     security = pod["securityContext"]
@@ -84,7 +115,8 @@ def pod_rules(report: Report, name: str, pod: dict) -> None:
         stop = container.get("lifecycle", {}).get("preStop", {})
         # The image has no shell and no other program.
         report.expect("exec" not in stop, f"{name}: preStop with exec")
-        least = stop.get("sleep", {}).get("seconds", 0) + DRAIN
+        delay = int(environment.get("TRIPTYCH_SHUTDOWN_DELAY", "0s").removesuffix("s"))
+        least = stop.get("sleep", {}).get("seconds", 0) + delay + DRAIN
         report.expect(pod["terminationGracePeriodSeconds"] > least, f"{name}: terminationGracePeriodSeconds must be more than {least}")
     mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
     report.expect({volume["name"] for volume in pod["volumes"]} <= mounted, f"{name}: a volume is not mounted")
@@ -111,3 +143,40 @@ def services(report: Report, overlay: str, objects: list[dict]) -> None:
             host, port = url.removeprefix("http://").split(":")
             known = [entry["port"] for entry in found.get(host, {"ports": []})["ports"]]
             report.expect(int(port) in known, f"{overlay}: {url}: no such service and port")
+
+
+def scaling(report: Report, overlay: str, objects: list[dict]) -> None:
+    """Autoscalers and disruption budgets are for existing workloads. A workload has a fixed number of replicas or an autoscaler."""
+    workloads = {resource["metadata"]["name"]: resource for resource in objects if "template" in resource.get("spec", {})}
+    scaled = set()
+    for resource in objects:
+        name, spec = resource["metadata"]["name"], resource.get("spec", {})
+        if resource["kind"] == "HorizontalPodAutoscaler":
+            target = workloads.get(spec["scaleTargetRef"]["name"], {"kind": None})
+            report.expect(target["kind"] == spec["scaleTargetRef"]["kind"], f"{overlay}: autoscaler {name}: no such workload")
+            scaled.add(spec["scaleTargetRef"]["name"])
+        if resource["kind"] == "PodDisruptionBudget":
+            labels = [workload["spec"]["template"]["metadata"]["labels"] for workload in workloads.values()]
+            selected = [pod for pod in labels if spec["selector"]["matchLabels"].items() <= pod.items()]
+            report.expect(len(selected) == 1, f"{overlay}: disruption budget {name} selects {len(selected)} workloads")
+    for name, workload in workloads.items():
+        fixed = "replicas" in workload["spec"]
+        report.expect(fixed != (name in scaled), f"{overlay}: {name}: expected either replicas or an autoscaler")
+
+
+def stores(report: Report, overlay: str, objects: list[dict]) -> None:
+    """Nodes keep nothing themselves, and do not start without the URLs of what they share. Gateways have neither."""
+    for name, pod in pods(objects):
+        place = f"{overlay}: {name}"
+        for container in pod["containers"]:
+            if container.get("args", [""])[0] == "gateway":
+                continue
+            database = next((entry for entry in container["env"] if entry["name"] == "TRIPTYCH_DATABASE_URL"), {})
+            reference = database.get("valueFrom", {}).get("secretKeyRef", {})
+            report.expect(reference and not reference.get("optional"), f"{place}: TRIPTYCH_DATABASE_URL must be required, from a Secret")
+            report.expect("://" in variables(objects, pod).get("TRIPTYCH_MEDIA_URL", ""), f"{place}: TRIPTYCH_MEDIA_URL is missing")
+        kinds = {kind for volume in pod["volumes"] for kind in volume if kind != "name"}
+        report.expect(kinds <= {"configMap", "emptyDir", "secret"}, f"{place}: volumes of the kinds {kinds}")
+    for resource in objects:
+        claims = resource["kind"] in ("PersistentVolumeClaim", "StatefulSet")
+        report.expect(not claims, f"{overlay}: {resource['kind']} {resource['metadata']['name']}: nodes have no volumes of their own")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 # What the settings file of a package changes: an absolute directory, where the service may write.
 DATA_DIR = 'data_dir = "/var/lib/triptych/data"'
+# What users make there, and must not become part of a release: secrets.
+PRIVATE = ("deploy/compose/secrets", "deploy/compose/triptych.env")
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,13 @@ def collect(root: Path, executable: Path, generated: dict[str, str]) -> dict[str
     for path in sorted((root / "deploy/systemd").iterdir()):
         files[f"systemd/{path.name}"] = File(path.read_bytes())
     # What the README links to, and what docs/install.md uses.
-    for place in ("docs", "deploy/compose", "deploy/grafana", "deploy/kubernetes", "deploy/prometheus"):
+    parts = ("compose", "grafana", "haproxy", "kubernetes", "nginx", "prometheus")
+    for place in ("docs", *(f"deploy/{part}" for part in parts)):
         for path in sorted((root / place).rglob("*")):
+            name = str(path.relative_to(root))
             # Without the tools of the site.
-            if path.is_file() and (place != "docs" or path.suffix in (".md", ".webp")):
-                files[str(path.relative_to(root))] = File(path.read_bytes())
+            if path.is_file() and not name.startswith(PRIVATE) and (place != "docs" or path.suffix in (".md", ".webp")):
+                files[name] = File(path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
     return files
 
 

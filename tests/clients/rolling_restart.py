@@ -11,150 +11,25 @@ which is printed. Each round restarts every process once. The scenarios:
 """
 
 import contextlib
-import http.client
-import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import openai
+from kill_jobs import free_port
+from load import CHAT, Connection, Load, chat, image, stream, video
+from processes import Process, executable, wait_for_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # Longer than HAProxy takes to notice, and than nginx keeps idle connections.
 SHUTDOWN_DELAY = {"haproxy": "1500ms", "nginx": "2500ms"}
-# The length of a stream of the built-in engine is about 30 tokens.
-TOKENS_PER_SECOND = "30"
-CHAT = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Say something."}], "max_tokens": 30}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-class Process:
-    """A Triptych process that can be restarted at the same address."""
-
-    def __init__(self, program: str, directory: Path, arguments: list[str], settings: dict[str, str], ready_path: str | None):
-        directory.mkdir()
-        self.rest, self.grpc, self.ready_path = free_port(), free_port(), ready_path
-        self.command, self.directory, self.log = [program, *arguments], directory, (directory / "log").open("ab")
-        variables = {"TRIPTYCH_REST_LISTEN": f"127.0.0.1:{self.rest}", "TRIPTYCH_GRPC_LISTEN": f"127.0.0.1:{self.grpc}"}
-        self.environment = os.environ | variables | {"TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND": TOKENS_PER_SECOND} | settings
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.directory, stdout=self.log, stderr=self.log)
-
-    def wait_until_ready(self) -> None:
-        give_up = time.monotonic() + 60
-        while time.monotonic() < give_up:
-            if self.process.poll() is not None:
-                sys.exit(f"{self.command} ended with {self.process.returncode}; its log: {self.directory}/log")
-            with contextlib.suppress(OSError, urllib.error.URLError):
-                if self.ready_path is None:
-                    socket.create_connection(("127.0.0.1", self.grpc), 1).close()
-                else:
-                    urllib.request.urlopen(f"http://127.0.0.1:{self.rest}{self.ready_path}", timeout=5).close()
-                return
-            time.sleep(0.02)
-        sys.exit(f"{self.command} did not become ready; its log: {self.directory}/log")
-
-    def stop(self) -> None:
-        self.process.terminate()
-        code = self.process.wait(60)
-        assert code == 0, f"exit status {code}; log in {self.directory}"
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-        self.wait_until_ready()
-
-
-class Load:
-    """Clients that send one request after the other through the load balancer, each on a connection that it keeps."""
-
-    def __init__(self, port: int, tolerates_outage: bool = False):
-        self.port, self.done, self.errors, self.tolerates_outage = port, Counter(), [], tolerates_outage
-        self.outage, self.stop, self.threads = Counter(), threading.Event(), []
-
-    def add(self, count: int, name: str, call: Callable[[http.client.HTTPConnection], None]) -> None:
-        for _ in range(count):
-            self.threads.append(threading.Thread(target=self.client, args=(name, call)))
-            self.threads[-1].start()
-
-    def client(self, name: str, call: Callable[[http.client.HTTPConnection], None]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        while not self.stop.is_set():
-            try:
-                call(connection)
-                self.done[name] += 1
-            except Unavailable as error:
-                self.outage[str(error)] += 1
-                if not self.tolerates_outage:
-                    self.errors.append(f"{name}: {error}")
-                time.sleep(0.2)
-            except (OSError, http.client.HTTPException, AssertionError, ValueError) as error:
-                self.errors.append(f"{time.strftime('%T')} {name}: {type(error).__name__} {error}")
-                connection.close()
-
-    def end(self) -> None:
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-
-class Unavailable(Exception):
-    """An error with Retry-After: the core is down."""
-
-
-def request(connection: http.client.HTTPConnection, method: str, path: str, body: dict | None = None) -> bytes:
-    connection.request(method, path, json.dumps(body) if body else None, {"content-type": "application/json"})
-    response = connection.getresponse()
-    data = response.read()
-    if response.status in (502, 503) and response.getheader("retry-after"):
-        raise Unavailable(f"{response.status} with Retry-After")
-    assert response.status == 200, f"{method} {path}: {response.status} {data[:300]!r}"
-    return data
-
-
-def chat(connection: http.client.HTTPConnection) -> None:
-    assert json.loads(request(connection, "POST", "/v1/chat/completions", CHAT))["choices"][0]["message"]["content"]
-
-
-def stream(connection: http.client.HTTPConnection) -> None:
-    text = request(connection, "POST", "/v1/chat/completions", CHAT | {"stream": True}).decode()
-    events = [line.removeprefix("data: ") for line in text.split("\n") if line.startswith("data: ")]
-    assert events[-1] == "[DONE]", f"a stream was cut: {text[-300:]}"
-    reasons = [choice["finish_reason"] for event in events[:-1] for choice in json.loads(event)["choices"]]
-    assert reasons[-1] in ("stop", "length"), reasons
-
-
-def image(connection: http.client.HTTPConnection) -> None:
-    body = {"model": "offline-image", "prompt": "a boat", "size": "64x64", "response_format": "b64_json"}
-    assert json.loads(request(connection, "POST", "/v1/images/generations", body))["data"][0]["b64_json"]
-
-
-def video(connection: http.client.HTTPConnection) -> None:
-    body = {"model": "offline-video", "prompt": "a boat", "size": "64x64", "seconds": "1"}
-    job = json.loads(request(connection, "POST", "/v1/videos", body))
-    while job["status"] != "completed":
-        assert job["status"] != "failed", job["error"]
-        time.sleep(0.1)
-        job = json.loads(request(connection, "GET", f"/v1/videos/{job['id']}"))
-    assert request(connection, "GET", f"/v1/videos/{job['id']}/content")[4:8] == b"ftyp"
 
 
 @contextlib.contextmanager
@@ -184,19 +59,6 @@ def load_balancer(name: str, directory: Path, servers: list[Process]) -> Iterato
     finally:
         process.terminate()
         process.wait(30)
-
-
-def wait_for_port(port: int, process: subprocess.Popen, output: Path) -> None:
-    while True:
-        with contextlib.suppress(OSError):
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        assert process.poll() is None, output.read_text()
-        time.sleep(0.02)
-
-
-def executable(name: str) -> str | None:
-    # Debian has them in a directory that is not in the PATH of users.
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
 
 
 def restart_each(processes: list[Process], rounds: int) -> None:
@@ -242,7 +104,7 @@ def restart_core(core: Process, port: int, rounds: int) -> None:
     attempts = Counter()
     client = openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="none", max_retries=8)
 
-    def by_sdk(_connection: http.client.HTTPConnection) -> None:
+    def by_sdk(_connection: Connection) -> None:
         try:
             response = client.chat.completions.with_raw_response.create(**CHAT)
         except openai.OpenAIError as error:

@@ -1,0 +1,69 @@
+"""Triptych processes that can be restarted, and what the programs in front of them need. Needs the standard library only."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from kill_jobs import free_port
+
+# The length of a stream of the built-in engine is about 30 tokens.
+TOKENS_PER_SECOND = "30"
+
+
+class Process:
+    """A Triptych process that can be restarted at the same address."""
+
+    def __init__(self, program: str, directory: Path, arguments: list[str], settings: dict[str, str], ready_path: str | None):
+        directory.mkdir(exist_ok=True)
+        self.rest, self.grpc, self.ready_path = free_port(), free_port(), ready_path
+        self.command, self.directory, self.log = [program, *arguments], directory, (directory / "log").open("ab")
+        variables = {"TRIPTYCH_REST_LISTEN": f"127.0.0.1:{self.rest}", "TRIPTYCH_GRPC_LISTEN": f"127.0.0.1:{self.grpc}"}
+        self.environment = os.environ | variables | {"TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND": TOKENS_PER_SECOND} | settings
+        self.start()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.directory, stdout=self.log, stderr=self.log)
+
+    def wait_until_ready(self) -> None:
+        give_up = time.monotonic() + 60
+        while time.monotonic() < give_up:
+            if self.process.poll() is not None:
+                sys.exit(f"{self.command} ended with {self.process.returncode}; its log: {self.directory}/log")
+            with contextlib.suppress(OSError, urllib.error.URLError):
+                if self.ready_path is None:
+                    socket.create_connection(("127.0.0.1", self.grpc), 1).close()
+                else:
+                    urllib.request.urlopen(f"http://127.0.0.1:{self.rest}{self.ready_path}", timeout=5).close()
+                return
+            time.sleep(0.02)
+        sys.exit(f"{self.command} did not become ready; its log: {self.directory}/log")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        code = self.process.wait(60)
+        assert code == 0, f"exit status {code}; log in {self.directory}"
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+        self.wait_until_ready()
+
+
+def wait_for_port(port: int, process: subprocess.Popen, output: Path) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            return socket.create_connection(("127.0.0.1", port), 1).close()
+        assert process.poll() is None, output.read_text()
+        time.sleep(0.02)
+
+
+def executable(name: str) -> str | None:
+    # Debian has them in a directory that is not in the PATH of users.
+    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
