@@ -1,8 +1,10 @@
 //! The server with PostgreSQL instead of SQLite.
 
+use core_service::config::Settings;
 use http_server::ThreadCount;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::{
     responses::Events,
@@ -17,10 +19,28 @@ async fn get(server: &TestServer, path: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Starts two nodes with one database of this name and one directory of media, which exists as long as the last value; each has an
+/// upstream of its own. `None` without PostgreSQL.
+pub(crate) async fn two_nodes(
+    database: &str,
+    adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),
+) -> Option<([TestServer; 2], TempDir)> {
+    let url = postgres_fixture::database(database).await?;
+    let media = tempfile::tempdir().unwrap();
+    let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        settings.database_url = Some(url.clone().into());
+        settings.media.url = format!("file://{}", media.path().display());
+        adjust(settings, gateway);
+    };
+    let first = TestServer::start(CoreLocation::InProcess, ThreadCount::Shared, &adjust).await;
+    let second = TestServer::start(CoreLocation::InProcess, ThreadCount::Shared, &adjust).await;
+    Some(([first, second], media))
+}
+
 #[tokio::test]
 async fn video_is_created_watched_and_listed_after_a_restart() {
     let Some(url) = postgres_fixture::database("video").await else { return };
-    let adjust = move |settings: &mut core_service::config::Settings, _: &mut rest_gateway::Settings| {
+    let adjust = move |settings: &mut Settings, _: &mut rest_gateway::Settings| {
         settings.database_url = Some(url.clone().into());
     };
     let server = TestServer::start(CoreLocation::InProcess, ThreadCount::Shared, &adjust).await;

@@ -11,10 +11,11 @@ use super::{CAROL, ROOT, configure, create, grpc, models_status, ok, post, post_
 use crate::{
     chat::setup::completion_of_tokens,
     log_capture::LogCapture,
+    postgres::two_nodes,
     responses::error_body,
     test_server::{
         CoreLocation, MODEL, TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings,
-        with_local_and_remote_core_on_this_thread,
+        with_local_and_remote_core_on_this_thread, within_timeout,
     },
 };
 
@@ -246,4 +247,24 @@ async fn secrets_are_in_the_responses_that_create_them_and_nowhere_else() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn key_is_created_and_revoked_for_all_nodes() {
+    let Some((mut nodes, _media)) = two_nodes("keys", configure).await else { return };
+    let secret = create(&nodes[0], &json!({"name": "alice"})).await;
+    let has_status = async |node: &TestServer, expected: StatusCode| {
+        while models_status(node, &secret).await != expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    has_status(&nodes[0], StatusCode::OK).await;
+    within_timeout("the other node to know the key", has_status(&nodes[1], StatusCode::OK)).await;
+    // Changed on the node that has not created it.
+    ok(&nodes[1], ROOT, Method::POST, &format!("{ALICE}/revoke"), &Value::Null).await;
+    has_status(&nodes[1], StatusCode::UNAUTHORIZED).await;
+    within_timeout("the other node to refuse it", has_status(&nodes[0], StatusCode::UNAUTHORIZED)).await;
+    for node in &mut nodes {
+        node.shut_down().await;
+    }
 }

@@ -1,5 +1,6 @@
 //! Image generation over REST and gRPC with the built-in engine, and one module for each connected provider.
 
+mod across_nodes;
 mod dashscope;
 mod doubao;
 mod idempotency;

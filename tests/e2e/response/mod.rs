@@ -1,5 +1,6 @@
 //! The Responses API over REST and gRPC, in front of the fake upstream.
 
+mod across_nodes;
 mod background;
 mod conversation;
 mod failures;
