@@ -66,6 +66,18 @@ impl Load {
         self.filter(|steps| steps.all >= at_least)
     }
 
+    /// Returns how many steps can start at once whatever their providers are, if a provider may have so many steps and submissions in
+    /// progress. Providers without room for a step do not count.
+    pub(super) fn least_room(&self, max_steps: usize, max_submissions: usize) -> usize {
+        let room = |steps: &Steps| match max_submissions.saturating_sub(steps.submissions) {
+            0 => max_steps - steps.all,
+            submissions => submissions.min(max_steps - steps.all),
+        };
+        let counts = self.counts();
+        let rooms = counts.values().filter(|steps| steps.all < max_steps).map(room);
+        rooms.min().unwrap_or_else(|| max_steps.min(max_submissions))
+    }
+
     /// Returns the providers with at least `at_least` submissions in progress.
     pub(super) fn with_submissions(&self, at_least: usize) -> Vec<String> {
         self.filter(|steps| steps.submissions >= at_least)
@@ -112,6 +124,8 @@ mod tests {
             (a, vec!["a".to_owned()], vec![])
         );
         assert_eq!(load.with_polls(1).len(), 2);
+        let rooms = [(8, 4), (8, 1), (4, 4), (2, 2)].map(|(steps, submissions)| load.least_room(steps, submissions));
+        assert_eq!(rooms, [3, 1, 2, 2], "the room of `a` and of `b`, which has no such step, is the least");
         drop((steps, other));
         assert!(load.counts().is_empty());
     }

@@ -32,6 +32,9 @@ const MAX_IDLE: Duration = Duration::from_secs(5);
 /// The minimum wait between two claims, which prevents a busy loop if another node claims the due jobs first.
 const MIN_IDLE: Duration = Duration::from_millis(10);
 
+/// The most jobs that are claimed at once.
+const MAX_BATCH: usize = 16;
+
 /// The interval at which a provider without a free slot is checked.
 const SLOT_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -60,6 +63,8 @@ pub(super) struct Session<'a> {
     released: Vec<Claim>,
     /// No job can be claimed before this time, unless a change resets it. `None` if a claim may succeed.
     idle_until: Option<Timestamp>,
+    /// How many jobs are claimed at once.
+    batch: usize,
     clock: ClockWatch,
 }
 
@@ -84,6 +89,7 @@ impl<'a> Session<'a> {
             active: HashMap::new(),
             released: Vec::new(),
             idle_until: None,
+            batch: 1,
             clock: ClockWatch::new(shared.queue.now()),
         }
     }
@@ -147,56 +153,84 @@ impl<'a> Session<'a> {
     async fn fill(&mut self, steps: &mut JoinSet<Ended>) -> Duration {
         loop {
             let now = self.shared.queue.now();
-            let poll = self.parked.take_due(now, &self.shared.providers_with_busy_polls());
-            let has_poll = poll.is_some();
-            if let Some(claim) = poll {
-                if let Some(due) = claim.job.due_at {
-                    metrics::poll_lag(now.since(due));
-                }
-                let reservation = self.shared.begin_poll(&claim.job);
-                self.start(steps, claim, reservation, true);
-            }
+            let has_poll = self.start_polls(steps, now);
             if self.stop.is_cancelled() || self.lease.lost.is_cancelled() {
                 return Duration::ZERO;
             }
-            match self.claim(now).await {
-                Ok(Some(claim)) => {
-                    if let Some(reservation) = self.shared.reserve(&claim.job) {
-                        self.start(steps, claim, reservation, false);
-                    } else {
-                        // The last slot was taken since the check; the next claim leaves this provider out.
-                        self.released.push(claim);
-                        self.release().await;
+            let claimed = self.claim(now).await;
+            let has_claim = !claimed.is_empty();
+            let mut has_failed = false;
+            for claim in claimed {
+                match claim {
+                    Ok(claim) => match self.shared.reserve(&claim.job) {
+                        Some(reservation) => self.start(steps, claim, reservation, false),
+                        // The last slot was taken by another claim, or since the check; the next claim leaves this provider out.
+                        None => self.released.push(claim),
+                    },
+                    // The store does not return a corrupt job again for some minutes.
+                    Err(error @ StoreError::Corrupt { .. }) => tracing::error!("{error}"),
+                    Err(error) => {
+                        tracing::error!("no jobs can be claimed: {error}");
+                        has_failed = true;
                     }
                 }
-                Ok(None) if has_poll => {}
-                Ok(None) => return self.time_to_next(),
-                // The store does not return a corrupt job again for some minutes.
-                Err(error @ StoreError::Corrupt { .. }) => tracing::error!("{error}"),
-                Err(error) => {
-                    tracing::error!("no jobs can be claimed: {error}");
-                    return FAILURE_DELAY;
-                }
+            }
+            if !self.released.is_empty() {
+                self.batch = 1;
+                self.release().await;
+            }
+            if has_failed {
+                return FAILURE_DELAY;
+            }
+            if !has_claim && !has_poll {
+                return self.time_to_next();
             }
         }
     }
 
-    /// Claims a job, unless it is known that there is none.
-    async fn claim(&mut self, now: Timestamp) -> Result<Option<Claim>, StoreError> {
+    /// Starts as many due polls as jobs are claimed at once. Returns whether there were any.
+    fn start_polls(&mut self, steps: &mut JoinSet<Ended>, now: Timestamp) -> bool {
+        for started in 0..self.batch {
+            let Some(claim) = self.parked.take_due(now, &self.shared.providers_with_busy_polls()) else {
+                return started > 0;
+            };
+            if let Some(due) = claim.job.due_at {
+                metrics::poll_lag(now.since(due));
+            }
+            let reservation = self.shared.begin_poll(&claim.job);
+            self.start(steps, claim, reservation, true);
+        }
+        true
+    }
+
+    /// Claims jobs, unless it is known that there is none. Several are claimed at once if there were several before: concurrent claims
+    /// share a transaction.
+    async fn claim(&mut self, now: Timestamp) -> Vec<Result<Claim, StoreError>> {
         if self.idle_until.is_some_and(|until| now < until) {
-            return Ok(None);
+            return Vec::new();
         }
         let busy = self.shared.busy_providers();
         self.idle_until = None;
         let queue = &self.shared.queue;
-        if let Some(claim) = queue.claim(&self.lease.worker, &busy).await? {
-            return Ok(Some(claim));
+        let wanted = self.batch.min(self.shared.room()).max(1);
+        let claims = (0..wanted).map(|_| queue.claim(&self.lease.worker, &busy));
+        let claimed: Vec<_> = future::join_all(claims).await.into_iter().filter_map(Result::transpose).collect();
+        if claimed.len() == wanted {
+            self.batch = (2 * self.batch).min(MAX_BATCH);
+        } else {
+            self.batch = 1;
         }
-        let due = queue.next_due(&busy).await?;
+        if !claimed.is_empty() {
+            return claimed;
+        }
+        let due = match queue.next_due(&busy).await {
+            Ok(due) => due,
+            Err(error) => return vec![Err(error)],
+        };
         let max = if busy == BusyProviders::default() { MAX_IDLE } else { SLOT_INTERVAL };
         let wait = due.map_or(max, |due| due.since(now).clamp(MIN_IDLE, max));
         self.idle_until = Some(now.after(wait));
-        Ok(None)
+        Vec::new()
     }
 
     /// Returns the time until the next claim or poll.

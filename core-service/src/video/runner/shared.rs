@@ -52,16 +52,28 @@ impl Shared {
     /// queued jobs, those without a free slot or with half as many submissions in progress. Submissions that stall do
     /// not delay the other steps of the same provider.
     pub(super) fn busy_providers(&self) -> BusyProviders {
-        let concurrency = self.jobs.settings.concurrency.max(1);
+        let (concurrency, max_submissions) = self.limits();
         let steps = self.load.with_steps(concurrency);
         let models = self.models.load();
         let without_slot = models.entries().iter().filter(|entry| !entry.provider.provider.has_free_slot());
         let submissions: BTreeSet<_> = without_slot
             .map(|entry| entry.provider_id.clone())
-            .chain(self.load.with_submissions((concurrency / 2).max(1)))
+            .chain(self.load.with_submissions(max_submissions))
             .chain(steps.iter().cloned())
             .collect();
         BusyProviders { submissions: submissions.into_iter().collect(), steps }
+    }
+
+    /// Returns the most steps and submissions of one provider in progress.
+    fn limits(&self) -> (usize, usize) {
+        let concurrency = self.jobs.settings.concurrency.max(1);
+        (concurrency, (concurrency / 2).max(1))
+    }
+
+    /// Returns how many jobs can be claimed at once without exceeding a limit, apart from the slots of a provider.
+    pub(super) fn room(&self) -> usize {
+        let (max_steps, max_submissions) = self.limits();
+        self.load.least_room(max_steps, max_submissions)
     }
 
     /// Reserves what the next step of a job needs: for a queued job a slot of its provider. `None` if none is free.
