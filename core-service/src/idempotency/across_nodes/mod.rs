@@ -10,11 +10,11 @@ mod tests;
 use std::{fmt, time::Duration};
 
 use futures_util::FutureExt as _;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use self::rows::{Claim, Claimed, Finish, Release};
-use super::Idempotency;
+use super::{Idempotency, Key};
 use crate::{
     database::{Database, Write},
     error::{Error, ProviderError},
@@ -24,6 +24,9 @@ use crate::{
 
 /// The interval at which a waiting call looks for the outcome.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long the claim of a call without an idempotency key may take: then it is not worth waiting for.
+const CONTENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The delay before a failed write of an outcome is repeated, and how often it is tried.
 const FAILURE_DELAY: Duration = Duration::from_secs(1);
@@ -68,19 +71,32 @@ impl SharedCalls {
     /// earlier execution whose response cannot be used any more.
     ///
     /// # Errors
-    /// The failure of the execution that was waited for; [`Error::IdempotencyConflict`]; [`Error::Storage`].
+    /// The failure of the execution that was waited for; [`Error::IdempotencyConflict`]; [`Error::Storage`], for a call without an
+    /// idempotency key within seconds.
     pub(crate) async fn role(&self, call: &Idempotency, invalid: Option<String>) -> Result<Role, Error> {
         loop {
-            let id = Uuid::new_v4().to_string();
+            let mut execution = Execution { calls: self.clone(), id: Uuid::new_v4().to_string(), has_ended: false };
             let claim = Claim {
                 call: call.clone(),
-                execution: id.clone(),
+                execution: execution.id.clone(),
                 invalid: invalid.clone(),
                 node: self.node.id().clone(),
                 now: self.node.now(),
             };
-            match self.write(claim).await? {
-                Claimed::New => return Ok(Role::Execute(Execution { calls: self.clone(), id, has_ended: false })),
+            let claimed = match &call.scope.key {
+                Key::Explicit(_) => self.write(claim).await?,
+                // After the timeout, the claim is released when it has been written.
+                Key::Content(_) => {
+                    let late = |_| Error::Storage("shared call: the database does not answer in time".to_owned());
+                    timeout(CONTENT_TIMEOUT, self.write(claim)).await.map_err(late)??
+                }
+            };
+            if claimed == Claimed::New {
+                return Ok(Role::Execute(execution));
+            }
+            execution.has_ended = true;
+            match claimed {
+                Claimed::New => {}
                 Claimed::Conflict => return Err(Error::IdempotencyConflict(call.scope.explicit_key().to_owned())),
                 Claimed::Finished { execution, response } => return Ok(Role::Return { response, execution }),
                 Claimed::Running { execution } => {

@@ -14,7 +14,7 @@ use super::{super::response::SharedItem, ImageGrpc, generation::delivered_bytes}
 use crate::{
     error::Error,
     idempotency::{
-        Idempotency,
+        Idempotency, Key,
         across_nodes::{Execution, Role, SharedCalls},
     },
     keys::Owner,
@@ -81,7 +81,15 @@ impl ImageGrpc {
         let items = async move {
             let mut invalid = None;
             loop {
-                match calls.role(&call, invalid.take()).await? {
+                let role = match calls.role(&call, invalid.take()).await {
+                    // Without an idempotency key, nothing was promised.
+                    Err(error @ Error::Storage(_)) if matches!(call.scope.key, Key::Content(_)) => {
+                        tracing::warn!("a request is not shared with other nodes: {error}");
+                        return Ok(work);
+                    }
+                    role => role?,
+                };
+                match role {
                     Role::Execute(execution) => {
                         let media_store = service.media_store.owned_by(&call.scope.owner);
                         let ttl = service.single_flight.ttl(&call.scope.key);
@@ -141,43 +149,62 @@ impl ImageGrpc {
     }
 }
 
-/// Returns the items of `work`, and stores them when all have arrived.
+/// An execution whose response is stored as it arrives.
+struct Executed {
+    execution: Execution,
+    media_store: MediaStore,
+    stored: StoredResponse,
+    /// An item that was returned and is not in `stored` yet.
+    last: Option<SharedItem>,
+}
+
+impl Executed {
+    /// Stores the images of the last item.
+    async fn store_last(&mut self) -> Result<(), Error> {
+        if let Some(item) = self.last.take() {
+            self.stored.items.extend(store_images(&self.media_store, item).await?);
+        }
+        Ok(())
+    }
+}
+
+/// Returns the items of `work`. Stores each after it was returned, so that no client waits for the media store, and their end.
 fn executed(
     execution: Execution,
     ttl: Duration,
     media_store: MediaStore,
     work: BoxStream<'static, Result<SharedItem, Error>>,
 ) -> BoxStream<'static, Result<SharedItem, Error>> {
-    let state = (work, Some(execution), StoredResponse::default(), media_store);
-    let items = stream::unfold(state, move |(mut work, mut execution, mut stored, media_store)| async move {
+    let executed = Executed { execution, media_store, stored: StoredResponse::default(), last: None };
+    stream::unfold((work, Some(executed)), move |(mut work, mut executed)| async move {
+        if let Some(current) = &mut executed
+            && let Err(error) = current.store_last().await
+        {
+            tracing::warn!("a response is not shared with other nodes: {error}");
+            executed = None;
+        }
         match work.next().await {
             Some(Ok(item)) => {
-                if execution.is_some() {
-                    match store_images(&media_store, item.clone()).await {
-                        Ok(item) => stored.items.extend(item),
-                        Err(error) => {
-                            tracing::warn!("a response is not shared with other nodes: {error}");
-                            execution = None;
-                        }
-                    }
+                if let Some(executed) = &mut executed {
+                    executed.last = Some(item.clone());
                 }
-                Some((Ok(item), (work, execution, stored, media_store)))
+                Some((Ok(item), (work, executed)))
             }
             Some(Err(error)) => {
-                if let (Some(execution), Error::Provider(error)) = (execution.take(), &error) {
+                if let (Some(Executed { execution, .. }), Error::Provider(error)) = (executed, &error) {
                     execution.fail(error).await;
                 }
-                Some((Err(error), (work, None, stored, media_store)))
+                Some((Err(error), (work, None)))
             }
             None => {
-                if let Some(execution) = execution {
+                if let Some(Executed { execution, stored, .. }) = executed {
                     execution.succeed(stored.encode_to_vec(), ttl).await;
                 }
                 None
             }
         }
-    });
-    items.boxed()
+    })
+    .boxed()
 }
 
 /// Stores the bytes of the images of an item; `None` for a preview.
