@@ -16,14 +16,16 @@ ALTER TABLE responses ADD COLUMN node TEXT COLLATE "C" NOT NULL DEFAULT '';
 -- Whether a client has cancelled a response that another node generates: 0 or 1.
 ALTER TABLE responses ADD COLUMN cancel_requested BIGINT NOT NULL DEFAULT 0;
 
--- The last transaction of each process that writes in groups: tells whether a commit succeeded whose result was lost, also after a
--- failover to a server that does not have it.
+-- The latest transactions of each process that writes in groups: tells whether a commit succeeded whose result was lost, also after a
+-- failover to a server that does not have it. Rows are inserted, and not updated: the versions of a row that is updated with each commit
+-- would slow the commits down while a foreign transaction keeps them.
 CREATE TABLE commit_marks (
     -- A UUID that the process generated at its start.
-    writer TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    writer TEXT COLLATE "C" NOT NULL,
     number BIGINT NOT NULL,
-    written_at TIMESTAMPTZ NOT NULL
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+    written_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (writer, number)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 
 -- Repeatable calls whose response is not a row of its own: those of images. Only with several nodes.
 CREATE TABLE shared_calls (

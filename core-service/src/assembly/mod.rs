@@ -1,8 +1,8 @@
 //! Builds a core from its settings, and applies changed settings while it runs.
 
 mod error;
-mod ledger_check;
 mod models;
+mod open_database;
 mod settings;
 
 use std::{
@@ -18,10 +18,10 @@ use tokio::{
 };
 use tokio_util::{sync::DropGuard, task::TaskTracker};
 
-pub use self::{error::OpenError, ledger_check::verify_ledger};
+pub use self::{error::OpenError, open_database::verify_ledger};
 use self::{
-    ledger_check::{lock, open_database},
     models::all_models,
+    open_database::{lock, wait_for_database},
     settings::{address_policy, inputs, jobs, provider_links, retention},
 };
 use crate::{
@@ -151,7 +151,7 @@ impl Core {
         if backup::manifest_path(dir).exists() {
             return Err(OpenError::IsBackup { dir: dir.clone() });
         }
-        let database = open_database(settings).await?;
+        let database = wait_for_database(settings).await?;
         let lost_events = lost_events(&database).await?;
         let (node, node_task) = Node::join(database.clone(), keys.nodes().clone()).await?;
         let key_store = Arc::new(SqlKeyStore::new(database.clone(), keys.clone()));

@@ -2,7 +2,7 @@
 
 use sqlx::{
     Any, AnyConnection, AnyPool, Connection as _, Transaction,
-    any::{AnyArguments, AnyQueryResult, AnyRow},
+    any::{AnyArguments, AnyQueryResult, AnyRow, AnyStatement},
     query::Query,
 };
 
@@ -14,6 +14,8 @@ pub(crate) type Db = Any;
 pub(crate) type DbConnection = AnyConnection;
 /// A row of a result.
 pub(crate) type DbRow = AnyRow;
+/// A prepared statement.
+pub(crate) type DbStatement = AnyStatement;
 /// The number of rows that a statement changed.
 pub(crate) type DbResult = AnyQueryResult;
 /// The parameters of a statement.

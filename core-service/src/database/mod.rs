@@ -18,6 +18,7 @@ mod group_commit;
 mod migrations;
 mod postgres;
 mod query_builder;
+mod readers;
 mod secrets;
 mod sequence;
 mod sqlite;
@@ -34,6 +35,7 @@ pub(crate) use self::{
     driver::{Db, DbArguments, DbConnection, DbExecutor, DbPool, DbQuery, DbResult, DbRow, DbTransaction},
     group_commit::Write,
     query_builder::QueryBuilder,
+    readers::Readers,
 };
 use self::{dialect::Dialect, group_commit::GroupCommit, postgres::DatabaseClock, sqlite::SqliteFile};
 pub use self::{error::OpenError, sequence::LostEvents};
@@ -148,9 +150,10 @@ impl Database {
         Ok(self.fetch_all(query).await?.pop())
     }
 
-    /// Returns the pool for read-only statements.
-    pub(crate) fn readers(&self) -> &DbPool {
-        &self.readers
+    /// Returns the executor of read-only statements.
+    pub(crate) fn readers(&self) -> Readers<'_> {
+        let time_limit = self.is_shared().then_some(postgres::READ_TIMEOUT);
+        Readers::new(&self.readers, time_limit)
     }
 
     /// Returns what follows the name of a table to make SQLite use this index. PostgreSQL chooses by its statistics.
@@ -190,7 +193,7 @@ impl Database {
     /// Returns the range of job events that an earlier process stored and that are missing now, if there is one.
     pub(crate) async fn lost_events(&self) -> Result<Option<LostEvents>, sqlx::Error> {
         match &self.backend {
-            Backend::Sqlite(file) => file.sequence.lost_events(self.readers()).await,
+            Backend::Sqlite(file) => file.sequence.lost_events(&self.readers).await,
             Backend::Postgres(_) => Ok(None),
         }
     }
@@ -199,7 +202,7 @@ impl Database {
     pub(crate) async fn save_sequence(&self) -> Result<(), sqlx::Error> {
         self.check_file().await?;
         match &self.backend {
-            Backend::Sqlite(file) => file.sequence.save(self.readers()).await,
+            Backend::Sqlite(file) => file.sequence.save(&self.readers).await,
             Backend::Postgres(_) => Ok(()),
         }
     }

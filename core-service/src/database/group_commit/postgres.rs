@@ -27,14 +27,14 @@ pub(super) async fn transaction(writer: &mut Writer<'_>, group: &mut [Box<dyn Qu
         Failed::Write { error, rolled_back: true } => Err(Failure::Statement(error)),
         Failed::Write { error, rolled_back: false } | Failed::Begin(error) => {
             writer.discard();
-            Err(if is_lost(&error) { Failure::Unavailable(error) } else { Failure::Statement(error) })
+            Err(if postgres::is_unavailable(&error) { Failure::Unavailable(error) } else { Failure::Statement(error) })
         }
         Failed::Commit(error) => {
             writer.discard();
             // Also for an error of the server: one that ends the session can arrive after the commit.
             match postgres::outcome(writer.pool, &mark).await {
                 Outcome::Committed => Ok(()),
-                Outcome::Aborted if is_lost(&error) => Err(Failure::Unavailable(error)),
+                Outcome::Aborted if postgres::is_unavailable(&error) => Err(Failure::Unavailable(error)),
                 Outcome::Aborted => Err(Failure::Statement(error)),
                 Outcome::Unknown => Err(Failure::OutcomeUnknown(error)),
             }
@@ -69,7 +69,8 @@ async fn attempt(
     let mut transaction = before(deadline, begin).await.map_err(Failed::Begin)?;
     for member in group {
         if let Err(error) = before(deadline, member.run(&mut transaction)).await {
-            let rolled_back = !is_lost(&error) && before(deadline, transaction.rollback()).await.is_ok();
+            let rolled_back =
+                !postgres::is_unavailable(&error) && before(deadline, transaction.rollback()).await.is_ok();
             return Err(Failed::Write { error, rolled_back });
         }
     }
@@ -84,20 +85,4 @@ async fn before<T>(
 ) -> Result<T, sqlx::Error> {
     let late = || sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database server does not answer"));
     timeout_at(deadline, operation).await.unwrap_or_else(|_elapsed| Err(late()))
-}
-
-/// Returns whether an error is about the connection or the server, and not about a statement.
-fn is_lost(error: &sqlx::Error) -> bool {
-    match error.as_database_error() {
-        // Connection failures, and sessions that the server ends: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-        Some(error) => error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
-        None => matches!(
-            error,
-            sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::Protocol(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::WorkerCrashed
-        ),
-    }
 }

@@ -17,6 +17,7 @@ use url::Url;
 pub(crate) use self::clock::DatabaseClock;
 pub(super) use self::outcome::{CommitMark, Outcome, outcome};
 use super::{
+    Readers,
     driver::{DbConnection, DbPool, is_reusable},
     error::OpenError,
     migrations,
@@ -28,6 +29,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The maximum duration of a write without its commit, and of a commit. The server has shorter limits of its own; these are for a
 /// network that lost the connection.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The maximum duration of a statement that reads: longer than that of the server.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// A connection that was idle for so long is tested before it is used: the server may have ended it meanwhile. A test costs a round
 /// trip.
@@ -113,10 +117,26 @@ pub(super) async fn lock(transaction: &mut DbConnection) -> Result<(), sqlx::Err
 }
 
 /// Returns an error if the server is a standby, which cannot be written.
-pub(super) async fn probe_writable(pool: &DbPool) -> Result<(), sqlx::Error> {
+pub(super) async fn probe_writable(pool: Readers<'_>) -> Result<(), sqlx::Error> {
     let standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(pool).await?;
     if standby {
         return Err(sqlx::Error::Protocol("the database server is a standby, which cannot be written".to_owned()));
     }
     Ok(())
+}
+
+/// Returns whether an error is about the connection or the server, and not about a statement.
+pub(in crate::database) fn is_unavailable(error: &sqlx::Error) -> bool {
+    match error.as_database_error() {
+        // Connection failures, and sessions that the server ends: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+        Some(error) => error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+        None => matches!(
+            error,
+            sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::WorkerCrashed
+        ),
+    }
 }

@@ -1,7 +1,7 @@
 //! The outcome of a commit whose result was lost.
 //!
-//! Each transaction writes its number into a row of its process, so that the row says whether the transaction was committed. The status of
-//! the transaction on the server (`pg_xact_status`) would not do: after a failover, another server has given its number to another one.
+//! Each transaction inserts a row with its number, so that the row says whether the transaction was committed. The status of the transaction
+//! on the server (`pg_xact_status`) would not do: after a failover, another server has given its number to another one.
 
 use std::time::Duration;
 
@@ -14,7 +14,10 @@ use crate::database::driver::{DbConnection, DbPool};
 /// The delay between two questions for the outcome of a transaction.
 const OUTCOME_DELAY: Duration = Duration::from_millis(200);
 
-/// Removes the rows of processes that have ended. A process that writes nothing for a day inserts its row again.
+/// After so many transactions, the rows of the earlier ones are removed.
+const KEPT: i64 = 256;
+
+/// Removes the rows of processes that have ended.
 pub(super) const REMOVE_OLD_MARKS: &str = "DELETE FROM commit_marks WHERE written_at < now() - interval '1 day'";
 
 /// Names a transaction in the database.
@@ -49,34 +52,37 @@ impl CommitMark {
 
     /// Marks a transaction, and waits for the lock of the database's writers.
     pub(in crate::database) async fn lock(&self, transaction: &mut DbConnection) -> Result<(), sqlx::Error> {
+        if self.number % KEPT == 0 {
+            let query = sqlx::query("DELETE FROM commit_marks WHERE writer = $1 AND number BETWEEN $2 AND $3");
+            let query = query.bind(self.writer.clone()).bind(self.number - 2 * KEPT).bind(self.number - 1);
+            query.execute(&mut *transaction).await?;
+        }
         // One round trip.
         let query = format!(
-            "WITH mark AS (INSERT INTO commit_marks (writer, number, written_at) VALUES ($1, $2, now()) \
-             ON CONFLICT (writer) DO UPDATE SET number = excluded.number, written_at = excluded.written_at) {LOCK}"
+            "WITH mark AS (INSERT INTO commit_marks (writer, number, written_at) VALUES ($1, $2, now())) {LOCK}"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(self.writer.clone()).bind(self.number);
         query.execute(transaction).await.map(drop)
     }
 
-    /// Returns the number in the database; `None` if the server is a standby.
-    async fn stored(&self, pool: &DbPool) -> Result<Option<i64>, sqlx::Error> {
+    /// Returns whether the transaction was committed; `None` if the server is a standby.
+    async fn is_committed(&self, pool: &DbPool) -> Result<Option<bool>, sqlx::Error> {
         let mut transaction = pool.begin().await?;
         // The transaction in question has the lock until it ends.
         lock(&mut transaction).await?;
-        let query =
-            "SELECT COALESCE((SELECT number FROM commit_marks WHERE writer = $1), 0) WHERE NOT pg_is_in_recovery()";
-        sqlx::query_scalar(query).bind(&self.writer).fetch_optional(&mut *transaction).await
+        let query = "SELECT EXISTS (SELECT 1 FROM commit_marks WHERE writer = $1 AND number = $2) WHERE NOT pg_is_in_recovery()";
+        sqlx::query_scalar(query).bind(&self.writer).bind(self.number).fetch_optional(&mut *transaction).await
     }
 }
 
-/// Finds out the outcome of the transaction that was marked last, on a new connection, until a server that can be written answers or
+/// Finds out the outcome of a transaction, which is the last of this process, on a new connection, until a server that can be written answers or
 /// [`WRITE_TIMEOUT`] has passed.
 pub(in crate::database) async fn outcome(pool: &DbPool, mark: &CommitMark) -> Outcome {
     let ask = async {
         loop {
-            match mark.stored(pool).await {
-                Ok(Some(number)) if number == mark.number => return Outcome::Committed,
-                Ok(Some(_)) => return Outcome::Aborted,
+            match mark.is_committed(pool).await {
+                Ok(Some(true)) => return Outcome::Committed,
+                Ok(Some(false)) => return Outcome::Aborted,
                 // No server yet.
                 Ok(None) | Err(_) => sleep(OUTCOME_DELAY).await,
             }

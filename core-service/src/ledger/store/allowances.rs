@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{budgets::budgets_left, entry::Entry, usage::record_usage};
 use crate::{
-    database::{DbConnection, DbPool, Write},
+    database::{DbConnection, Readers, Write},
     error::BudgetExceeded,
     ledger::{
         Payer,
@@ -122,7 +122,7 @@ pub(super) struct SpendAllowances {
 
 impl SpendAllowances {
     /// Returns whether there are such allowances.
-    pub(super) async fn is_needed(readers: &DbPool) -> Result<bool, sqlx::Error> {
+    pub(super) async fn is_needed(readers: Readers<'_>) -> Result<bool, sqlx::Error> {
         let query = format!("SELECT 1 FROM ledger_holds WHERE {OF_DEAD_NODES} LIMIT 1");
         Ok(sqlx::query(AssertSqlSafe(query)).fetch_optional(readers).await?.is_some())
     }

@@ -129,13 +129,13 @@ impl MediaStore {
                 MediaKey::parse(object.location.as_ref()).map(|key| UnindexedFile { key, size_bytes, last_used })
             });
             let found: Vec<_> = found.collect();
-            self.index.import(&found, SystemTime::now()).await?;
+            self.index.import(&found, self.index.now()).await?;
             imported += found.len();
         }
         if imported > 0 {
             tracing::info!(imported, "indexed the media files that were stored before");
         }
-        self.index.finish_import(SystemTime::now()).await
+        self.index.finish_import(self.index.now()).await
     }
 
     /// Returns a handle to the same store; files that are stored through it belong to this owner.
@@ -180,7 +180,7 @@ impl MediaStore {
         // the pin does the same for the sweepers of other processes.
         let _lease = self.leases.acquire(&key);
         let size = bytes.len() as u64;
-        if self.index.pin_if_ready(&key, size, SystemTime::now()).await? {
+        if self.index.pin_if_ready(&key, size, self.index.now()).await? {
             // Another program may have changed or removed the object without updating the index.
             match self.objects.head(&object_path(&key)).await {
                 Ok(object) if object.size == size => {
@@ -270,7 +270,7 @@ impl MediaStore {
     /// # Errors
     /// [`Error::Storage`]; the next sweep completes the removal then.
     pub async fn remove(&self, key: &MediaKey) -> Result<(), Error> {
-        let removal = self.index.begin_removal(key, SystemTime::now()).await?;
+        let removal = self.index.begin_removal(key, self.index.now()).await?;
         self.finish_removal(removal).await
     }
 
@@ -355,9 +355,14 @@ impl MediaStore {
         }
     }
 
+    /// Returns the current time, by the clock that all nodes share.
+    pub(super) fn now(&self) -> SystemTime {
+        self.index.now()
+    }
+
     /// Acquires a lease on a stored file, and pins the file for at least [`REUSE_WINDOW`] from now.
     async fn begin_use(&self, key: &MediaKey) -> Result<Lease, Error> {
-        let now = SystemTime::now();
+        let now = self.index.now();
         // First, because a request for an unknown key must neither allocate a lease nor write to the index.
         let known = self.index.find(key).await?;
         if known.is_some_and(|entry| entry.state == State::Deleting) {

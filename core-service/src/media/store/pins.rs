@@ -4,7 +4,6 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::SystemTime,
 };
 
 use super::index::MediaIndex;
@@ -38,7 +37,7 @@ impl Pins {
         let _turn = self.batch.turn.lock().await;
         let keys: Vec<_> = self.waiting().iter().cloned().collect();
         // Empty if the previous caller has written this pin too.
-        self.index.pin(&keys, SystemTime::now()).await?;
+        self.index.pin(&keys, self.index.now()).await?;
         let mut waiting = self.waiting();
         for key in &keys {
             waiting.remove(key);

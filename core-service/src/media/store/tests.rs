@@ -11,15 +11,21 @@ use super::{
     index::{PIN_DURATION, PIN_INTERVAL},
     *,
 };
-use crate::error::ProviderError;
+use crate::{database::testing, error::ProviderError};
 
 /// The maximum length of a stored stream, longer than all streams here.
 const LIMIT: u64 = 64 << 20;
 
-fn media_store() -> (tempfile::TempDir, MediaStore) {
+async fn media_store() -> (tempfile::TempDir, MediaStore) {
     let directory = tempfile::tempdir().unwrap();
-    let media_store = MediaStore::for_test(directory.path());
+    let media_store = open(directory.path()).await;
     (directory, media_store)
+}
+
+/// Opens the store of a directory, as a process does.
+async fn open(directory: &Path) -> MediaStore {
+    let database = testing::open(directory).await;
+    MediaStore::local(&directory.join("media"), database).await.unwrap()
 }
 
 fn key(text: &str) -> MediaKey {
@@ -50,7 +56,7 @@ async fn candidate(media_store: &MediaStore, key: &MediaKey) -> Candidate {
 
 #[tokio::test]
 async fn stored_file_is_described_read_and_removed() {
-    let (directory, media_store) = media_store();
+    let (directory, media_store) = media_store().await;
     let key = key("a.png");
     assert_eq!(media_store.describe(&key).await, Err(Error::MediaNotFound("a.png".to_owned())));
     let media = media_store.put(&key, Bytes::from_static(b"0123456789")).await.unwrap();
@@ -67,7 +73,7 @@ async fn stored_file_is_described_read_and_removed() {
 
 #[tokio::test]
 async fn equal_content_is_stored_once() {
-    let (directory, media_store) = media_store();
+    let (directory, media_store) = media_store().await;
     for length in [10, MAX_INLINE_HASH_BYTES + 1] {
         let first = media_store.put_content(pattern(length), MediaType::Webp).await.unwrap();
         let second = media_store.put_content(pattern(length), MediaType::Webp).await.unwrap();
@@ -79,7 +85,7 @@ async fn equal_content_is_stored_once() {
 
 #[tokio::test]
 async fn range_is_exact_and_split_into_bounded_chunks() {
-    let local = media_store();
+    let local = media_store().await;
     let remote = MediaStore { objects: Arc::new(InMemory::new()), ..local.1.clone() };
     for media_store in [&local.1, &remote] {
         let (key, all) = (key("v.mp4"), pattern(3 * MAX_CHUNK_BYTES + 17));
@@ -98,7 +104,7 @@ async fn range_is_exact_and_split_into_bounded_chunks() {
 
 #[tokio::test]
 async fn range_beyond_the_end_is_refused_with_the_size() {
-    let (_directory, media_store) = media_store();
+    let (_directory, media_store) = media_store().await;
     let key = key("a.jpg");
     media_store.put(&key, Bytes::from_static(b"0123")).await.unwrap();
     for offset in [4, 5, u64::MAX] {
@@ -109,7 +115,7 @@ async fn range_beyond_the_end_is_refused_with_the_size() {
 
 #[tokio::test]
 async fn stream_is_stored_completely_and_can_be_stored_again() {
-    let (directory, media_store) = media_store();
+    let (directory, media_store) = media_store().await;
     let key = key("video_1.mp4");
     // More than one part of the multipart upload.
     let all = pattern(11 << 20);
@@ -146,7 +152,7 @@ impl Drop for Counted {
 
 #[tokio::test]
 async fn long_stream_is_stored_with_bounded_memory() {
-    let (_directory, media_store) = media_store();
+    let (_directory, media_store) = media_store().await;
     let existing = Arc::new(AtomicUsize::new(0));
     let mut most = 0;
     // A fast upstream: the next chunk is always available.
@@ -163,7 +169,7 @@ async fn long_stream_is_stored_with_bounded_memory() {
 
 #[tokio::test]
 async fn failed_or_too_long_stream_leaves_the_stored_file_unchanged() {
-    let (directory, media_store) = media_store();
+    let (directory, media_store) = media_store().await;
     let (old, new) = (key("video_1.mp4"), key("video_2.mp4"));
     media_store.put(&old, Bytes::from_static(b"old")).await.unwrap();
     for key in [&old, &new] {
@@ -181,7 +187,7 @@ async fn failed_or_too_long_stream_leaves_the_stored_file_unchanged() {
 
 #[tokio::test]
 async fn killed_upload_is_cleaned_up_when_its_lease_has_expired() {
-    let (directory, media_store) = media_store();
+    let (directory, media_store) = media_store().await;
     let (old, new, stored) = (key("old.mp4"), key("new.mp4"), key("stored.mp4"));
     media_store.put(&old, Bytes::from_static(b"old")).await.unwrap();
     for key in [&old, &new, &stored] {
@@ -206,7 +212,7 @@ async fn killed_upload_is_cleaned_up_when_its_lease_has_expired() {
 
 #[tokio::test]
 async fn upload_is_registered_while_it_is_in_progress_and_protects_the_file_it_replaces() {
-    let (_directory, media_store) = media_store();
+    let (_directory, media_store) = media_store().await;
     let key = key("a.mp4");
     media_store.put(&key, pattern(5)).await.unwrap();
     media_store.set_last_used(&key, SystemTime::UNIX_EPOCH).await;
@@ -221,7 +227,7 @@ async fn upload_is_registered_while_it_is_in_progress_and_protects_the_file_it_r
 
 #[tokio::test]
 async fn interrupted_removal_is_completed_by_the_next_sweep() {
-    let (directory, media_store) = media_store();
+    let (directory, media_store) = media_store().await;
     let key = key("a.png");
     media_store.put(&key, pattern(5)).await.unwrap();
     drop(media_store.index.begin_removal(&key, SystemTime::now()).await.unwrap());
@@ -234,7 +240,7 @@ async fn interrupted_removal_is_completed_by_the_next_sweep() {
 
 #[tokio::test]
 async fn upload_waits_for_a_removal_of_the_same_key() {
-    let (_directory, media_store) = media_store();
+    let (_directory, media_store) = media_store().await;
     let key = key("a.png");
     media_store.put(&key, pattern(5)).await.unwrap();
     let removal = media_store.index.begin_removal(&key, SystemTime::now()).await.unwrap();
@@ -250,7 +256,7 @@ async fn upload_waits_for_a_removal_of_the_same_key() {
 
 #[tokio::test]
 async fn upload_takes_the_place_of_a_removal_whose_lease_has_expired() {
-    let (_directory, media_store) = media_store();
+    let (_directory, media_store) = media_store().await;
     let key = key("a.png");
     media_store.put(&key, pattern(5)).await.unwrap();
     let killed = media_store.index.begin_removal(&key, SystemTime::now() - REMOVAL_LEASE * 2).await.unwrap();
@@ -270,13 +276,13 @@ async fn files_from_before_the_index_are_imported_once_with_their_age() {
         file.set_len(length).unwrap();
         file.set_modified(SystemTime::now() - hour).unwrap();
     }
-    let media_store = MediaStore::for_test(directory.path());
+    let media_store = open(directory.path()).await;
     assert_eq!(media_store.index.dump().await, ["old.png ready 3"]);
     let idle = candidate(&media_store, &key("old.png")).await.idle(SystemTime::now());
     assert!((hour..hour + Duration::from_mins(1)).contains(&idle), "{idle:?}");
 
     std::fs::write(media.join("later.png"), "12").unwrap();
-    let media_store = MediaStore::for_test(directory.path());
+    let media_store = open(directory.path()).await;
     assert_eq!(media_store.index.dump().await, ["old.png ready 3"]);
     assert_eq!(media_store.bytes(&key("later.png"), 10).await.unwrap(), "12");
     assert_eq!(media_store.index.dump().await, ["later.png ready 2", "old.png ready 3"], "indexed by its first use");
@@ -284,7 +290,7 @@ async fn files_from_before_the_index_are_imported_once_with_their_age() {
 
 #[tokio::test]
 async fn every_kind_of_use_is_recorded_at_most_once_per_interval() {
-    let (_directory, media_store) = media_store();
+    let (_directory, media_store) = media_store().await;
     let key = MediaKey::from_content(b"abc", MediaType::Png);
     media_store.put(&key, Bytes::from_static(b"abc")).await.unwrap();
     let idle = async || candidate(&media_store, &key).await.idle(SystemTime::now());
@@ -307,7 +313,7 @@ async fn every_kind_of_use_is_recorded_at_most_once_per_interval() {
 
 #[tokio::test]
 async fn concurrent_uses_are_all_recorded() {
-    let (_directory, media_store) = media_store();
+    let (_directory, media_store) = media_store().await;
     let keys: Vec<_> = (0..20).map(|number| key(&format!("{number}.png"))).collect();
     for key in &keys {
         media_store.put(key, pattern(1)).await.unwrap();
@@ -321,7 +327,7 @@ async fn concurrent_uses_are_all_recorded() {
 
 #[tokio::test]
 async fn stored_content_is_not_written_again_but_repaired_if_its_object_changed() {
-    let (directory, media_store) = media_store();
+    let (directory, media_store) = media_store().await;
     let first = media_store.put_content(pattern(10), MediaType::Png).await.unwrap();
     let file = directory.path().join("media").join(&first.key);
     let before = std::fs::metadata(&file).unwrap().modified().unwrap();
@@ -337,7 +343,7 @@ async fn stored_content_is_not_written_again_but_repaired_if_its_object_changed(
 
 #[tokio::test]
 async fn file_that_was_used_after_the_candidate_was_read_is_not_removed() {
-    let (directory, media_store) = media_store();
+    let (directory, media_store) = media_store().await;
     let key = key("a.png");
     media_store.put(&key, pattern(1)).await.unwrap();
     media_store.set_last_used(&key, SystemTime::UNIX_EPOCH).await;
@@ -353,8 +359,8 @@ async fn file_that_was_used_after_the_candidate_was_read_is_not_removed() {
 
 #[tokio::test]
 async fn file_that_another_process_reads_is_not_removed() {
-    let (directory, reader) = media_store();
-    let other = MediaStore::for_test(directory.path());
+    let (directory, reader) = media_store().await;
+    let other = open(directory.path()).await;
     let key = key("a.png");
     reader.put(&key, pattern(10)).await.unwrap();
     reader.set_last_used(&key, SystemTime::UNIX_EPOCH).await;
@@ -372,7 +378,8 @@ async fn file_that_another_process_reads_is_not_removed() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_read_renews_its_pin() {
-    let (_directory, media_store) = media_store();
+    let _directory = tempfile::tempdir().unwrap();
+    let media_store = MediaStore::for_test(_directory.path());
     let key = key("a.mp4");
     media_store.put(&key, pattern(2 * MAX_CHUNK_BYTES)).await.unwrap();
     let (_, mut bytes) = media_store.read(&key, 0, None).await.unwrap();
@@ -385,7 +392,7 @@ async fn slow_read_renews_its_pin() {
 
 #[tokio::test]
 async fn file_larger_than_the_limit_is_not_loaded() {
-    let (_directory, media_store) = media_store();
+    let (_directory, media_store) = media_store().await;
     let key = key("a.png");
     media_store.put(&key, pattern(11)).await.unwrap();
     let error = media_store.bytes(&key, 10).await.unwrap_err();
@@ -398,4 +405,27 @@ async fn unusable_directory_is_a_storage_error() {
     let database = Database::open(&directory.path().join("media.sqlite")).await.unwrap();
     let opened = MediaStore::local(&file.path().join("media"), database).await;
     assert!(matches!(opened, Err(Error::Storage(_))));
+}
+
+testing::on_postgres! {
+    stored_file_is_described_read_and_removed,
+    equal_content_is_stored_once,
+    range_is_exact_and_split_into_bounded_chunks,
+    range_beyond_the_end_is_refused_with_the_size,
+    stream_is_stored_completely_and_can_be_stored_again,
+    long_stream_is_stored_with_bounded_memory,
+    failed_or_too_long_stream_leaves_the_stored_file_unchanged,
+    killed_upload_is_cleaned_up_when_its_lease_has_expired,
+    upload_is_registered_while_it_is_in_progress_and_protects_the_file_it_replaces,
+    interrupted_removal_is_completed_by_the_next_sweep,
+    upload_waits_for_a_removal_of_the_same_key,
+    upload_takes_the_place_of_a_removal_whose_lease_has_expired,
+    files_from_before_the_index_are_imported_once_with_their_age,
+    every_kind_of_use_is_recorded_at_most_once_per_interval,
+    concurrent_uses_are_all_recorded,
+    stored_content_is_not_written_again_but_repaired_if_its_object_changed,
+    file_that_was_used_after_the_candidate_was_read_is_not_removed,
+    file_that_another_process_reads_is_not_removed,
+    file_larger_than_the_limit_is_not_loaded,
+    unusable_directory_is_a_storage_error,
 }

@@ -1,9 +1,6 @@
 //! One upload: registered in the index before the object is written, and recorded as finished after it.
 
-use std::{
-    pin::pin,
-    time::{Duration, SystemTime},
-};
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -41,7 +38,7 @@ impl<'a> Upload<'a> {
     /// Registers the upload. Waits while an object of this key is being removed: that removal could take the new object.
     pub(super) async fn begin(index: &'a MediaIndex, key: &'a MediaKey, owner: &'a Owner) -> Result<Self, Error> {
         loop {
-            if let Some(id) = index.begin_upload(key, SystemTime::now()).await? {
+            if let Some(id) = index.begin_upload(key, index.now()).await? {
                 return Ok(Self { index, key, owner, id, renewed: Instant::now() });
             }
             sleep(REMOVAL_POLL).await;
@@ -108,7 +105,7 @@ impl<'a> Upload<'a> {
                 return Err(ProviderError::Unreadable(message).into());
             }
             if self.renewed.elapsed() >= PIN_INTERVAL {
-                self.index.renew_upload(&self.id, SystemTime::now()).await?;
+                self.index.renew_upload(&self.id, self.index.now()).await?;
                 self.renewed = Instant::now();
             }
             // One part is being written while the next one fills: this bounds the memory that a fast upstream can take.
@@ -119,7 +116,7 @@ impl<'a> Upload<'a> {
     }
 
     async fn finish(self, size: u64) -> Result<u64, Error> {
-        self.index.finish_upload(&self.id, self.key, self.owner, size, SystemTime::now()).await?;
+        self.index.finish_upload(&self.id, self.key, self.owner, size, self.index.now()).await?;
         Ok(size)
     }
 }

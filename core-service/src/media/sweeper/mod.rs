@@ -148,7 +148,11 @@ impl Sweeper {
         let mut was_over_quota = false;
         while !self.stop.is_cancelled() {
             let swept = async {
-                Ok::<_, Error>(if duty.is_mine().await? { Some(self.sweep(SystemTime::now()).await?) } else { None })
+                Ok::<_, Error>(if duty.is_mine().await? {
+                    Some(self.sweep(self.media_store.now()).await?)
+                } else {
+                    None
+                })
             };
             match swept.await {
                 Ok(None) => was_over_quota = false,

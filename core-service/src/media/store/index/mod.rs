@@ -103,6 +103,13 @@ impl MediaIndex {
         Self { database }
     }
 
+    /// Returns the current time: leases, pins and last uses are compared between nodes, whose own clocks differ.
+    pub(super) fn now(&self) -> SystemTime {
+        self.database.clock().map_or_else(SystemTime::now, |clock| {
+            UNIX_EPOCH + Duration::from_millis(u64::try_from(clock.now_millis()).unwrap_or(0))
+        })
+    }
+
     /// Returns an error if the index cannot be used.
     pub(super) async fn probe(&self) -> Result<(), Error> {
         run(self.database.check_file()).await?;

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{changes::record, money, row};
 use crate::{
-    database::{DbConnection, DbRow, Write},
+    database::{DbConnection, DbExecutor, DbRow, Write},
     idempotency::Idempotency,
     keys::Owner,
     video::{
@@ -31,7 +31,7 @@ impl Write for InsertJob {
         // Writes run one after the other, so nothing comes between the look-up of the key, the count and the insert.
         let mut known = None;
         if let Some(call) = &self.call {
-            known = by_key(connection, call).await?;
+            known = by_key(&mut *connection, call).await?;
             let key = known.as_ref().and_then(row::key);
             match match_key(key.as_ref(), call, self.now) {
                 Ok(KeyMatch::Repetition) => {
@@ -70,9 +70,9 @@ impl Write for InsertJob {
 }
 
 /// Returns the row of the job under the key of this call.
-pub(super) async fn by_key(connection: &mut DbConnection, call: &Idempotency) -> Result<Option<DbRow>, sqlx::Error> {
+pub(super) async fn by_key(executor: impl DbExecutor<'_>, call: &Idempotency) -> Result<Option<DbRow>, sqlx::Error> {
     let query = sqlx::query("SELECT * FROM video_jobs WHERE owner = $1 AND idempotency_key = $2");
-    query.bind(call.scope.owner.as_str()).bind(call.scope.key.to_column()).fetch_optional(connection).await
+    query.bind(call.scope.owner.as_str()).bind(call.scope.key.to_column()).fetch_optional(executor).await
 }
 
 /// Fails if no further job of this owner may be queued.

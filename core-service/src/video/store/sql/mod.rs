@@ -24,7 +24,7 @@ use super::{
     Page, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
-    database::{Database, DbConnection},
+    database::{Database, Readers},
     idempotency::Idempotency,
     keys::Owners,
     storage_failure::is_not_writable,
@@ -93,8 +93,7 @@ impl JobStore for SqlStore {
     }
 
     async fn find(&self, call: &Idempotency) -> Result<Option<Job>, StoreError> {
-        let mut connection = self.database.readers().acquire().await?;
-        let Some(known) = by_key(&mut connection, call).await? else { return Ok(None) };
+        let Some(known) = by_key(self.database.readers(), call).await? else { return Ok(None) };
         Ok(match match_key(row::key(&known).as_ref(), call, self.now())? {
             KeyMatch::Repetition => Some(row::job(&known)?),
             KeyMatch::Free => None,
@@ -126,14 +125,14 @@ impl JobStore for SqlStore {
 
     async fn queue_positions(&self, ids: &[JobId]) -> Result<Vec<u32>, StoreError> {
         let Some(first) = ids.iter().min() else { return Ok(Vec::new()) };
-        let mut connection = self.database.readers().acquire().await?;
-        let before = queue_position(&mut connection, first).await?;
+        let readers = self.database.readers();
+        let before = queue_position(readers, first).await?;
         let query = sqlx::query_scalar(
             "SELECT (SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued' AND id >= $1 AND id < listed.value) FROM json_each($2) AS listed \
              ORDER BY listed.key",
         );
         let list = serde_json::Value::from(ids.iter().map(JobId::as_str).collect::<Vec<_>>()).to_string();
-        let counts: Vec<i64> = query.bind(first.as_str()).bind(list).fetch_all(&mut *connection).await?;
+        let counts: Vec<i64> = query.bind(first.as_str()).bind(list).fetch_all(readers).await?;
         Ok(counts.into_iter().map(|count| u32::try_from(before + count).unwrap_or(u32::MAX)).collect())
     }
 
@@ -224,17 +223,17 @@ impl JobQueue for SqlStore {
 
 /// Returns the number of queued jobs that were created before this one. Counts from the end of the queue if
 /// that is near; `video_queue` has the length of the queue for each owner.
-async fn queue_position(connection: &mut DbConnection, id: &JobId) -> Result<i64, StoreError> {
+async fn queue_position(readers: Readers<'_>, id: &JobId) -> Result<i64, StoreError> {
     let query = sqlx::query_as(
         "SELECT CAST(COALESCE((SELECT SUM(jobs) FROM video_queue), 0) AS BIGINT), \
          (SELECT COUNT(*) FROM (SELECT 1 FROM video_jobs WHERE phase = 'queued' AND id >= $1 LIMIT $2) AS behind)",
     );
-    let (all, behind): (i64, i64) = query.bind(id.as_str()).bind(NEAR_THE_END).fetch_one(&mut *connection).await?;
+    let (all, behind): (i64, i64) = query.bind(id.as_str()).bind(NEAR_THE_END).fetch_one(readers).await?;
     if behind < NEAR_THE_END {
         return Ok(all - behind);
     }
     let query = sqlx::query_scalar("SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued' AND id < $1");
-    Ok(query.bind(id.as_str()).fetch_one(connection).await?)
+    Ok(query.bind(id.as_str()).fetch_one(readers).await?)
 }
 
 impl From<sqlx::Error> for StoreError {

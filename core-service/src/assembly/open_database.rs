@@ -1,8 +1,9 @@
 //! The database of the settings, and the check of its ledger while no process uses it.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, sleep};
 
 use super::error::OpenError;
 use crate::{
@@ -10,6 +11,10 @@ use crate::{
     database::{Database, DirectoryLock, LockError},
     ledger::{Discrepancy, LedgerStore},
 };
+
+/// How long a start waits for the server of the database, and the interval between two attempts.
+const SERVER_WAIT: Duration = Duration::from_mins(1);
+const SERVER_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The name of the database in the data directory.
 const DATABASE: &str = "jobs.sqlite";
@@ -30,6 +35,20 @@ pub(super) async fn open_database(settings: &Settings) -> Result<Database, OpenE
             connected.map_err(OpenError::Postgres)
         }
         None => Ok(Database::open(&settings.data_dir.join(DATABASE)).await?),
+    }
+}
+
+/// Opens the database of the settings, and waits for a server that cannot be reached yet.
+pub(super) async fn wait_for_database(settings: &Settings) -> Result<Database, OpenError> {
+    let deadline = Instant::now() + SERVER_WAIT;
+    loop {
+        match open_database(settings).await {
+            Err(OpenError::Postgres(error)) if error.is_temporary() && Instant::now() < deadline => {
+                tracing::warn!("the start waits for the server of the database: {error}");
+                sleep(SERVER_INTERVAL).await;
+            }
+            opened => return opened,
+        }
     }
 }
 
