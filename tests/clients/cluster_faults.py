@@ -1,0 +1,90 @@
+"""The faults of `cluster`: those of one node, and beside them those of what the nodes share. Each happens once, the others at random."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from cluster_clients import Clients
+from cluster_database_away import probe
+from cluster_foreign_transaction import hold
+from cluster_nodes import LEASE, Cluster
+
+
+class Faults:
+    """The schedule, and what it has done."""
+
+    def __init__(self, cluster: Cluster, clients: Clients, long: bool) -> None:
+        self.cluster, self.clients = cluster, clients
+        # How often each fault was injected, and when: the first and the last second of each.
+        self.injected, self.intervals = Counter(), []
+        self.problems: list[str] = []
+        self.partition, self.bucket_away, self.database_away, self.transaction = (60, 30, 60, 600) if long else (2 * LEASE, 2, 4, 4)
+
+    def run(self, until: float) -> None:
+        """Injects faults at least until this time, and until each has happened."""
+        of_nodes: dict[Callable[[], None], int] = {self.kill: 8, self.freeze: 3, self.reset: 4, self.separate: 1}
+        shared: dict[Callable[[], None], int] = {self.end_sessions: 4, self.restart_database: 2, self.lose_bucket: 1}
+        shared |= {self.lose_database: 1, self.fail_over: 2, self.hold_transaction: 0}
+        with ThreadPoolExecutor() as pool:
+            for lane in [pool.submit(self._lane, faults, until) for faults in (of_nodes, shared)]:
+                lane.result()
+
+    def _lane(self, faults: dict[Callable[[], None], int], until: float) -> None:
+        due = random.sample(list(faults), len(faults))
+        while due or time.monotonic() < until:
+            fault = due.pop() if due else random.choices(list(faults), list(faults.values()))[0]
+            time.sleep(random.uniform(0.3, 1.2))
+            self.injected[fault.__name__] += 1
+            start = time.time()
+            fault()
+            self.intervals.append((start, time.time()))
+
+    def _node(self) -> list[int]:
+        """Returns all nodes, in random order."""
+        return random.sample(range(len(self.cluster.nodes)), len(self.cluster.nodes))
+
+    def kill(self) -> None:
+        with self.cluster.a_node(self._node()) as number:
+            self.cluster.kill_node(number)
+
+    def freeze(self) -> None:
+        with self.cluster.a_node(self._node()) as number:
+            self.cluster.freeze(number, LEASE * random.uniform(1.3, 2))
+
+    def reset(self) -> None:
+        with self.cluster.a_node(self._node()) as number:
+            self.cluster.proxy.cut(number)
+
+    def separate(self) -> None:
+        with self.cluster.a_node(self._node()) as number:
+            self.cluster.separate(number, self.partition)
+
+    def end_sessions(self) -> None:
+        self.cluster.postgres.cut_connections()
+
+    def restart_database(self) -> None:
+        self.cluster.postgres.restart()
+
+    def lose_bucket(self) -> None:
+        self.cluster.bucket.stop()
+        time.sleep(self.bucket_away)
+        self.cluster.bucket.start()
+
+    def lose_database(self) -> None:
+        """Stops the database, and checks what a node without other faults answers meanwhile."""
+        with self.cluster.a_node(self._node()) as number:
+            # The node may have been killed a moment ago.
+            self.clients.rest("GET", "/readyz", node=number)
+            self.cluster.postgres.stop()
+            back = time.monotonic() + self.database_away
+            self.problems += probe(self.clients, number)
+            time.sleep(max(0, back - time.monotonic()))
+            self.cluster.postgres.start()
+
+    def fail_over(self) -> None:
+        self.cluster.fail_over()
+
+    def hold_transaction(self) -> None:
+        hold(self.cluster, self.clients, self.transaction)
