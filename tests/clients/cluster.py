@@ -35,6 +35,7 @@ from pathlib import Path
 from cluster_checks import check, check_all
 from cluster_clients import Clients, start
 from cluster_faults import Faults
+from cluster_images import burst
 from cluster_nodes import Cluster, clock_skew
 from postgres_server import Postgres
 
@@ -51,6 +52,7 @@ def main(program: str, seconds: int = 60, nodes: int = 4) -> int:
     print(f"   {nodes} nodes, {cluster.network.name}; {clock_skew()}", flush=True)
     clients = Clients(cluster.nodes)
     faults, stop = Faults(cluster, clients, seconds >= LONG), threading.Event()
+    clients.problems += burst(clients, cluster.images, "before the faults")
     # Jobs exist before the first fault.
     clients.create(next(clients.numbers), "clip", "REST")
     watcher, load = start(clients.watch, 0), start(clients.run, stop)

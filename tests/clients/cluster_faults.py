@@ -1,15 +1,19 @@
 """The faults of `cluster`: those of one node, and beside them those of what the nodes share. Each happens once, the others at random."""
 
+import http.client
 import random
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from cluster_clients import Clients
+from cluster_clients import ATTEMPT, TIMEOUT, Clients
 from cluster_database_away import probe
 from cluster_foreign_transaction import hold
 from cluster_nodes import LEASE, Cluster
+
+# The seconds after which a node must serve again once its network is back.
+RECOVERY = 10
 
 
 class Faults:
@@ -33,6 +37,8 @@ class Faults:
 
     def _lane(self, faults: dict[Callable[[], None], int], until: float) -> None:
         due = random.sample(list(faults), len(faults))
+        # The last of them, so that there are creates before it.
+        due.sort(key=lambda fault: fault != self.hold_transaction)
         while due or time.monotonic() < until:
             fault = due.pop() if due else random.choices(list(faults), list(faults.values()))[0]
             time.sleep(random.uniform(0.3, 1.2))
@@ -58,8 +64,33 @@ class Faults:
             self.cluster.proxy.cut(number)
 
     def separate(self) -> None:
+        """Takes the database away from one node, and prints how soon that node notices, and how soon it serves afterwards."""
         with self.cluster.a_node(self._node()) as number:
-            self.cluster.separate(number, self.partition)
+            self.clients.rest("GET", "/readyz", node=number)
+            with ThreadPoolExecutor() as pool:
+                separated = pool.submit(self.cluster.separate, number, self.partition)
+                noticed = self._until(number, 503, self.partition)
+                separated.result()
+            served = self._until(number, 200, TIMEOUT)
+            print(f"   a node without the network to its database is not ready after {noticed:.1f} s, and ready {served:.1f} s after its return", flush=True)
+            if served > RECOVERY:
+                self.problems.append(f"a node was ready {served:.1f} s after the end of a network partition")
+
+    def _until(self, number: int, status: int, longest: float) -> float:
+        """Waits until the readiness of a node has this status. Returns the seconds, at most about `longest`."""
+        server, start = self.cluster.nodes[number], time.monotonic()
+        while time.monotonic() - start < longest:
+            connection = http.client.HTTPConnection(server.host, server.port, timeout=ATTEMPT)
+            try:
+                connection.request("GET", "/readyz")
+                if connection.getresponse().status == status:
+                    break
+            except (OSError, http.client.HTTPException):
+                pass
+            finally:
+                connection.close()
+            time.sleep(0.1)
+        return time.monotonic() - start
 
     def end_sessions(self) -> None:
         self.cluster.postgres.cut_connections()

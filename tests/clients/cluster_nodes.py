@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bucket import BUCKET, CREDENTIALS, Bucket
+from cluster_images import ImageUpstream
 from cluster_network import Loopback, network
 from cluster_proxy import Proxy
 from fake_video_upstream import Upstream
@@ -35,7 +36,7 @@ class Cluster:
         self.postgres.create_database(DATABASE)
         self.proxy = Proxy(self.network.database_host, nodes, self.postgres.port)
         self.bucket, self.upstream = Bucket(self.network.host), Upstream(self.clip, {}, (0.2, 3), self.network.host)
-        self.standbys = 0
+        self.images, self.standbys = ImageUpstream(self.network.host), 0
         self.nodes = [self._node(program, number) for number in range(nodes)]
         # One lock for each node: who holds it may break the node, or rely on it.
         self.locks = [threading.Lock() for _ in range(nodes)]
@@ -53,7 +54,7 @@ class Cluster:
         settings = {"TRIPTYCH_DATABASE_URL": database, "TRIPTYCH_MEDIA_URL": f"s3://{BUCKET}/cluster", "AWS_ENDPOINT_URL": self.bucket.url()}
         settings |= {"VIDEO_SERVICE_TYPE": "openai", "VIDEO_BASE_URL": self.upstream.url, "VIDEO_MODELS": "scripted"}
         settings |= {"TRIPTYCH_VIDEO_OPENAI_POLL_INTERVAL": "200ms", "TRIPTYCH_VIDEO_ROUTING_FAILURES": "1000000"}
-        settings |= {"TRIPTYCH_JOBS_LEASE": f"{LEASE}s"} | CREDENTIALS
+        settings |= {"TRIPTYCH_JOBS_LEASE": f"{LEASE}s"} | CREDENTIALS | self.images.settings
         if FAKETIME and number in SKEWS:
             settings |= {"LD_PRELOAD": str(FAKETIME[0]), "FAKETIME": f"{SKEWS[number]:+}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
         return Server(program, str(directory), settings, self.network.node_host(number), self.network.prefix(number))
