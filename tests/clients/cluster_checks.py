@@ -6,22 +6,19 @@ from cluster_clients import Clients
 from cluster_faults import Faults
 from cluster_nodes import Cluster
 
-# A delay counts as undisturbed if no fault was injected from this many seconds before the end of the job on.
-QUIET = 5
-
 
 def check(name: str, condition: bool, detail: object = "") -> bool:
     print(f"   {name}: {'ok' if condition else f'FAILED {detail}'}", flush=True)
     return condition
 
 
-def print_delays(cluster: Cluster, clients: Clients, faults: Faults) -> None:
+def print_delays(cluster: Cluster, clients: Clients) -> None:
     """Prints the times from the ends of the jobs, by the database, until their watchers saw them."""
     rows = cluster.value("SELECT id, completed_at FROM video_jobs WHERE completed_at IS NOT NULL").splitlines()
     ends = {id: int(at) / 1000 for id, at in (row.split("|") for row in rows)}
-    seen = sorted((at - ends[clients.ids[number]], ends[clients.ids[number]], at) for number, at in clients.ended.items() if clients.ids[number] in ends)
-    is_quiet = lambda start, end: not any(first - 1 < end and start - QUIET < last for first, last in faults.intervals)
-    for name, delays in (("all", [delay for delay, *_ in seen]), ("undisturbed", [delay for delay, start, end in seen if is_quiet(start, end)])):
+    seen = [(number, at - ends[clients.ids[number]]) for number, at in clients.ended.items() if clients.ids[number] in ends]
+    unbroken = sorted(delay for number, delay in seen if number not in clients.broken)
+    for name, delays in (("all", sorted(delay for _, delay in seen)), ("with one stream", unbroken)):
         if delays:
             median, p99 = (delays[int(len(delays) * share)] for share in (0.5, 0.99))
             print(f"   {len(delays)} watchers ({name}): delay {median:.2f} s at the median, p99 {p99:.2f} s, worst {delays[-1]:.2f} s", flush=True)
@@ -53,7 +50,7 @@ def check_all(cluster: Cluster, clients: Clients, faults: Faults, started: float
     reserved = cluster.value("SELECT COALESCE(SUM(amount), 0) FROM ledger_reserved WHERE subject LIKE 'key:%'")
     holds = cluster.value("SELECT COALESCE(SUM(amount), 0) FROM ledger_holds")
     bursts = {number: renders[f"burst {number}"] for number in clients.bursts}
-    print_delays(cluster, clients, faults)
+    print_delays(cluster, clients)
     missed = [number for number in clients.ids if number not in clients.ended]
     print(
         f"   jobs lost {len(lost)}, paid twice {len(doubled)}, client errors after retry {len(clients.problems)}, "

@@ -42,6 +42,8 @@ class Clients:
         self.ids: dict[int, str] = {}
         self.outcomes, self.problems = Counter(), []
         self.ended: dict[int, float] = {}
+        # Numbers whose watcher had to connect more than once.
+        self.broken: set[int] = set()
         # Numbers that were created many times at once; creates over each API; the end of each create, with its duration with all retries.
         self.bursts, self.created, self.durations = [], Counter(), []
         addresses = [f"{node.host}:{node.grpc_port}" for node in nodes]
@@ -140,7 +142,11 @@ class Clients:
     def watch(self, number: int) -> None:
         """Follows a video at a random node until its end, at another node after each break."""
 
+        attempts = count()
+
         def attempt(node: int) -> bool | None:
+            if next(attempts):
+                self.broken.add(number)
             if number % 2:
                 return self._watch_over_rest(self.nodes[node], self.ids[number]) or None
             return self._watch_over_grpc(self.channels[node], self.ids[number]) or None

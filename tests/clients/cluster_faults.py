@@ -21,9 +21,11 @@ class Faults:
 
     def __init__(self, cluster: Cluster, clients: Clients, long: bool) -> None:
         self.cluster, self.clients = cluster, clients
-        # How often each fault was injected, and when: the first and the last second of each.
-        self.injected, self.intervals = Counter(), []
+        self.injected = Counter()
         self.problems: list[str] = []
+        # The longest pause between two faults, and the durations of faults, in seconds.
+        self.longest_pause = 4 if long else 1.2
+        self.pause_after_outage = 60 if long else 0
         self.partition, self.bucket_away, self.database_away, self.transaction = (60, 30, 60, 600) if long else (2 * LEASE, 2, 4, 4)
 
     def run(self, until: float) -> None:
@@ -41,11 +43,9 @@ class Faults:
         due.sort(key=lambda fault: fault != self.hold_transaction)
         while due or time.monotonic() < until:
             fault = due.pop() if due else random.choices(list(faults), list(faults.values()))[0]
-            time.sleep(random.uniform(0.3, 1.2))
+            time.sleep(random.uniform(0.3, self.longest_pause))
             self.injected[fault.__name__] += 1
-            start = time.time()
             fault()
-            self.intervals.append((start, time.time()))
 
     def _node(self) -> list[int]:
         """Returns all nodes, in random order."""
@@ -113,6 +113,8 @@ class Faults:
             self.problems += probe(self.clients, number)
             time.sleep(max(0, back - time.monotonic()))
             self.cluster.postgres.start()
+        # Otherwise a long outage could follow the other at once, and clients would give up.
+        time.sleep(self.pause_after_outage)
 
     def fail_over(self) -> None:
         self.cluster.fail_over()
