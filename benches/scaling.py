@@ -30,6 +30,8 @@ from scaling_load import Load, call, created_ids  # noqa: E402
 from scaling_nodes import Nodes  # noqa: E402
 
 IN_FLIGHT, CREATE_SECONDS, CONNECTIONS = 10_000, 10, 64
+# With the default of 8, a node has 4 submissions at a time, and its transactions have few jobs each.
+MANY = {"TRIPTYCH_JOBS_CONCURRENCY": "128"}
 # The jobs of `life`, the seconds of their renders, and the seconds between two polls.
 LIFE_JOBS, RENDER, POLL = 400, (8, 12), 2
 HELD_SECONDS = 60
@@ -75,19 +77,28 @@ async def wait_until_rendering(nodes: Nodes, ids: list[str]) -> float:
 
 def fill(nodes: Nodes) -> list[str]:
     """Creates the jobs in flight and waits until they render."""
+    start, commits = time.perf_counter(), nodes.commits()
     ids = asyncio.run(created_ids(nodes.ports, IN_FLIGHT))
-    print(f"   {IN_FLIGHT} jobs rendered {asyncio.run(wait_until_rendering(nodes, ids)):.0f} s after the last create", flush=True)
+    created, commits = time.perf_counter() - start, nodes.commits() - commits
+    rendering = asyncio.run(wait_until_rendering(nodes, ids))
+    print(f"   {IN_FLIGHT} jobs: created in {created:.0f} s, all submitted {rendering:.0f} s later, {commits} commits during the creates", flush=True)
+    if not nodes.sqlite:
+        print("   most frequent statements until then:", *nodes.frequent_statements(), sep="\n      ", flush=True)
     time.sleep(15)
     return ids
 
 
 def cost(nodes: Nodes, seconds: float) -> list[str]:
-    """Returns statements, commits, CPU time and row versions per second, and the memory of each node."""
+    """Returns statements, commits, row versions and CPU time per second, and the memory of all nodes. Prints what is asked most."""
+    if not nodes.sqlite:
+        nodes.value("SELECT pg_stat_statements_reset()")
     before, statements, commits, versions, start = nodes.cpu(), nodes.statements(), nodes.commits(), nodes.row_versions(), time.perf_counter()
     time.sleep(seconds)
     took = time.perf_counter() - start
     cpu = [f"{(b - a) / took:.1%}" for a, b in zip(before, nodes.cpu())]
     numbers = (nodes.statements() - statements, nodes.commits() - commits, sum(nodes.row_versions().values()) - sum(versions.values()))
+    if not nodes.sqlite:
+        print(f"   most frequent statements in {took:.0f} s:", *nodes.frequent_statements(5), sep="\n      ", flush=True)
     rates = ["" if nodes.sqlite else f"{number / took:.1f}" for number in numbers]
     return [*rates, *cpu, f"{nodes.memory() / 1024:.0f} MiB"]
 
@@ -98,11 +109,9 @@ COST_COLUMNS = ["nodes", "statements/s", "commits/s", "row versions/s", "CPU of 
 def in_flight(program: str) -> None:
     rows = []
     for count, sqlite in ((1, True), (1, False), (2, False)):
-        nodes = Nodes(program, count, sqlite)
+        nodes = Nodes(program, count, sqlite, **MANY)
         fill(nodes)
         rows.append(["SQLite" if sqlite else f"PostgreSQL, {count}", *cost(nodes, 30)])
-        if not sqlite:
-            print("   most frequent statements:", *nodes.frequent_statements(), sep="\n      ", flush=True)
         nodes.stop()
     table(f"{IN_FLIGHT} jobs in flight, each polled every two seconds; CPU in shares of one core", COST_COLUMNS, rows)
 
@@ -150,7 +159,7 @@ async def watch_and_cancel(nodes: Nodes, ids: list[str], rows: list[list[str]]) 
 
 
 def watchers(program: str) -> None:
-    nodes, rows = Nodes(program, 2, False), []
+    nodes, rows = Nodes(program, 2, False, **MANY), []
     ids = fill(nodes)
     rows.append(["2, no watcher", *cost(nodes, 20)])
     asyncio.run(watch_and_cancel(nodes, ids, rows))
