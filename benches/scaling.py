@@ -33,7 +33,7 @@ IN_FLIGHT, CREATE_SECONDS, CONNECTIONS = 10_000, 10, 64
 # With the default of 8, a node has 4 submissions at a time, and its transactions have few jobs each.
 MANY = {"TRIPTYCH_JOBS_CONCURRENCY": "128"}
 # The jobs of `life`, the seconds of their renders, and the seconds between two polls.
-LIFE_JOBS, RENDER, POLL = 400, (8, 12), 2
+LIFE_JOBS, RENDER, POLL = 600, (8, 12), 2
 HELD_SECONDS = 60
 
 
@@ -171,18 +171,21 @@ def life(program: str) -> None:
     upstream = Upstream(small_clip(program), {}, RENDER)
     settings = {"VIDEO_SERVICE_TYPE": "openai", "VIDEO_BASE_URL": upstream.url, "VIDEO_MODELS": "scripted"}
     settings |= {"TRIPTYCH_VIDEO_OPENAI_POLL_INTERVAL": f"{POLL}s"}
-    nodes = Nodes(program, 2, False, **settings)
+    nodes = Nodes(program, 2, False, **settings, **MANY)
     time.sleep(5)
     idle, idle_statements, start = nodes.row_versions(), nodes.statements(), time.perf_counter()
     time.sleep(10)
     took = time.perf_counter() - start
     before, statements, start = nodes.row_versions(), nodes.statements(), time.perf_counter()
+    commits = nodes.commits()
     # What two idle nodes write and ask in a second.
     base = {name: (before[name] - idle.get(name, 0)) / took for name in before}
     base_statements = (statements - idle_statements) / took
     asyncio.run(created_ids(nodes.ports, LIFE_JOBS, "scripted"))
     while nodes.value("SELECT COUNT(*) FROM video_jobs WHERE completed_at IS NULL") != "0":
         time.sleep(0.5)
+    print(f"   all {LIFE_JOBS} jobs finished {time.perf_counter() - start:.0f} s after the first create; a render takes {RENDER[0]} to {RENDER[1]} s")
+    commits = (nodes.commits() - commits) / LIFE_JOBS
     time.sleep(2)
     took, after = time.perf_counter() - start, nodes.row_versions()
     per_job = {name: (after[name] - before.get(name, 0) - base.get(name, 0) * took) / LIFE_JOBS for name in after}
@@ -190,7 +193,7 @@ def life(program: str) -> None:
     rows.append(["**all**", f"{sum(per_job.values()):.2f}"])
     table(f"Row versions of a job from its create to its file ({LIFE_JOBS} jobs)", ["table: inserts, updates (heap-only), deletes", "for each job"], rows)
     updates = nodes.value("SELECT SUM(n_tup_hot_upd) || ' of ' || SUM(n_tup_upd) FROM pg_stat_user_tables")
-    print(f"   statements for each job: {(nodes.statements() - statements - base_statements * took) / LIFE_JOBS:.1f}; two idle nodes: {base_statements:.1f}/s; heap-only updates: {updates}")
+    print(f"   transactions for each job: {commits:.1f}; statements: {(nodes.statements() - statements - base_statements * took) / LIFE_JOBS:.1f}; two idle nodes: {base_statements:.1f}/s; heap-only updates: {updates}")
     print("   most frequent statements:", *nodes.frequent_statements(), sep="\n      ", flush=True)
     nodes.stop()
 

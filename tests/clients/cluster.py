@@ -45,10 +45,16 @@ LONG = 900
 
 def main(program: str, seconds: int = 60, nodes: int = 4) -> int:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    # An end by a signal leaves no processes and no namespaces either.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     started, directory = time.time(), Path(tempfile.mkdtemp(prefix="cluster-"))
     cluster = Cluster(os.path.abspath(program), directory, nodes)
+
+    def end(*_: object) -> None:
+        # Threads that inject faults do not end by themselves.
+        cluster.kill()
+        cluster.network.remove()
+        os._exit(1)
+
+    signal.signal(signal.SIGTERM, end)
     print(f"   {nodes} nodes, {cluster.network.name}; {clock_skew()}", flush=True)
     clients = Clients(cluster.nodes)
     faults, stop = Faults(cluster, clients, seconds >= LONG), threading.Event()

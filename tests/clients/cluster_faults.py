@@ -72,17 +72,17 @@ class Faults:
                 noticed = self._until(number, 503, self.partition)
                 separated.result()
             served = self._until(number, 200, TIMEOUT)
-            print(f"   a node without the network to its database is not ready after {noticed:.1f} s, and ready {served:.1f} s after its return", flush=True)
+            print(f"   a node without the network to its database refuses reads after {noticed:.1f} s, and serves {served:.1f} s after its return", flush=True)
             if served > RECOVERY:
-                self.problems.append(f"a node was ready {served:.1f} s after the end of a network partition")
+                self.problems.append(f"a node served {served:.1f} s after the end of a network partition")
 
     def _until(self, number: int, status: int, longest: float) -> float:
-        """Waits until the readiness of a node has this status. Returns the seconds, at most about `longest`."""
+        """Waits until reads of a node have this status. Returns the seconds, at most about `longest`."""
         server, start = self.cluster.nodes[number], time.monotonic()
         while time.monotonic() - start < longest:
             connection = http.client.HTTPConnection(server.host, server.port, timeout=ATTEMPT)
             try:
-                connection.request("GET", "/readyz")
+                connection.request("GET", "/v1/videos?limit=1")
                 if connection.getresponse().status == status:
                     break
             except (OSError, http.client.HTTPException):
