@@ -177,7 +177,7 @@ def life(program: str) -> None:
     time.sleep(10)
     took = time.perf_counter() - start
     before, statements, start = nodes.row_versions(), nodes.statements(), time.perf_counter()
-    commits = nodes.commits()
+    commits, wal = nodes.commits(), nodes.wal()
     # What two idle nodes write and ask in a second.
     base = {name: (before[name] - idle.get(name, 0)) / took for name in before}
     base_statements = (statements - idle_statements) / took
@@ -185,7 +185,7 @@ def life(program: str) -> None:
     while nodes.value("SELECT COUNT(*) FROM video_jobs WHERE completed_at IS NULL") != "0":
         time.sleep(0.5)
     print(f"   all {LIFE_JOBS} jobs finished {time.perf_counter() - start:.0f} s after the first create; a render takes {RENDER[0]} to {RENDER[1]} s")
-    commits = (nodes.commits() - commits) / LIFE_JOBS
+    commits, wal = (nodes.commits() - commits) / LIFE_JOBS, (nodes.wal() - wal) / LIFE_JOBS
     time.sleep(2)
     took, after = time.perf_counter() - start, nodes.row_versions()
     per_job = {name: (after[name] - before.get(name, 0) - base.get(name, 0) * took) / LIFE_JOBS for name in after}
@@ -193,7 +193,7 @@ def life(program: str) -> None:
     rows.append(["**all**", f"{sum(per_job.values()):.2f}"])
     table(f"Row versions of a job from its create to its file ({LIFE_JOBS} jobs)", ["table: inserts, updates (heap-only), deletes", "for each job"], rows)
     updates = nodes.value("SELECT SUM(n_tup_hot_upd) || ' of ' || SUM(n_tup_upd) FROM pg_stat_user_tables")
-    print(f"   transactions for each job: {commits:.1f}; statements: {(nodes.statements() - statements - base_statements * took) / LIFE_JOBS:.1f}; two idle nodes: {base_statements:.1f}/s; heap-only updates: {updates}")
+    print(f"   transactions for each job: {commits:.1f}; WAL: {wal / 1024:.1f} KiB; statements: {(nodes.statements() - statements - base_statements * took) / LIFE_JOBS:.1f}; two idle nodes: {base_statements:.1f}/s; heap-only updates: {updates}")
     print("   most frequent statements:", *nodes.frequent_statements(), sep="\n      ", flush=True)
     nodes.stop()
 

@@ -66,6 +66,10 @@ class Nodes:
         """Returns the number of transactions with a number of their own, which are those that write."""
         return self._number("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)")
 
+    def wal(self) -> int:
+        """Returns the bytes of the write-ahead log so far."""
+        return self._number("SELECT pg_current_wal_lsn() - '0/0'")
+
     def frequent_statements(self, count: int = 12) -> list[str]:
         rows = f"SELECT calls, ROUND(total_exec_time::numeric, 0) AS ms, LEFT(REGEXP_REPLACE(query, '\\s+', ' ', 'g'), 120) AS query FROM pg_stat_statements WHERE {OWN}"
         return self.value(f"SELECT calls || ' calls, ' || ms || ' ms: ' || query FROM ({rows} ORDER BY calls DESC LIMIT {count}) AS most").splitlines()
