@@ -193,7 +193,9 @@ def life(program: str) -> None:
     rows.append(["**all**", f"{sum(per_job.values()):.2f}"])
     table(f"Row versions of a job from its create to its file ({LIFE_JOBS} jobs)", ["table: inserts, updates (heap-only), deletes", "for each job"], rows)
     updates = nodes.value("SELECT SUM(n_tup_hot_upd) || ' of ' || SUM(n_tup_upd) FROM pg_stat_user_tables")
-    print(f"   transactions for each job: {commits:.1f}; WAL: {wal / 1024:.1f} KiB; statements: {(nodes.statements() - statements - base_statements * took) / LIFE_JOBS:.1f}; two idle nodes: {base_statements:.1f}/s; heap-only updates: {updates}")
+    statements = (nodes.statements() - statements - base_statements * took) / LIFE_JOBS
+    print(f"   for each job: {commits:.1f} transactions, {statements:.1f} statements, {wal / 1024:.1f} KiB of WAL")
+    print(f"   two idle nodes: {base_statements:.1f} statements/s; heap-only updates: {updates}")
     print("   most frequent statements:", *nodes.frequent_statements(), sep="\n      ", flush=True)
     nodes.stop()
 
