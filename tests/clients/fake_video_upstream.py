@@ -14,7 +14,7 @@ PART = re.compile(rb'form-data; name="(\w+)"\r\n\r\n(.*?)\r\n--', re.DOTALL)
 
 
 class Upstream:
-    """Serves POST, GET, DELETE and the list of `/v1/videos` on a free port. `faults` are the shares of requests that fail:
+    """Serves POST, GET, DELETE and the list of `/v1/videos` on a free port of `host`. `faults` are the shares of requests that fail:
 
     refuse: a submission is refused with 503 and starts no render
     lose: a submission starts a render, and the connection breaks before the response
@@ -24,16 +24,16 @@ class Upstream:
     cut: the file ends early
     """
 
-    def __init__(self, clip: bytes, faults: dict[str, float], render_seconds=(0.2, 1.5)):
+    def __init__(self, clip: bytes, faults: dict[str, float], render_seconds=(0.2, 1.5), host: str = "127.0.0.1"):
         self.clip, self.faults, self.render_seconds = clip, faults, render_seconds
         # Renders by id, faults by name, ids of cancelled renders, and the polls in a row that have not found a render, by id.
         self.renders, self.injected, self.cancelled, self.missed = {}, Counter(), set(), Counter()
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server = ThreadingHTTPServer((host, 0), self._handler())
         self.server.daemon_threads = True
         # Triptych is killed while it waits for responses.
         self.server.handle_error = lambda *_: None
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        self.url = f"http://{host}:{self.server.server_port}/v1"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def prompts(self) -> Counter:

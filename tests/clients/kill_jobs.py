@@ -46,11 +46,13 @@ def mp4_defect(data: bytes) -> str | None:
 
 
 class Server:
-    """A Triptych process that can be killed and started again on the same data directory and port."""
+    """A Triptych process that can be killed and started again on the same data directory and ports."""
 
-    def __init__(self, program: str, directory: str, settings: dict[str, str] | None = None):
-        self.port, self.program, self.log = free_port(), program, open(os.path.join(directory, "log"), "ab")
-        variables = {"TRIPTYCH_REST_LISTEN": f"127.0.0.1:{self.port}", "TRIPTYCH_GRPC_LISTEN": f"127.0.0.1:{free_port()}"}
+    def __init__(self, program: str, directory: str, settings: dict[str, str] | None = None, host: str = "127.0.0.1", prefix: tuple[str, ...] = ()):
+        """`prefix` is the beginning of the command, for example one that enters a network namespace with the address `host`."""
+        self.host, self.port, self.grpc_port, self.command = host, free_port(), free_port(), [*prefix, program]
+        self.log = open(os.path.join(directory, "log"), "ab")
+        variables = {"TRIPTYCH_REST_LISTEN": f"{host}:{self.port}", "TRIPTYCH_GRPC_LISTEN": f"{host}:{self.grpc_port}"}
         variables |= {"TRIPTYCH_DATA_DIR": "data", "TRIPTYCH_JOBS_LEASE": "2s"} | (settings or {})
         self.environment = os.environ | variables
         # `ended_by_itself` counts the processes that were no longer running when they were to be killed.
@@ -58,7 +60,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        self.process = subprocess.Popen([self.program], env=self.environment, cwd=self.directory, stdout=self.log, stderr=self.log)
+        self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.directory, stdout=self.log, stderr=self.log)
 
     def kill_and_start(self) -> None:
         self.ended_by_itself += self.process.poll() is not None
@@ -70,7 +72,7 @@ class Server:
         """Sends a request until it has a response other than 429 and 503. `outcomes` counts the failed attempts."""
         headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
         for _ in range(1000):
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
             try:
                 connection.request(method, path, json.dumps(body) if body else None, headers)
                 response = connection.getresponse()

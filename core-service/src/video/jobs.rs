@@ -24,8 +24,9 @@ use crate::{
     prices::ModelNames,
 };
 
-/// The interval at which a watched job is re-read, for changes that another node made.
-const REREAD_INTERVAL: Duration = Duration::from_secs(5);
+/// The interval at which a watched job is re-read: an error of a database that stays away ends the watch. Changes by other nodes are
+/// published by the store.
+const REREAD_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The longest part of an unknown id that an error message repeats, in characters.
 const REPEATED_ID: usize = 64;
