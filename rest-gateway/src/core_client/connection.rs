@@ -13,12 +13,12 @@ use h2::{
     Ping, PingPong,
     client::{self, SendRequest},
 };
-use tokio::time::{Instant, Sleep, sleep_until};
-
-use super::{
-    address::{CoreAddress, CoreSocket},
-    joined_writes::JoinedWrites,
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, Sleep, sleep_until},
 };
+
+use super::{address::CoreAddress, joined_writes::JoinedWrites};
 
 /// How long nothing may be received before a ping is sent, and how long its answer may take. A connection without an answer is closed
 /// and replaced.
@@ -38,7 +38,15 @@ const MAX_HEADER_LIST: u32 = 64 << 10;
 /// Opens a connection. A task of the present runtime then drives it until it is closed: by the core, because the core does not answer a
 /// ping, or because nothing refers to it any more, neither a clone of the returned sender nor a call.
 pub(super) async fn open(address: &CoreAddress) -> io::Result<SendRequest<Bytes>> {
-    let socket = JoinedWrites::new(address.open().await?);
+    start(address.open().await?).await
+}
+
+/// Begins HTTP/2 on a socket, and the task of the connection.
+async fn start<I>(io: I) -> io::Result<SendRequest<Bytes>>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let socket = JoinedWrites::new(io);
     let mut builder = client::Builder::new();
     builder
         .enable_push(false)
@@ -52,7 +60,10 @@ pub(super) async fn open(address: &CoreAddress) -> io::Result<SendRequest<Bytes>
 }
 
 /// Sends and receives frames until the connection is closed. The calls that are then in flight fail.
-async fn drive(mut connection: client::Connection<JoinedWrites<CoreSocket>, Bytes>, socket: JoinedWrites<CoreSocket>) {
+async fn drive<I>(mut connection: client::Connection<JoinedWrites<I>, Bytes>, socket: JoinedWrites<I>)
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
     let mut keep_alive = KeepAlive::new(connection.ping_pong());
     poll_fn(|cx| {
         loop {
@@ -125,5 +136,35 @@ impl KeepAlive {
             self.timer.as_mut().reset(now + KEEP_ALIVE);
             return Poll::Ready(Due::Ping);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_connection_stays_open_while_pings_are_answered_and_closes_when_one_is_not() {
+        let (client, server) = tokio::io::duplex(1 << 16);
+        let began = Instant::now();
+        let serving = async {
+            let mut server = h2::server::handshake(server).await.unwrap();
+            // Answers pings until then.
+            let limit = tokio::time::sleep(10 * KEEP_ALIVE);
+            tokio::select! {
+                _ = server.accept() => panic!("the connection was closed"),
+                () = limit => server,
+            }
+        };
+        let (sender, server) = tokio::join!(start(client), serving);
+        let mut sender = sender.unwrap();
+        poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+        let (response, _) = sender.send_request(Request::new(()), true).unwrap();
+        assert!(response.await.is_err());
+        let silent = began.elapsed() - 10 * KEEP_ALIVE;
+        assert!((KEEP_ALIVE..=2 * KEEP_ALIVE).contains(&silent), "{silent:?}");
+        drop(server);
     }
 }

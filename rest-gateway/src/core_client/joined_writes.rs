@@ -126,3 +126,32 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for JoinedWrites<I> {
         Pin::new(&mut state.io).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn writes_wait_for_the_send_and_long_ones_follow_what_was_written_before() {
+        let (io, mut peer) = duplex(4 * MAX_JOINED);
+        let mut socket = JoinedWrites::new(io);
+        socket.write_all(b"head").await.unwrap();
+        socket.flush().await.unwrap();
+        socket.write_all(b"body").await.unwrap();
+        let mut read = vec![0; 8];
+        let nothing = futures_util::FutureExt::now_or_never(peer.read(&mut read));
+        assert!(nothing.is_none(), "written before the send");
+        std::future::poll_fn(|cx| socket.poll_send(cx)).await.unwrap();
+        assert_eq!(peer.read(&mut read).await.unwrap(), 8);
+        assert_eq!(read, b"headbody");
+        socket.write_all(b"first").await.unwrap();
+        let long = vec![b'x'; 2 * MAX_JOINED];
+        socket.write_all(&long).await.unwrap();
+        std::future::poll_fn(|cx| socket.poll_send(cx)).await.unwrap();
+        let mut read = vec![0; 5 + long.len()];
+        peer.read_exact(&mut read).await.unwrap();
+        assert!(read.starts_with(b"first") && read[5..] == long);
+    }
+}

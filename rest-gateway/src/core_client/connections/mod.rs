@@ -1,7 +1,7 @@
 //! The connections to a core, as the transport of the generated clients.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::HashMap,
     fmt,
     future::poll_fn,
     io,
@@ -84,10 +84,10 @@ impl CoreConnections {
 
     /// Forgets a connection that cannot be used, unless another call has replaced it already. Calls on it may continue.
     fn discard(&self, unusable: &Opening) {
-        if let Entry::Occupied(entry) = self.by_runtime().entry(Handle::current().id()) {
-            if entry.get().ptr_eq(unusable) {
-                entry.remove();
-            }
+        let mut by_runtime = self.by_runtime();
+        let id = Handle::current().id();
+        if by_runtime.get(&id).is_some_and(|opening| opening.ptr_eq(unusable)) {
+            drop(by_runtime.remove(&id));
         }
     }
 
@@ -127,8 +127,7 @@ impl CoreConnections {
         let message = read_message(body).await?;
         self.complete_head(&mut parts)?;
         let mut sender = self.sender().await?;
-        let (response, mut stream) =
-            sender.send_request(Request::from_parts(parts, ()), false).map_err(|error| from_h2(error))?;
+        let (response, mut stream) = sender.send_request(Request::from_parts(parts, ()), false).map_err(from_h2)?;
         // h2 keeps what the flow-control windows do not admit yet. It fails if the call has ended, and then so does the response.
         let _ = stream.send_data(message, true);
         Ok(response.await.map_err(from_h2)?.map(ResponseBody::new))
@@ -187,3 +186,6 @@ impl Service<Request<Body>> for CoreConnections {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
