@@ -66,7 +66,7 @@ enum Target {
 
 impl CoreAddress {
     /// Parses `http://HOST:PORT`, `https://HOST:PORT`, for which `tls` is needed, or `unix:PATH`. The path of a URL is ignored.
-    pub(super) fn parse(text: &str, tls: Option<&CoreTls>) -> Result<Self, ConnectError> {
+    pub(super) fn parse(text: &str, tls: Option<CoreTls>) -> Result<Self, ConnectError> {
         if let Some(path) = text.strip_prefix("unix://").or_else(|| text.strip_prefix("unix:")) {
             let target = Target::Unix(PathBuf::from(path));
             return Ok(Self { scheme: Scheme::HTTP, authority: Authority::from_static("localhost"), target });
@@ -75,7 +75,7 @@ impl CoreAddress {
         let (Some(scheme), Some(authority)) = (uri.scheme, uri.authority) else { return Err(ConnectError::Address) };
         let (port, tls) = match scheme.as_str() {
             "http" => (HTTP, None),
-            "https" => (HTTPS, Some(tls.ok_or(ConnectError::WithoutTls)?.clone())),
+            "https" => (HTTPS, Some(tls.ok_or(ConnectError::WithoutTls)?)),
             _ => return Err(ConnectError::Address),
         };
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();

@@ -52,9 +52,8 @@ impl CoreServices {
     /// # Errors
     /// If `uri` is none of these addresses.
     pub fn connect(uri: &str, options: ConnectOptions) -> Result<Self, ConnectError> {
-        let address = CoreAddress::parse(uri, options.tls.as_ref())?;
-        let connections = CoreConnections::new(address, options.connect_timeout);
-        let max_message_bytes = options.max_message_bytes;
+        let ConnectOptions { max_message_bytes, connect_timeout, tls } = options;
+        let connections = CoreConnections::new(CoreAddress::parse(uri, tls)?, connect_timeout);
         let remote = Arc::new(RemoteCore { connections, max_message_bytes });
         Ok(Self {
             chat: remote.clone(),
