@@ -90,8 +90,8 @@ mod tests {
         let (mut decoder, mut restored) = (ChunkDecoder::default(), DeltaDecoder::default());
         for response in responses {
             // In the order of the numbers of the fields, unlike a template.
-            let decoded = decoder.read(&response.encode_to_vec()).unwrap();
-            assert_eq!(restored.decode(decoded), response);
+            let chunk = decoder.read(&response.encode_to_vec()).unwrap();
+            assert_eq!(restored.decode(chunk), response);
         }
     }
 
