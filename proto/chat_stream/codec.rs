@@ -1,14 +1,14 @@
-//! The wire format of a streamed chat response, written from its delta-encoded chunks.
+//! The codec of a server of streamed chat responses: it writes complete messages from delta-encoded chunks.
 
 use bytes::BufMut;
-use prost::{Message as _, length_delimiter_len};
+use prost::Message as _;
 use tonic::{
     Status,
     codec::{Codec, EncodeBuf, Encoder},
 };
 use tonic_prost::{ProstCodec, ProstDecoder};
 
-use super::{ChatChunk, TextField};
+use super::{ChatChunk, TextField, template::Template};
 use crate::v1 as pb;
 
 /// The codec of a server of `ChatService.StreamChat` that has delta-encoded chunks. Clients receive complete messages, as
@@ -81,65 +81,6 @@ impl Encoder for ChunkEncoder {
         self.write(chunk, out);
         Ok(())
     }
-}
-
-/// The encoded fields of a chunk around its text.
-///
-/// A chunk is three nested messages: response, choice, delta. Protobuf's fields may have any order, so the nested field is
-/// written last in each, and only the lengths and the text at the end vary.
-#[derive(Debug)]
-struct Template {
-    /// For response, choice and delta: the other fields, and the key of the nested field. The length of the nested field
-    /// follows.
-    messages: [Vec<u8>; 3],
-}
-
-impl Template {
-    /// Creates the template of a chunk with this field. Returns `None` if the chunk does not have the field.
-    fn new(field: TextField, mut response: pb::StreamChatResponse) -> Option<Self> {
-        let mut choice = response.choices.pop()?;
-        let mut delta = choice.delta.take()?;
-        // The numbers are those of the fields in `chat.proto`.
-        let text_number = match field {
-            TextField::Content => {
-                delta.content = None;
-                2
-            }
-            TextField::ReasoningContent => {
-                delta.reasoning_content = None;
-                4
-            }
-        };
-        let with_key = |mut fields: Vec<u8>, number: u8| {
-            fields.push(key(number));
-            fields
-        };
-        Some(Self {
-            messages: [
-                with_key(response.encode_to_vec(), 4),
-                with_key(choice.encode_to_vec(), 2),
-                with_key(delta.encode_to_vec(), text_number),
-            ],
-        })
-    }
-
-    fn write(&self, text: &str, out: &mut impl BufMut) {
-        // From the innermost field, the text, outwards.
-        let [response, choice, delta] = &self.messages;
-        let delta_length = delta.len() + length_delimiter_len(text.len()) + text.len();
-        let choice_length = choice.len() + length_delimiter_len(delta_length) + delta_length;
-        for (fields, nested_length) in [(response, choice_length), (choice, delta_length), (delta, text.len())] {
-            out.put_slice(fields);
-            // Fails only if `out` is full, and it grows.
-            let _ = prost::encode_length_delimiter(nested_length, out);
-        }
-        out.put_slice(text.as_bytes());
-    }
-}
-
-/// Returns the key of a length-delimited field with a number below 16, which is one byte: the number, and the wire type 2.
-const fn key(number: u8) -> u8 {
-    number << 3 | 2
 }
 
 #[cfg(test)]

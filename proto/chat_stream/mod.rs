@@ -5,7 +5,9 @@
 //! [`Stream`] it yields the complete messages that the generated service trait requires, and
 //! [`ChatStream::into_chunks`] returns the delta-encoded chunks.
 
+mod client_codec;
 mod codec;
+mod template;
 
 use std::{
     mem,
@@ -18,7 +20,10 @@ use tonic::{
     codegen::{BoxStream, tokio_stream::Stream},
 };
 
-pub use self::codec::{ChunkEncoder, StreamChatCodec};
+pub use self::{
+    client_codec::{ChunkDecoder, StreamChatClientCodec},
+    codec::{ChunkEncoder, StreamChatCodec},
+};
 use crate::v1 as pb;
 
 /// One chunk of a streamed chat response, complete or relative to the chunk before it.

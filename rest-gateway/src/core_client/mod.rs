@@ -4,13 +4,19 @@
 //! In one process, the services of the core implement them and a call is a virtual call. Over the network, the generated
 //! clients implement them. No other module can tell the difference.
 
-mod connector;
+mod address;
+mod connection;
+mod connections;
+mod deadline;
+mod joined_writes;
 mod remote;
+mod response_body;
 mod services;
 mod tls;
 
 pub use self::{
-    remote::{ConnectError, ConnectOptions},
+    address::ConnectError,
+    remote::ConnectOptions,
     services::{CoreServices, KeyCheck, ReplyStream},
     tls::{CoreTls, CoreTlsFiles},
 };

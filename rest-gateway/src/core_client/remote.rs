@@ -1,15 +1,13 @@
 //! A core over the network: the generated clients as implementations of the service traits.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::{Stream, StreamExt};
-use tonic::{
-    Request, Response, Status, async_trait,
-    transport::{Channel, Endpoint},
-};
+use futures_util::StreamExt;
+use http::uri::PathAndQuery;
+use tonic::{Request, Response, Status, async_trait, client::Grpc};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_client::HealthClient, health_server::Health};
 use triptych_proto::{
-    chat_stream::{ChatStream, DeltaEncoder},
+    chat_stream::{ChatStream, StreamChatClientCodec},
     v1::{
         self as pb, admin_service_client::AdminServiceClient, admin_service_server::AdminService,
         chat_service_client::ChatServiceClient, chat_service_server::ChatService,
@@ -24,23 +22,13 @@ use triptych_proto::{
 };
 
 use super::{
-    connector::TlsConnector,
+    address::{ConnectError, CoreAddress},
+    connections::CoreConnections,
     services::{CoreServices, ReplyStream},
     tls::CoreTls,
 };
 
-/// Interval and timeout of HTTP/2 keep-alive pings. A connection that does not answer one is replaced.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
-
-/// Flow-control window of one stream: some thousand chat chunks for a client that does not read.
-const STREAM_WINDOW: u32 = 256 << 10;
-/// Flow-control window of the connection: the protocol's maximum, so that only the windows of the streams apply. h2 also
-/// derives a limit from it: it closes a connection, with every call on it, when the overhead of buffered small frames
-/// reaches half of this window, and each token is a small frame. With the protocol's default, one client lagging 150
-/// tokens behind would abort the calls of all others.
-const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-
-/// Options of the connection to a core.
+/// Options of the connections to a core.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
     /// Maximum message length in both directions, in bytes. Must not be below the limit of the core.
@@ -57,48 +45,16 @@ impl Default for ConnectOptions {
     }
 }
 
-/// The address of a core that cannot be used.
-#[derive(Debug)]
-pub enum ConnectError {
-    /// It is not an address.
-    Address(tonic::transport::Error),
-    /// Its scheme is `https`, and [`ConnectOptions::tls`] is not set.
-    WithoutTls,
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Address(error) => error.fmt(f),
-            Self::WithoutTls => f.write_str("an https URL needs TLS settings"),
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {}
-
 impl CoreServices {
-    /// Returns the services of the core at `http://host:port`, `https://host:port` or `unix:PATH`. Connects lazily with the
-    /// first call, and again after the connection is lost. Must be called within a Tokio runtime.
+    /// Returns the services of the core at `http://host:port`, `https://host:port` or `unix:PATH`. Connects with the first call
+    /// from each runtime, and again after a connection is lost. Calls need a Tokio runtime with I/O and time.
     ///
     /// # Errors
     /// If `uri` is none of these addresses.
     pub fn connect(uri: &str, options: ConnectOptions) -> Result<Self, ConnectError> {
-        let endpoint = Endpoint::from_shared(uri.to_owned())
-            .map_err(ConnectError::Address)?
-            .connect_timeout(options.connect_timeout)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW);
-        let channel = match (endpoint.uri().scheme_str(), &options.tls) {
-            (Some("https"), Some(tls)) => endpoint.connect_with_connector_lazy(TlsConnector::new(tls.clone())),
-            (Some("https"), None) => return Err(ConnectError::WithoutTls),
-            _ => endpoint.connect_lazy(),
-        };
-        let remote = Arc::new(RemoteCore { channel, options });
+        let ConnectOptions { max_message_bytes, connect_timeout, tls } = options;
+        let connections = CoreConnections::new(CoreAddress::parse(uri, tls)?, connect_timeout);
+        let remote = Arc::new(RemoteCore { connections, max_message_bytes });
         Ok(Self {
             chat: remote.clone(),
             response: remote.clone(),
@@ -117,16 +73,16 @@ impl CoreServices {
 
 #[derive(Debug)]
 struct RemoteCore {
-    channel: Channel,
-    options: ConnectOptions,
+    connections: CoreConnections,
+    max_message_bytes: usize,
 }
 
-/// Creates a client of one service. Cheap: all clients share the channel.
+/// Creates a client of one service. Cheap: all clients share the connections.
 macro_rules! client {
     ($remote:ident, $client:ident) => {
-        $client::new($remote.channel.clone())
-            .max_decoding_message_size($remote.options.max_message_bytes)
-            .max_encoding_message_size($remote.options.max_message_bytes)
+        $client::new($remote.connections.clone())
+            .max_decoding_message_size($remote.max_message_bytes)
+            .max_encoding_message_size($remote.max_message_bytes)
     };
 }
 
@@ -160,25 +116,32 @@ impl Health for RemoteCore {
     type WatchStream = ReplyStream<HealthCheckResponse>;
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
-        HealthClient::new(self.channel.clone()).check(request).await
+        HealthClient::new(self.connections.clone()).check(request).await
     }
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        Ok(HealthClient::new(self.channel.clone()).watch(request).await?.map(StreamExt::boxed))
+        Ok(HealthClient::new(self.connections.clone()).watch(request).await?.map(StreamExt::boxed))
     }
 }
 
-/// Converts the complete chunks of a remote core to delta-encoded ones, the form in which the services of a core in
-/// this process return them.
-fn delta_encode(chunks: impl Stream<Item = Result<pb::StreamChatResponse, Status>> + Send + 'static) -> ChatStream {
-    let mut encoder = DeltaEncoder::default();
-    ChatStream::new(chunks.map(move |chunk| chunk.map(|chunk| encoder.encode(chunk))))
-}
+/// Not by `forward!`, because a stream has a codec of its own: nearly every chunk is read as its text alone.
+#[async_trait]
+impl ChatService for RemoteCore {
+    type StreamChatStream = ChatStream;
 
-forward!(ChatService by ChatServiceClient {
-    unary create_chat(CreateChatRequest) -> CreateChatResponse;
-    stream StreamChatStream: stream_chat(StreamChatRequest) -> ChatStream = delta_encode;
-});
+    async fn create_chat(
+        &self,
+        request: Request<pb::CreateChatRequest>,
+    ) -> Result<Response<pb::CreateChatResponse>, Status> {
+        client!(self, ChatServiceClient).create_chat(request).await
+    }
+
+    async fn stream_chat(&self, request: Request<pb::StreamChatRequest>) -> Result<Response<ChatStream>, Status> {
+        let mut client = client!(self, Grpc);
+        let path = PathAndQuery::from_static("/triptych.v1.ChatService/StreamChat");
+        Ok(client.server_streaming(request, path, StreamChatClientCodec).await?.map(ChatStream::new))
+    }
+}
 
 forward!(ResponseService by ResponseServiceClient {
     unary create_response(CreateResponseRequest) -> CreateResponseResponse;
