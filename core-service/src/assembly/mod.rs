@@ -184,16 +184,9 @@ impl Core {
         let (webhook, dispatcher) = webhooks(&settings.webhooks, &webhook_settings, &database, &jobs)?;
         let callback_rule = CallbackRule::new(address_policy(&settings.webhooks), webhook_settings.clone());
         let video = VideoGrpc::new(catalog.video.clone(), jobs.clone(), inputs).with_callbacks(callback_rule);
-        let image = Arc::new(
-            if node.has_others() {
-                image.with_shared_calls(SharedCalls::new(database.clone(), node.clone()))
-            } else {
-                image
-            }
-            .with_keys(keys.clone())
-            .with_ledger(ledger.clone())
-            .with_max_message_bytes(settings.grpc.max_message_bytes),
-        );
+        let shared_calls = node.has_others().then(|| SharedCalls::new(database.clone(), node.clone()));
+        let image = image.with_shared_calls(shared_calls).with_keys(keys.clone()).with_ledger(ledger.clone());
+        let image = Arc::new(image.with_max_message_bytes(settings.grpc.max_message_bytes));
         let video = Arc::new(video.with_keys(keys.clone()));
         let usage = UsageGrpc::new(ledger.clone(), image.clone(), video.clone(), keys.clone());
         let chat = Arc::new(chat.with_keys(keys.clone()).with_ledger(ledger));
@@ -215,11 +208,8 @@ impl Core {
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
         metrics::describe();
         let sampler = sampler::start(database.clone(), Clock::of(&database), &background);
-        let followers = if node.has_others() {
-            vec![queue.follow_other_nodes(&background), key_registry.follow_other_nodes(&background)]
-        } else {
-            Vec::new()
-        };
+        let follow = || vec![queue.follow_other_nodes(&background), key_registry.follow_other_nodes(&background)];
+        let followers = node.has_others().then(follow).unwrap_or_default();
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),

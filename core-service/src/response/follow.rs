@@ -30,7 +30,7 @@ pub(super) fn follow(
     store: ResponseStore,
     id: String,
     first: u64,
-    live: Arc<LiveResponse>,
+    live: &Arc<LiveResponse>,
 ) -> BoxStream<'static, Result<StoredEvent, Error>> {
     // Subscribed before the first read: a change in between is seen.
     let changes = live.changes();

@@ -14,7 +14,9 @@ use crate::{
 /// Creates a response in the background whose upstream call is a stream. Returns its id and the node that generates it, once the upstream
 /// of that has the call: any node may claim it.
 async fn start(nodes: &[TestServer; 2], reply: impl Fn() -> Reply) -> (String, usize) {
-    nodes.iter().for_each(|node| node.upstream.enqueue(reply()));
+    for node in nodes {
+        node.upstream.enqueue(reply());
+    }
     let request = body("Hi", &json!({"background": true, "stream": true}));
     let mut events = Events::new(nodes[0].post("/v1/responses", &request).await);
     let first = parsed(&events.next().await.unwrap());

@@ -124,10 +124,10 @@ impl ImageGrpc {
         Self { ledger, ..self }
     }
 
-    /// Shares the responses of repeatable requests with the other nodes of a database.
+    /// Shares the responses of repeatable requests with the other nodes of a database, if there can be any.
     #[must_use]
-    pub(crate) fn with_shared_calls(self, calls: SharedCalls) -> Self {
-        Self { shared_calls: Some(calls), ..self }
+    pub(crate) fn with_shared_calls(self, shared_calls: Option<SharedCalls>) -> Self {
+        Self { shared_calls, ..self }
     }
 
     /// Ends the shared requests that are in flight and waits for them.

@@ -378,8 +378,8 @@ async fn file_that_another_process_reads_is_not_removed() {
 
 #[tokio::test(start_paused = true)]
 async fn slow_read_renews_its_pin() {
-    let _directory = tempfile::tempdir().unwrap();
-    let media_store = MediaStore::for_test(_directory.path());
+    let directory = tempfile::tempdir().unwrap();
+    let media_store = MediaStore::for_test(directory.path());
     let key = key("a.mp4");
     media_store.put(&key, pattern(2 * MAX_CHUNK_BYTES)).await.unwrap();
     let (_, mut bytes) = media_store.read(&key, 0, None).await.unwrap();

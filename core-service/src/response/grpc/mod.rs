@@ -43,7 +43,7 @@ impl ResponseGrpc {
 
     /// Returns the events of a response in the background, from number `first` on.
     fn events(&self, id: &str, first: u64) -> BoxStream<'static, Result<pb::ResponseEvent, Error>> {
-        follow(self.store.clone(), id.to_owned(), first, self.live.of(id)).map_ok(event).boxed()
+        follow(self.store.clone(), id.to_owned(), first, &self.live.of(id)).map_ok(event).boxed()
     }
 
     /// Cancels a response in the background, and waits until it is final.
