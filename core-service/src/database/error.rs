@@ -2,7 +2,7 @@
 
 use sqlx::migrate::MigrateError;
 
-use super::postgres;
+use super::unavailable::is_unavailable;
 
 /// The reason why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ impl OpenError {
     /// Returns whether the server of the database cannot be reached now, or is starting, so that a later attempt may succeed.
     pub(crate) fn is_temporary(&self) -> bool {
         match self {
-            Self::Connect(error) | Self::Migrate(MigrateError::Execute(error)) => postgres::is_unavailable(error),
+            Self::Connect(error) | Self::Migrate(MigrateError::Execute(error)) => is_unavailable(error),
             Self::Migrate(_) => false,
         }
     }

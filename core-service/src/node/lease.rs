@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::NodeId;
+use super::id::NodeId;
 use crate::database::{DbConnection, Write};
 
 /// What happens to the leases of the other nodes.

@@ -6,23 +6,20 @@
 //! A node that was only stopped for a while, and comes back, renews its lease. What was cleaned up meanwhile stays so: each clean-up
 //! excludes the late writes of the node by itself.
 
+mod id;
 mod lease;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::{
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval_at},
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+pub(crate) use self::id::NodeId;
 use self::lease::{Leave, Others, Renew, TakeDuty};
 use crate::{database::Database, error::Error, node_count::NodeCount, storage_failure::storage_error};
 
@@ -31,28 +28,6 @@ const LEASE: Duration = Duration::from_secs(20);
 
 /// The interval between two renewals, and at which other tasks look for what dead nodes have left.
 pub(crate) const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
-
-/// The id of a node: a UUID that each process generates at its start.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct NodeId(Arc<str>);
-
-impl NodeId {
-    #[cfg(test)]
-    pub(crate) fn new(id: &str) -> Self {
-        Self(id.into())
-    }
-
-    /// Returns the id as text: 36 characters.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// This process among the nodes of a database. Clones share the lease.
 #[derive(Debug, Clone)]
@@ -77,7 +52,7 @@ impl Node {
     /// # Errors
     /// [`Error::Storage`].
     pub(crate) async fn join(database: Database, count: NodeCount) -> Result<(Self, NodeHandle), Error> {
-        let id = NodeId(Uuid::new_v4().to_string().into());
+        let id = NodeId::generate();
         let is_shared = database.is_shared();
         let node = Self { id, database, count };
         node.renew(if is_shared { Others::Keep } else { Others::RemoveAll }).await?;

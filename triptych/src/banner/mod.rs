@@ -2,6 +2,7 @@
 
 mod providers;
 mod server;
+mod stores;
 
 use std::{
     fmt::{self, Display, Formatter},
@@ -15,11 +16,11 @@ use core_service::{
 use http_server::ListenAddress;
 use url::Position;
 
-use self::server::reachable;
 pub(crate) use self::{
     providers::write_providers,
     server::{Security, Server},
 };
+use self::{server::reachable, stores::write_stores};
 use crate::config::{Config, Pages};
 
 /// The start-up banner.
@@ -146,8 +147,7 @@ impl Display for Banner<'_> {
             writeln!(f, "  admin  {address}")?;
         }
         if let CoreLocation::InProcess = self.core {
-            let dir = &self.config.core.data_dir;
-            writeln!(f, "  data   {}", std::path::absolute(dir).as_deref().unwrap_or(dir).display())?;
+            write_stores(f, &self.config.core)?;
             write_webhooks(f, &self.config.core.webhooks)?;
         }
         if self.requires_key() {

@@ -13,6 +13,7 @@ use crate::database::{
     dialect::Dialect,
     driver::DbConnection,
     postgres::{self, CommitMark, Outcome, WRITE_TIMEOUT},
+    unavailable::is_unavailable,
 };
 
 /// Runs the writes in one transaction.
@@ -27,14 +28,14 @@ pub(super) async fn transaction(writer: &mut Writer<'_>, group: &mut [Box<dyn Qu
         Failed::Write { error, rolled_back: true } => Err(Failure::Statement(error)),
         Failed::Write { error, rolled_back: false } | Failed::Begin(error) => {
             writer.discard();
-            Err(if postgres::is_unavailable(&error) { Failure::Unavailable(error) } else { Failure::Statement(error) })
+            Err(if is_unavailable(&error) { Failure::Unavailable(error) } else { Failure::Statement(error) })
         }
         Failed::Commit(error) => {
             writer.discard();
             // Also for an error of the server: one that ends the session can arrive after the commit.
             match postgres::outcome(writer.pool, &mark).await {
                 Outcome::Committed => Ok(()),
-                Outcome::Aborted if postgres::is_unavailable(&error) => Err(Failure::Unavailable(error)),
+                Outcome::Aborted if is_unavailable(&error) => Err(Failure::Unavailable(error)),
                 Outcome::Aborted => Err(Failure::Statement(error)),
                 Outcome::Unknown => Err(Failure::OutcomeUnknown(error)),
             }
@@ -69,8 +70,7 @@ async fn attempt(
     let mut transaction = before(deadline, begin).await.map_err(Failed::Begin)?;
     for member in group {
         if let Err(error) = before(deadline, member.run(&mut transaction)).await {
-            let rolled_back =
-                !postgres::is_unavailable(&error) && before(deadline, transaction.rollback()).await.is_ok();
+            let rolled_back = !is_unavailable(&error) && before(deadline, transaction.rollback()).await.is_ok();
             return Err(Failed::Write { error, rolled_back });
         }
     }

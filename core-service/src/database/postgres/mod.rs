@@ -1,9 +1,11 @@
 //! PostgreSQL: connections, the lock that makes writes serial, and the outcome of interrupted commits.
 
 mod clock;
+mod lock;
 mod outcome;
 #[cfg(test)]
 mod tests;
+mod time_limits;
 
 use std::time::Duration;
 
@@ -15,23 +17,18 @@ use sqlx::{
 use url::Url;
 
 pub(crate) use self::clock::DatabaseClock;
-pub(super) use self::outcome::{CommitMark, Outcome, outcome};
+use self::time_limits::ACQUIRE_TIMEOUT;
+pub(super) use self::{
+    lock::lock,
+    outcome::{CommitMark, Outcome, outcome},
+    time_limits::{READ_TIMEOUT, WRITE_TIMEOUT},
+};
 use super::{
     Readers,
-    driver::{DbConnection, DbPool, is_reusable},
+    driver::{DbPool, is_reusable},
     error::OpenError,
     migrations,
 };
-
-/// How long a call waits for a connection. A database that is away gives an error within this time.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// The maximum duration of a write without its commit, and of a commit. The server has shorter limits of its own; these are for a
-/// network that lost the connection.
-pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
-
-/// The maximum duration of a statement that reads: longer than that of the server.
-pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// A connection that was idle for so long is tested before it is used: the server may have ended it meanwhile. A test costs a round
 /// trip.
@@ -46,11 +43,6 @@ const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '8s'; S
 
 /// The additional setting of the sessions that only read.
 const READ_ONLY: &str = "SET default_transaction_read_only = on";
-
-/// Takes the lock of the database's writers until the end of the transaction. The key of the lock is "triptych" in ASCII. The later
-/// statements of the transaction see what all earlier writers have committed.
-const LOCK: &str = "SELECT 1 FROM pg_advisory_xact_lock(8390884987456021352)";
-const _: () = assert!(i64::from_be_bytes(*b"triptych") == 8_390_884_987_456_021_352);
 
 /// Connects to the database with a pool for writes, of one connection, and one for reads. Migrates the schema.
 pub(super) async fn connect(url: &str, readers: u32) -> Result<(DbPool, DbPool), OpenError> {
@@ -111,11 +103,6 @@ fn pool(connections: u32, session: String) -> AnyPoolOptions {
         })
 }
 
-/// Waits for the lock of the database's writers within a transaction.
-pub(super) async fn lock(transaction: &mut DbConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(LOCK).execute(transaction).await.map(drop)
-}
-
 /// Returns an error if the server is a standby, which cannot be written.
 pub(super) async fn probe_writable(pool: Readers<'_>) -> Result<(), sqlx::Error> {
     let standby: bool = sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(pool).await?;
@@ -123,20 +110,4 @@ pub(super) async fn probe_writable(pool: Readers<'_>) -> Result<(), sqlx::Error>
         return Err(sqlx::Error::Protocol("the database server is a standby, which cannot be written".to_owned()));
     }
     Ok(())
-}
-
-/// Returns whether an error is about the connection or the server, and not about a statement.
-pub(in crate::database) fn is_unavailable(error: &sqlx::Error) -> bool {
-    match error.as_database_error() {
-        // Connection failures, and sessions that the server ends: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-        Some(error) => error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
-        None => matches!(
-            error,
-            sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::Protocol(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::WorkerCrashed
-        ),
-    }
 }

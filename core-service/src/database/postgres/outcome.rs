@@ -8,7 +8,10 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::{LOCK, WRITE_TIMEOUT, lock};
+use super::{
+    lock::{LOCK, lock},
+    time_limits::WRITE_TIMEOUT,
+};
 use crate::database::driver::{DbConnection, DbPool};
 
 /// The delay between two questions for the outcome of a transaction.

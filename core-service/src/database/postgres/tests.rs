@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use super::*;
-use crate::database::{Database, Write, testing::url_of};
+use crate::database::{Database, Write, driver::DbConnection, testing::url_of};
 
 /// Connects twice to one database, as two processes do. `None` without PostgreSQL.
 async fn two_nodes(directory: &Path) -> Option<[Database; 2]> {

@@ -112,7 +112,7 @@ impl<'a> Session<'a> {
                 () = lost.cancelled() => {}
                 changed = self.changes.next() => self.handle_changes(changed),
                 renewed = self.lease.renewed() => self.handle_renewal(renewed),
-                Some(ended) = steps.join_next() => self.handle_ended(ended),
+                Some(ended) = steps.join_next() => self.handle_all_ended(ended, steps),
                 () = sleep(idle) => {}
             }
         }
@@ -245,6 +245,19 @@ impl<'a> Session<'a> {
         self.active.insert(claim.job.id.clone(), Active { is_poll, amended: false });
         let (shared, id, lost) = (Arc::clone(self.shared), self.lease.worker.clone(), self.lease.lost.clone());
         steps.spawn(step::run(shared, id, lost, claim, reservation));
+    }
+
+    /// Handles a step that has ended and all that have ended with it: steps whose commits share a transaction do. As many jobs can be
+    /// claimed at once.
+    fn handle_all_ended(&mut self, first: Result<Ended, JoinError>, steps: &mut JoinSet<Ended>) {
+        let mut count = 0;
+        let mut ended = Some(first);
+        while let Some(step) = ended {
+            self.handle_ended(step);
+            count += 1;
+            ended = steps.try_join_next();
+        }
+        self.batch = self.batch.max(count).min(MAX_BATCH);
     }
 
     /// Keeps a render for its next poll, unless a caller has amended the job during the step.

@@ -1,0 +1,13 @@
+//! Time limits of this process. The server has shorter ones, which do not help if the network is lost.
+
+use std::time::Duration;
+
+/// How long a call waits for a connection. A database that is away gives an error within this time.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The maximum duration of a write without its commit, and of a commit. The server has shorter limits of its own; these are for a
+/// network that lost the connection.
+pub(in crate::database) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The maximum duration of a statement that reads: longer than that of the server.
+pub(in crate::database) const READ_TIMEOUT: Duration = Duration::from_secs(12);
