@@ -66,7 +66,7 @@ class Faults:
     def separate(self) -> None:
         """Takes the database away from one node, and prints how soon that node notices, and how soon it serves afterwards."""
         with self.cluster.a_node(self._node()) as number:
-            self.clients.rest("GET", "/readyz", node=number)
+            self._until_ready(number)
             with ThreadPoolExecutor() as pool:
                 separated = pool.submit(self.cluster.separate, number, self.partition)
                 noticed = self._until(number, 503, self.partition)
@@ -75,6 +75,16 @@ class Faults:
             print(f"   a node without the network to its database refuses reads after {noticed:.1f} s, and serves {served:.1f} s after its return", flush=True)
             if served > RECOVERY:
                 self.problems.append(f"a node served {served:.1f} s after the end of a network partition")
+
+    def _until_ready(self, number: int) -> None:
+        """Waits until a reserved node serves. It may have been killed a moment ago, and a start may fail because of another fault: the
+        supervisor starts only nodes that are not reserved."""
+        give_up = time.monotonic() + TIMEOUT
+        while time.monotonic() < give_up:
+            self.cluster.start_again(number)
+            if self._until(number, 200, ATTEMPT) < ATTEMPT:
+                return
+        self.problems.append(f"node {number} did not serve for {TIMEOUT} s")
 
     def _until(self, number: int, status: int, longest: float) -> float:
         """Waits until reads of a node have this status. Returns the seconds, at most about `longest`."""
@@ -106,8 +116,7 @@ class Faults:
     def lose_database(self) -> None:
         """Stops the database, and checks what a node without other faults answers meanwhile."""
         with self.cluster.a_node(self._node()) as number:
-            # The node may have been killed a moment ago.
-            self.clients.rest("GET", "/readyz", node=number)
+            self._until_ready(number)
             self.cluster.postgres.stop()
             back = time.monotonic() + self.database_away
             self.problems += probe(self.clients, number)

@@ -77,10 +77,11 @@ class Cluster:
         while not self.stopping.wait(0.5):
             for number, lock in enumerate(self.locks):
                 if lock.acquire(blocking=False):
-                    self._start_again(number)
+                    self.start_again(number)
                     lock.release()
 
-    def _start_again(self, number: int) -> None:
+    def start_again(self, number: int) -> None:
+        """Starts a process again if it has ended."""
         node = self.nodes[number]
         if node.process.poll() is not None:
             failed = b"cannot start" in Path(node.directory, "log").read_bytes()[-1000:]
@@ -89,7 +90,7 @@ class Cluster:
             node.start()
 
     def kill_node(self, number: int) -> None:
-        self._start_again(number)
+        self.start_again(number)
         self.nodes[number].kill_and_start()
 
     def freeze(self, number: int, seconds: float) -> None:
