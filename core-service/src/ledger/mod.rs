@@ -9,7 +9,8 @@
 //!   for its estimate; only the difference between an estimate and the real cost can exceed a budget.
 //!
 //! The allowances of a node that was killed count as spent: an overestimate by at most one allowance per key, and never an underestimate.
-//! The same holds for a node that was only stopped for longer than its lease, whose calls are settled besides.
+//! A node that was paused for longer than its lease loses its allowances as well. When it continues, it also settles its calls, so their
+//! cost is counted twice, by at most that allowance.
 
 mod allowance;
 mod budget;

@@ -114,7 +114,7 @@ impl KeepAlive {
     }
 
     /// Sends the pings that are due, with the time at which bytes were received last: they prove that the core is there, even if they
-    /// are not the answer. The timer is set anew only when it fires, because most calls postpone it.
+    /// are not the answer. The timer is reset only when it fires, because nearly every call postpones it.
     fn poll_due(&mut self, last_read: Instant, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
