@@ -1,7 +1,7 @@
 //! Repeated calls that reach different nodes: one of them executes, the others wait for its outcome in the database.
 //!
 //! The single flight of a node (`single_flight`) shares the calls that reach the same node; what it executes then goes through here. If the
-//! executing node dies, the next node executes the call again: the provider may have been called, but nothing is left to ask it by.
+//! executing node dies, the next node executes the call again: the first call may have reached the provider, but its outcome is lost with the node.
 
 mod rows;
 #[cfg(test)]
@@ -67,7 +67,8 @@ impl SharedCalls {
         Self { database, node }
     }
 
-    /// Finds out what this node has to do for a call. While another node executes an equal one, waits for its outcome. `invalid` names an
+    /// Decides whether this node executes a call or returns the response of an equal one. While another node executes an equal one, waits for
+    /// its outcome. `invalid` names an
     /// earlier execution whose response cannot be used any more.
     ///
     /// # Errors

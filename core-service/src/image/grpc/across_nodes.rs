@@ -117,12 +117,21 @@ impl ImageGrpc {
         let stored = StoredResponse::decode(response)
             .map_err(|error| Error::Internal(format!("a stored response cannot be read: {error}")))?;
         let media_store = self.media_store.owned_by(owner);
+        let bytes_keys = stored.items.iter().flat_map(|item| &item.bytes_keys).filter_map(|key| MediaKey::parse(key));
+        let mut total = 0;
+        for key in bytes_keys {
+            total += delivered_bytes(media_store.describe(&key).await?.size_bytes);
+        }
+        // For all images at once: with a part each, several responses could wait for each other.
+        let mut memory = self.budget.response(total).await;
         let mut items = Vec::with_capacity(stored.items.len());
         for mut item in stored.items {
             let keys = std::mem::take(&mut item.bytes_keys);
             for (picture, key) in item.pictures().into_iter().zip(keys) {
                 if let Some(key) = MediaKey::parse(&key) {
-                    picture.data = self.read(&media_store, &key).await?;
+                    let data = read(&media_store, &key).await?;
+                    let part = usize::try_from(delivered_bytes(data.len() as u64)).unwrap_or(usize::MAX);
+                    picture.data = memory.split(part).attach(data);
                 }
                 for key in [&picture.media_key, &picture.original_media_key] {
                     if let Some(key) = MediaKey::parse(key) {
@@ -136,17 +145,16 @@ impl ImageGrpc {
         }
         Ok(items)
     }
+}
 
-    /// Reads an image within the budget of the images in responses.
-    async fn read(&self, media_store: &MediaStore, key: &MediaKey) -> Result<Bytes, Error> {
-        let (media, mut chunks) = media_store.read(key, 0, None).await?;
-        let memory = self.budget.response(delivered_bytes(media.size_bytes)).await;
-        let mut bytes = BytesMut::with_capacity(usize::try_from(media.size_bytes).unwrap_or(0));
-        while let Some(chunk) = chunks.try_next().await? {
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(memory.attach(bytes.freeze()))
+/// Reads a stored image.
+async fn read(media_store: &MediaStore, key: &MediaKey) -> Result<Bytes, Error> {
+    let (media, mut chunks) = media_store.read(key, 0, None).await?;
+    let mut bytes = BytesMut::with_capacity(usize::try_from(media.size_bytes).unwrap_or(0));
+    while let Some(chunk) = chunks.try_next().await? {
+        bytes.extend_from_slice(&chunk);
     }
+    Ok(bytes.freeze())
 }
 
 /// An execution whose response is stored as it arrives.
