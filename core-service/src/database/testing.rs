@@ -1,6 +1,9 @@
 //! Databases for tests, which run on SQLite, and again on PostgreSQL.
 
-use std::{cell::Cell, path::Path};
+use std::{
+    cell::{Cell, RefCell},
+    path::Path,
+};
 
 use super::Database;
 use crate::digest::{Hex, sha256};
@@ -8,6 +11,8 @@ use crate::digest::{Hex, sha256};
 thread_local! {
     /// Whether [`open`] connects to PostgreSQL. A test and the tasks that open its databases have one thread.
     static ON_POSTGRES: Cell<bool> = const { Cell::new(false) };
+    /// The databases of the current test on PostgreSQL.
+    static NAMES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Opens the database that belongs to this directory: a file in it, or a database on the PostgreSQL server of the test process.
@@ -24,7 +29,10 @@ pub(crate) async fn open(directory: &Path) -> Database {
 pub(crate) async fn url_of(directory: &Path) -> Option<String> {
     // The names of databases have at most 63 bytes.
     let digest = sha256(directory.display().to_string().as_bytes());
-    postgres_fixture::database(&Hex(&digest[..16]).to_string()).await
+    let name = Hex(&digest[..16]).to_string();
+    let url = postgres_fixture::database(&name).await;
+    NAMES.with_borrow_mut(|names| names.push(name));
+    url
 }
 
 /// Runs tests again on PostgreSQL, one after the other, in one process with one server. Does nothing if PostgreSQL is not installed.
@@ -38,6 +46,9 @@ pub(crate) fn run_on_postgres(tests: &[(&str, fn())]) {
         ON_POSTGRES.set(true);
         test();
         ON_POSTGRES.set(false);
+        for name in NAMES.take() {
+            runtime.block_on(postgres_fixture::drop_database(&name));
+        }
     }
 }
 

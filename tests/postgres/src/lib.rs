@@ -12,13 +12,14 @@ use sqlx::{Connection as _, Executor as _, PgConnection, error::DatabaseError};
 
 use self::server::Server;
 
+static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+
 /// Returns the URL of a database on the server of this process, which is started by the first call. The first call with a name creates
 /// the database. `None`, with a message on stderr, if PostgreSQL is not installed.
 ///
 /// # Panics
 /// The server cannot be started, or the database not created.
 pub async fn database(name: &str) -> Option<String> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     let server = SERVER.get_or_init(|| {
         let server = Server::start();
         if server.is_none() {
@@ -29,13 +30,29 @@ pub async fn database(name: &str) -> Option<String> {
         server
     });
     let server = server.as_ref()?;
-    let mut connection = PgConnection::connect(&server.url("postgres")).await.unwrap_or_else(|error| panic!("{error}"));
-    let create = sqlx::AssertSqlSafe(format!("CREATE DATABASE \"{name}\""));
-    if let Err(error) = connection.execute(sqlx::raw_sql(create)).await {
+    // A file copy is not written to the log of transactions, which has no size that matters then.
+    if let Err(error) = execute(server, format!("CREATE DATABASE \"{name}\" STRATEGY file_copy")).await {
         let code = error.as_database_error().and_then(DatabaseError::code);
         // It exists, or another test has created it meanwhile.
         let exists = code.is_some_and(|code| code == "42P04" || code == "23505");
         assert!(exists, "the database {name} cannot be created: {error}");
     }
     Some(server.url(name))
+}
+
+/// Drops a database and closes its connections. The databases of a long list of tests would need gigabytes.
+///
+/// # Panics
+/// The database cannot be dropped.
+pub async fn drop_database(name: &str) {
+    let Some(server) = SERVER.get().and_then(Option::as_ref) else { return };
+    let dropped = execute(server, format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await;
+    dropped.unwrap_or_else(|error| panic!("the database {name} cannot be dropped: {error}"));
+}
+
+/// Executes a statement in the database that each server has.
+async fn execute(server: &Server, statement: String) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect(&server.url("postgres")).await?;
+    connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement))).await?;
+    connection.close().await
 }

@@ -20,7 +20,7 @@ cd "$2"
 init() { "$1/initdb" -D data -U triptych -A trust -E UTF8 --locale=C --no-sync --no-instructions $3 >initdb.log 2>&1; }
 init "$1" "$2" "--locale-provider=icu --icu-locale=und" || { rm -rf data; init "$1" "$2" "" || { cat initdb.log >&2; exit 1; } }
 "$1/postgres" -D data -k "$2" -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=300 \
-    -c lc_messages=C </dev/null &
+    -c wal_level=minimal -c max_wal_senders=0 -c min_wal_size=32MB -c max_wal_size=64MB -c lc_messages=C </dev/null &
 server=$!
 cat >/dev/null
 kill -QUIT $server || true
