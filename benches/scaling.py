@@ -89,7 +89,10 @@ def fill(nodes: Nodes) -> list[str]:
 
 
 def cost(nodes: Nodes, seconds: float) -> list[str]:
-    """Returns statements, commits, row versions and CPU time per second, and the memory of all nodes. Prints what is asked most."""
+    """Returns statements, commits, row versions and CPU time per second, and the memory of all nodes.
+
+    Prints the most frequent statements.
+    """
     if not nodes.sqlite:
         nodes.value("SELECT pg_stat_statements_reset()")
     before, statements, commits, versions, start = nodes.cpu(), nodes.statements(), nodes.commits(), nodes.row_versions(), time.perf_counter()
@@ -178,7 +181,7 @@ def life(program: str) -> None:
     took = time.perf_counter() - start
     before, statements, start = nodes.row_versions(), nodes.statements(), time.perf_counter()
     commits, wal = nodes.commits(), nodes.wal()
-    # What two idle nodes write and ask in a second.
+    # The row versions and statements of two idle nodes per second.
     base = {name: (before[name] - idle.get(name, 0)) / took for name in before}
     base_statements = (statements - idle_statements) / took
     asyncio.run(created_ids(nodes.ports, LIFE_JOBS, "scripted"))

@@ -15,7 +15,7 @@ OWN = "dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) A
 
 
 def cpu_of(pid: int, with_children: bool = False) -> float:
-    """Returns the CPU time of a process in seconds; of its ended children too, if they are wanted."""
+    """Returns the CPU time of a process in seconds; with `with_children`, that of its ended children too."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return sum(map(int, fields[11 : 15 if with_children else 13])) / TICKS
 
@@ -63,7 +63,7 @@ class Nodes:
         return self._number(f"SELECT SUM(calls) FROM pg_stat_statements WHERE {OWN}")
 
     def commits(self) -> int:
-        """Returns the number of transactions with a number of their own, which are those that write."""
+        """Returns the number of transactions that got an id, which are those that write."""
         return self._number("SELECT CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)")
 
     def wal(self) -> int:

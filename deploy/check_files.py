@@ -4,8 +4,8 @@
     check_files.py [CHECK]...
     check_files.py bill DIRECTORY       the bill of materials of a release in this directory
 
-The checks are the modules of deploy/checks. The packages of deploy/checks/requirements.txt must be installed. A check whose tool cannot
-be had is reported as skipped. The image is built where a container engine runs.
+The checks are the modules of deploy/checks. The packages of deploy/checks/requirements.txt must be installed. A check whose tool is
+not available is reported as skipped. The image is built where a container engine runs.
 """
 
 import sys

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Plays an operator's day with a release archive, on this machine as on a bare image.
+"""Does with a release archive what an operator does in a day, as on a machine without other software.
 
     operators_day.py ARCHIVE
 
 Installs the archive, writes a configuration, probes a scripted upstream, starts the service with the command line of its systemd unit, and
-then: two teams spend their budgets under load; every query of the dashboards that has a subject returns data from Prometheus; the alert
+then: two teams spend their budgets under load; every query of the dashboards whose metrics exist returns data from Prometheus; the alert
 rule for stuck jobs fires; a key is created, limited, rotated and revoked and a price changed without a restart; a backup is made
-while videos render, and restored. Needs Python; the steps with Prometheus are skipped, loudly, without `prometheus`.
+while videos render, and restored. Needs Python; without `prometheus`, the steps with it are skipped with a message.
 """
 
 import contextlib
@@ -149,7 +149,7 @@ admin = true
 {teams}""")
 
     def start(self, *, state: Path | None = None) -> None:
-        """Starts the service with the command line of its systemd unit, in the place of the unit's directories."""
+        """Starts the service with the command line of its systemd unit, with temporary directories in place of the unit's."""
         unit = (self.root / "systemd/triptych.service").read_text()
         command = re.search(r"^ExecStart=(.*)$", unit, re.MULTILINE)[1]
         places = {"/usr/bin/triptych": str(self.program), "/etc/triptych/triptych.toml": str(self.configuration)}
@@ -210,7 +210,7 @@ def wait_until(what: str, condition, seconds: float = 60):
 
 
 def install(machine: Machine, upstream: str) -> None:
-    """`init` writes a valid starter file; `check --probe` names what is wrong, then that all is well."""
+    """`init` writes a valid starter file, `check` displays no secret, and `check --probe` accepts the configured upstreams."""
     starter = machine.configuration
     machine.run("init", str(starter))
     machine.run("check")

@@ -3,7 +3,7 @@
 
 use crate::v1::ErrorReason;
 
-/// The domain: whose reasons they are.
+/// The `domain` of every `ErrorInfo`.
 pub const DOMAIN: &str = "triptych";
 
 /// The key in the metadata whose value `true` says that the upstream may have executed, and billed, the request.
@@ -17,7 +17,7 @@ pub const UPSTREAM_PARAM: &str = "upstream_param";
 /// The key in the metadata for all further members of the upstream's error, as the text of a JSON object.
 pub const UPSTREAM_MEMBERS: &str = "upstream_members";
 
-/// What the names of enum values have in front, by the rules for proto files.
+/// The prefix of the names of the enum values, which the style rules for proto files require.
 const PREFIX: &str = "ERROR_REASON_";
 
 /// Returns the reason as `ErrorInfo` has it: `VIDEO_NOT_FOUND` for `ERROR_REASON_VIDEO_NOT_FOUND`.
@@ -30,7 +30,7 @@ pub fn reason_code(reason: ErrorReason) -> String {
     reason_name(reason).to_ascii_lowercase()
 }
 
-/// Returns the reason with the name [`reason_name`]; `None` for one of a later version.
+/// Returns the reason whose [`reason_name`] is `name`; `None` if only a later version has it.
 pub fn reason_of_name(name: &str) -> Option<ErrorReason> {
     ErrorReason::from_str_name(&format!("{PREFIX}{name}"))
 }
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn name_of_a_reason_leads_back_to_it() {
+    fn reason_of_name_inverts_reason_name_and_refuses_unknown_names() {
         assert_eq!(reason_code(ErrorReason::VideoNotFound), "video_not_found");
         assert_eq!(reason_of_name(reason_name(ErrorReason::VideoNotFound)), Some(ErrorReason::VideoNotFound));
         assert_eq!(reason_of_name("LATER"), None);

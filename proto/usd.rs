@@ -1,4 +1,4 @@
-//! Amounts of money as texts. Messages have millionths of a US dollar.
+//! Formats amounts of money as text. Messages have them in millionths of a US dollar (micro-USD).
 
 /// Returns an amount of millionths of a US dollar as a decimal number of dollars: at least two decimals, and no further zeros at
 /// the end.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::error::ProviderError;
 
-/// Replaces the failure by status: the error code is often more specific.
+/// Replaces `by_status`, the failure that the HTTP status stands for, by that of the error code, which is often more specific.
 pub(crate) fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
     by_code(error).unwrap_or(by_status)
 }
@@ -38,7 +38,7 @@ fn by_code(error: &Value) -> Option<ProviderError> {
         // A configuration error of the operator: the model or its endpoint is wrong.
         "InvalidEndpointOrModel" | "InvalidEndpoint" | "ModelNotOpen" | "UnsupportedModel" | "NotFound" => "NotFound",
         "ServerOverloaded" | "RequestBurstTooFast" => "TooManyRequests",
-        // With the second one the content check itself failed; the content was not rejected.
+        // `ContentSecurityDetectionError`: the content check itself failed; the content was not rejected.
         "InternalServiceError" | "ContentSecurityDetectionError" => "InternalServerError",
         // The name of the HTTP status, for example `BadRequest`.
         _ => text("type"),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_content_has_many_codes() {
+    fn codes_of_rejected_content_are_content_policy_errors() {
         for code in [
             "InputImageSensitiveContentDetected.PrivacyInformation",
             "OutputVideoSensitiveContentDetected",

@@ -22,14 +22,14 @@ pub(crate) fn prompt(prompt: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Validates an `extra_json`: empty, or a JSON object without a second value for one of `members`, which have fields in the
-/// contract. Values that a field cannot represent are allowed: null, the empty list and the empty object.
+/// Validates an `extra_json`, the field of a gRPC request for JSON members that have no field of their own: empty, or a JSON object
+/// without `members`, which have one. Values that a field cannot represent are allowed: null, the empty list and the empty object.
 pub(crate) fn extra(field: &str, extra_json: &str, members: &[&str]) -> Result<(), Error> {
     extra_without(field, extra_json, |name| members.contains(&name))
 }
 
-/// Validates an `extra_json` like [`extra`]. Each member is given with whether its field is set; a field that is not set may
-/// have its member here, for a value that it cannot represent.
+/// Validates an `extra_json` like [`extra`], but a member may occur in it if its own field is not set, for a value that the field
+/// cannot represent. `members` are pairs of the name and whether the field is set.
 pub(crate) fn extra_beside(field: &str, extra_json: &str, members: &[(&str, bool)]) -> Result<(), Error> {
     extra_without(field, extra_json, |name| members.contains(&(name, true)))
 }

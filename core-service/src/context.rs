@@ -50,11 +50,11 @@ pub struct RequestContext {
     pub sdk_retries: Option<u32>,
     /// The W3C trace context.
     pub trace: TraceContext,
-    /// What the call finds out about itself, for the access log and metrics.
+    /// Collects what becomes known about the call, for the access log and metrics.
     pub report: CallReport,
 }
 
-/// The W3C trace context of a call, passed on to upstreams. Without an exporter of traces it is that of the caller, unchanged.
+/// The W3C trace context of a call, passed on to upstreams. If traces are not exported, it is that of the caller, unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TraceContext {
     /// `traceparent`.
@@ -101,7 +101,7 @@ impl RequestContext {
 
     /// Returns the HTTP headers by which an upstream recognizes the call: request id and W3C trace context.
     pub(crate) fn trace_headers(&self) -> HeaderMap {
-        // The next power of two, of which three quarters are used: six headers fit without a second allocation.
+        // `HeaderMap` allocates 8 slots for 4 headers and fills three quarters of them: six headers fit without a second allocation.
         let mut headers = HeaderMap::with_capacity(4);
         if let Ok(id) = HeaderValue::try_from(&self.request_id) {
             headers.insert(REQUEST_ID_HEADER, id);
@@ -160,7 +160,7 @@ fn deadline_exceeded() -> Error {
     ProviderError::Timeout("the deadline of the call was exceeded".to_owned()).into()
 }
 
-/// The metadata of every call that the core reads. Found in one pass, which costs less than a look-up of each key.
+/// The metadata that the core reads of every call. Found in one pass, which costs less than a look-up of each key.
 #[derive(Debug, Default)]
 pub(crate) struct KnownMetadata<'a> {
     request_id: Option<&'a MetadataValue<Ascii>>,

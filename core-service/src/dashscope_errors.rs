@@ -15,7 +15,7 @@ pub(crate) fn error_of(members: &Members<'_>) -> Option<ProviderError> {
     Some(refined_failure_in_reply(&error.to_string(), refine))
 }
 
-/// Replaces the failure by status: the error code is more specific.
+/// Replaces `by_status`, the failure that the HTTP status stands for, by that of the error code, which is more specific.
 pub(crate) fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
     let text = |name: &str| error[name].as_str().unwrap_or_default();
     by_code(text("code"), text("message")).unwrap_or(by_status)

@@ -20,7 +20,7 @@ pub(crate) enum Failpoint {
     TaskRecorded,
     /// A poll has returned the finished render; the result is not recorded yet.
     RenderFinished,
-    /// The files are copied; the stills are not made yet.
+    /// The files are copied; the thumbnail and the sprite sheet are not generated yet.
     FilesCopied,
     /// All files are stored; the end of the job is not recorded yet.
     FilesStored,

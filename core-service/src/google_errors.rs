@@ -19,7 +19,7 @@ pub(crate) fn embedded_error(error: &str) -> ProviderError {
     refined_failure_in_reply(error, refine)
 }
 
-/// Replaces the failure that the status alone means, `rough`, by the one that the details mean.
+/// Replaces `rough`, the failure that the HTTP status stands for, by that of the details.
 fn refine(error: &Value, rough: ProviderError) -> ProviderError {
     match rough {
         // An invalid API key has status 400, like an invalid field.

@@ -4,8 +4,8 @@
 //! stores can be read. Whether they can be written is a metric: on a full disk, reads and chat go on, and creates are refused with an
 //! error of their own.
 //!
-//! A database on a server that several nodes share is away for all of them. Then the services that need it fail, and the nodes stay ready:
-//! otherwise no node would be left for chat.
+//! If a database that several nodes (processes) share cannot be reached, this concerns all of them. Then the services that need it
+//! are reported as not serving, and the nodes stay ready: otherwise no node would be left for chat.
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// The maximum duration of a probe. A store that takes longer counts as unavailable.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The stores that a service needs.
+/// The stores that a service needs: the database, here `Jobs`, and the store of media files.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Needs {
     Nothing,
@@ -158,7 +158,7 @@ impl Health {
                 self.report(stores).await;
             }
             known = stores;
-            // By this number the next process detects that job events were lost.
+            // If the database lacks the latest event at the next start, that process reports it.
             if stores.jobs
                 && let Ok(Err(error)) = timeout(PROBE_TIMEOUT, database.save_sequence()).await
             {

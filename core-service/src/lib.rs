@@ -1,4 +1,4 @@
-//! The Triptych core: the services of the contract over three provider traits, durable video jobs, and the media store.
+//! The Triptych core: the services of the gRPC contract (`proto/`) over three provider traits, durable video jobs, and the media store.
 //!
 //! | module | contents |
 //! | --- | --- |
@@ -12,8 +12,8 @@
 //! | [`usage`] | the gRPC service for usage, budgets and estimates |
 //! | [`admin`] | keys that are created while the core runs, and their gRPC service; the repair of the ledger |
 //! | [`upstream`] | the HTTP client of all providers |
-//! | [`database`], [`backup`] | the SQLite database; copies of the data directory |
-//! | `node`, [`node_count`] | the lease of this process, and how many share the database |
+//! | [`database`], [`backup`] | the database, SQLite or PostgreSQL; copies of the data directory |
+//! | `node`, [`node_count`] | the lease of this process, a node; the number of nodes that share the database |
 //! | [`error`], [`status`] | the errors, and their mapping to gRPC statuses |
 //! | [`config`], [`live`] | the settings, and values that change while the core runs |
 //! | [`health`], `metrics`, `sampler` | the health of each service; metrics, and those that are read from the database |

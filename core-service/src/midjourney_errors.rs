@@ -25,7 +25,7 @@ pub(crate) fn task_id(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> R
     }
 }
 
-/// Replaces the failure by status: a submission has a result code.
+/// Replaces `by_status`, the failure that the HTTP status stands for, by that of the result code of the submission.
 fn refine(error: &Value, by_status: ProviderError) -> ProviderError {
     let code = error["code"].as_u64().or_else(|| error["code"].as_str()?.parse().ok());
     let Some(code) = code else { return by_status };

@@ -1,4 +1,4 @@
-//! The served models of one modality: public names, and the provider and its own name behind each.
+//! The served models of one modality: the public names, and for each the provider and the provider's name of the model.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -24,7 +24,7 @@ pub struct Models<P: ?Sized> {
     discovered: Vec<DiscoveredModels>,
     /// The names of the other modalities' models.
     elsewhere: HashMap<String, pb::Modality>,
-    /// The setting that adds a model, with its variable.
+    /// The setting that adds a model, with its environment variable, for error messages.
     setting: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! How many processes share the database.
+//! How many nodes, which are processes, share the database.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! What happens to a chat call when its client disconnects: the policy that a call, an API key or the settings choose.
+//! The policy for chat calls whose client disconnects, which a call, an API key or the settings choose.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -13,7 +13,7 @@ pub const ON_DISCONNECT: &str = "x-triptych-on-disconnect";
 /// The longest time of [`OnDisconnect::Grace`].
 const DAY: Duration = Duration::from_hours(24);
 
-/// What happens to a call when its client disconnects.
+/// The policy for a call whose client disconnects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnDisconnect {
     /// The connection to the upstream is closed at once, which cancels the request there.

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, time::Duration};
 use http::{HeaderName, HeaderValue};
 use tonic::metadata::MetadataMap;
 
-/// The state of the rate limits that apply to a call; of a key and its team, the one with less left.
+/// The state of the rate limits that apply to a call. If both the key and its team have a limit, that with less remaining.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RateLimits {
     /// Requests per minute.

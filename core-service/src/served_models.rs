@@ -1,4 +1,4 @@
-//! What the error for an unknown model says about the models that are served.
+//! The part of the error for an unknown model that suggests served models.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -8,7 +8,8 @@ const MIN_SIMILARITY: f64 = 0.82;
 /// How many names are in a message at most.
 const MAX_NAMES: usize = 3;
 
-/// The served models nearest to a name that is not served. As text, the rest of the sentence "model `x` does not exist".
+/// The served models nearest to a name that is not served. Displays as the end of the message that
+/// begins with "model `x` does not exist".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedModels {
     /// Similar names, the most similar first; without one, the first names of the catalog.
@@ -17,7 +18,7 @@ pub struct ServedModels {
     similar: bool,
     /// The number of served models.
     count: usize,
-    /// The setting that adds a model, with its variable; empty if it depends on the modality.
+    /// The setting that adds a model, with its environment variable; empty if it depends on the modality.
     setting: &'static str,
 }
 

@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn full_and_read_only_databases_are_not_writable_and_other_failures_are_not_among_them() {
+    async fn only_failures_of_full_and_read_only_databases_are_storage_not_writable() {
         let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
         sqlx::raw_sql("CREATE TABLE t (a BLOB); PRAGMA max_page_count = 4").execute(&mut connection).await.unwrap();
         let full = sqlx::query("INSERT INTO t VALUES (zeroblob(100000))").execute(&mut connection).await.unwrap_err();

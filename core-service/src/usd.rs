@@ -46,7 +46,7 @@ impl Usd {
     /// Returns `count / per` times this amount, rounded up to a millionth. Saturates.
     #[must_use]
     pub fn times(self, count: u64, per: u64) -> Self {
-        // Neither factor has more than 64 bits.
+        // Does not overflow: each factor has at most 64 bits, and one is signed.
         let micros = (i128::from(self.micros) * i128::from(count)).div_ceil_by(per);
         Self { micros: i64::try_from(micros).unwrap_or(i64::MAX) }
     }

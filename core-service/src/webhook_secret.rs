@@ -50,7 +50,7 @@ impl WebhookSecret {
         format!("{PREFIX}{}", STANDARD.encode(&self.0))
     }
 
-    /// Returns the last four characters, by which an operator recognizes the secret.
+    /// Returns the prefix and the last four characters, by which an operator recognizes the secret.
     pub(crate) fn hint(&self) -> String {
         let text = self.to_text();
         format!("{PREFIX}...{}", &text[text.len() - 4..])

@@ -1,4 +1,4 @@
-//! Whether files can be written into a directory. A full or read-only disk refuses creates, but not reads.
+//! Whether files can be written into a directory: on a full or read-only disk, reads still succeed.
 
 use std::{io, path::Path};
 

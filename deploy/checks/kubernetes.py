@@ -165,7 +165,7 @@ def scaling(report: Report, overlay: str, objects: list[dict]) -> None:
 
 
 def stores(report: Report, overlay: str, objects: list[dict]) -> None:
-    """Nodes keep nothing themselves, and do not start without the URLs of what they share. Gateways have neither."""
+    """Nodes have no persistent volumes, and require the URLs of the shared database and media store. Gateways have neither."""
     for name, pod in pods(objects):
         place = f"{overlay}: {name}"
         for container in pod["containers"]:

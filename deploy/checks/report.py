@@ -1,4 +1,4 @@
-"""What the checks have in common: problems, skipped checks, and commands."""
+"""Shared by the checks: the report of problems and skipped checks, and the execution of commands."""
 
 import os
 import shutil

@@ -5,9 +5,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-# What the settings file of a package changes: an absolute directory, where the service may write.
+# The one setting in the settings file of a package: an absolute directory, where the service may write.
 DATA_DIR = 'data_dir = "/var/lib/triptych/data"'
-# What users make there, and must not become part of a release: secrets.
+# Files with secrets that users create there, and that must not become part of a release.
 PRIVATE = ("deploy/compose/secrets", "deploy/compose/triptych.env")
 
 
@@ -32,7 +32,7 @@ def collect(root: Path, executable: Path, generated: dict[str, str]) -> dict[str
     files["triptych.toml"] = File(settings(executable))
     for path in sorted((root / "deploy/systemd").iterdir()):
         files[f"systemd/{path.name}"] = File(path.read_bytes())
-    # What the README links to, and what docs/install.md uses.
+    # Files that the README links to, and that docs/install.md uses.
     parts = ("compose", "grafana", "haproxy", "kubernetes", "nginx", "prometheus")
     for place in ("docs", *(f"deploy/{part}" for part in parts)):
         for path in sorted((root / place).rglob("*")):

@@ -1,4 +1,4 @@
-"""The executable: how it is built, and what its file says about itself."""
+"""Builds the executable, and reads its architecture from the file."""
 
 import os
 import shutil

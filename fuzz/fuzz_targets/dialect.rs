@@ -1,5 +1,5 @@
-//! Checks that every chat request, response and chunk in OpenAI's JSON that can be read is written as JSON that can be read
-//! again, and that every Responses request that is accepted has items that can be read again, and a chat request.
+//! Checks round trips of OpenAI's JSON: a chat request, response or chunk that parses is written as JSON that parses again. The
+//! items of an accepted Responses API request parse again too, and so does the chat request that is made from it.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Checks that the chunks of a streamed chat response give the same result as a stream, where reader and writer handle only
-//! the text that changes from chunk to chunk, as each chunk alone.
+//! Checks the fast path for streamed chat responses, which reads and writes only the text that changes from chunk to chunk: it
+//! must give the same result as reading and writing each chunk alone.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,21 +12,22 @@ fuzz_target!(|chunks: &[u8]| {
     if chunks.windows(3).any(|escape| escape.eq_ignore_ascii_case(b"\\ud")) {
         return;
     }
-    let (mut reader, mut decoder, mut encoder) = (ChunkReader::default(), DeltaDecoder::default(), DeltaEncoder::default());
+    let (mut reader, mut decoder, mut encoder) =
+        (ChunkReader::default(), DeltaDecoder::default(), DeltaEncoder::default());
     let (mut writer, mut other_writer) = (ChunkWriter::new(false), ChunkWriter::new(false));
     for chunk in chunks.split(|byte| *byte == b'\n') {
         let (read, alone) = (reader.read(chunk), read_chunk(chunk));
-        let Ok(ChunkEvent::Chunk(folded)) = read else {
+        let Ok(ChunkEvent::Chunk(delta)) = read else {
             assert!(alone.is_err() || alone.is_ok_and(|alone| alone.error.is_some()));
             continue;
         };
         let alone = alone.unwrap();
         assert_eq!(alone.error, None);
         let alone = alone.response;
-        assert_eq!(decoder.decode(folded.clone()), alone);
+        assert_eq!(decoder.decode(delta.clone()), alone);
         let (mut plain, mut out, mut other) = (Vec::new(), Vec::new(), Vec::new());
         write_chunk(&mut plain, &alone, false);
-        writer.write(&mut out, folded);
+        writer.write(&mut out, delta);
         other_writer.write(&mut other, encoder.encode(alone));
         assert_eq!(out, plain);
         assert_eq!(other, plain);

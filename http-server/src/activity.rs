@@ -93,7 +93,7 @@ impl Activity {
     }
 
     pub(crate) fn request_ended(&self) {
-        // Before the count, which the task of the connection may read on another thread in between.
+        // Before the count is decremented: the task of the connection may read both in between, on another thread.
         self.idle_since.set(self.start);
         self.in_flight.fetch_sub(1, Release);
     }

@@ -76,7 +76,7 @@ impl<A: Application + Unpin> Connection<A> {
         // A refused connection is served a refusal as the response to its first request, and closes.
         let refused = self.permit.refusal.is_some();
         let socket = Socket::new(io, shared.application.clone(), Arc::clone(&activity));
-        // Children, whose locks are not shared with the other connections.
+        // Child tokens, whose locks are not shared with the other connections.
         let (abort, draining) = (shared.abort.child_token(), shared.drain.draining.child_token());
         let mut abort_watcher = CancellationWatcher::new(abort.clone());
         let mut drain_watcher = CancellationWatcher::new(draining);
@@ -186,7 +186,7 @@ impl<A: Application + Unpin> Connection<A> {
                 tracing::debug!("a TLS handshake took longer than the header timeout");
                 return None;
             }
-            // As long as an idle connection, which was opened by then.
+            // In a drain, a handshake may take as long as an idle connection stays open.
             () = async { drain.draining.cancelled().await; sleep(FINISH_IDLE).await } => return None,
             () = abort.cancelled() => return None,
         };

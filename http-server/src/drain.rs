@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Drain {
     /// The announcement of the shutdown, which begins at the latest with the drain.
     pub announced: Announcement,
-    /// Cancelled when the shutdown begins: no new requests, and endless streams should end.
+    /// Cancelled when the drain begins: no new requests, and endless streams should end.
     pub draining: CancellationToken,
     /// Cancelled when the drain is over: all responses should end now.
     pub cut_off: CancellationToken,

@@ -16,7 +16,7 @@ pub fn foreign_origin(
     own_authority: impl FnOnce() -> String,
 ) -> Option<String> {
     let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
-    // Scripts cannot set this header. A proxy may have changed `Host`, so that `Origin` alone does not show it.
+    // Scripts cannot set this header. It is checked first because a proxy may have changed `Host`, with which `Origin` is compared below.
     if site == Some(b"same-origin".as_slice()) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What requests say about the connection that they arrived on.
+//! Extensions of requests that describe the connection they arrived on.
 
 use std::net::IpAddr;
 

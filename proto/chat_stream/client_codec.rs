@@ -89,7 +89,7 @@ mod tests {
         let responses = responses.chain([chunk("2", "d"), pb::StreamChatResponse::default(), chunk("2", "e")]);
         let (mut decoder, mut restored) = (ChunkDecoder::default(), DeltaDecoder::default());
         for response in responses {
-            // In the order of the numbers of the fields, unlike a template.
+            // `encode_to_vec` writes the fields in the order of their numbers, unlike a template, which writes the text last.
             let chunk = decoder.read(&response.encode_to_vec()).unwrap();
             assert_eq!(restored.decode(chunk), response);
         }

@@ -44,7 +44,7 @@ enum Base {
     /// There is none yet, or it has no [`TextField`].
     #[default]
     None,
-    /// Not followed by a text yet. Responses of complete chunks only need no template.
+    /// Not followed by a text yet. A response that has only complete chunks never needs a template.
     Chunk(TextField, Box<pb::StreamChatResponse>),
     /// Followed by at least one text.
     Template(Template),
@@ -64,7 +64,7 @@ impl ChunkEncoder {
                     Base::Chunk(field, response) => Template::new(field, *response).map_or(Base::None, Base::Template),
                     base @ (Base::None | Base::Template(_)) => base,
                 };
-                // Without a template, this is a violation of the invariant of `ChatChunk::Text`: an empty message.
+                // Without a template, the invariant of `ChatChunk::Text` is violated, and the message stays empty.
                 if let Base::Template(template) = &self.base {
                     template.write(&text, out);
                 }

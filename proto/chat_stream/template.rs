@@ -1,4 +1,4 @@
-//! The wire format of chunks that differ in one text.
+//! The wire format of consecutive chunks that differ only in one text.
 
 use bytes::BufMut;
 use prost::{Message as _, length_delimiter_len};

@@ -46,10 +46,10 @@ mod tests {
         let is_api = |path: &str| path.starts_with("/v1/") && !path.ends_with("/content");
         for route in ROUTES.iter().filter(|route| is_api(route.path)) {
             let core = CoreStub::default();
-            core.set_attempts("near=200");
+            core.set_attempts("near=ok");
             let response = send(&core, request_for(route.method, route.path)).await;
             assert_eq!(response.status, 200, "{route:?}");
-            assert_eq!(response.header("x-triptych-attempts"), Some("near=200"), "{route:?}");
+            assert_eq!(response.header("x-triptych-attempts"), Some("near=ok"), "{route:?}");
         }
     }
 }

@@ -73,7 +73,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         span.in_scope(|| tracing::warn!(status = status.as_u16(), "request failed"));
     }
     if is_head {
-        // Its body is not read.
+        // The body of a response to HEAD is not read, so that its end is never observed.
         record.finish(status.as_u16());
     }
     observed_body::observe(response, span, record)

@@ -55,7 +55,7 @@ const GRPC_CODES: [&str; 17] = [
 ];
 
 impl Status {
-    /// Returns the API of calls with such a status.
+    /// Returns the API of calls with this kind of status.
     pub fn api(self) -> Api {
         match self {
             Self::Http(_) => Api::Rest,
@@ -81,7 +81,7 @@ impl Status {
 
     /// Returns whether the client disconnected.
     pub fn is_client_closed(self) -> bool {
-        // The core's own calls are never cancelled by anyone but their client.
+        // 1 is CANCELLED: only the client cancels a call.
         matches!(self, Self::Http(CLIENT_CLOSED) | Self::Grpc(1))
     }
 }

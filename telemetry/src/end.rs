@@ -1,4 +1,4 @@
-//! What happens at the end of a call.
+//! The end of a call: its line in the access log, the end of its span, and the metrics of its model.
 
 use crate::{
     access_log,
@@ -12,7 +12,7 @@ use crate::{
 const SERVER_ERRORS: [u8; 6] = [2, 4, 12, 13, 14, 15];
 
 impl CallEnd<'_> {
-    /// Writes the line of the access log, and records the metrics of the model if the call had one.
+    /// Writes the line of the access log, ends the span of the call, and records the metrics of the model, as far as the call has these.
     pub fn finish(&self, report: &CallReport) {
         let elapsed = report.elapsed();
         access_log::write(self, report, elapsed);

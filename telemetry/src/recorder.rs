@@ -20,7 +20,7 @@ const JOB_HISTOGRAMS: [&str; 2] = ["triptych_job_phase_seconds", "triptych_job_p
 pub fn install() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
-        // Whole names come first, whatever their order.
+        // The exporter prefers full names to prefixes, whatever the order here.
         let jobs = JOB_HISTOGRAMS.map(|name| (Matcher::Full(name.to_owned()), JOB_BUCKETS));
         let calls = (Matcher::Prefix("triptych_".to_owned()), CALL_BUCKETS);
         let buckets = jobs.into_iter().chain([calls]);

@@ -1,4 +1,4 @@
-//! What the layers of a call find out about it.
+//! The report of a call: what the layers that handle it find out about it.
 
 use std::{
     fmt,
@@ -15,10 +15,10 @@ use crate::{
     trace::{OpenSpan, TraceParent},
 };
 
-/// The report of one call, which ends in the access log and in metrics. Clones share it.
+/// The report of one call, for the access log, metrics and traces. Clones share it.
 ///
 /// The server that receives a call creates the report, passes it on with the call, and finishes it. The default is the report of
-/// work without a client call: all that it is told is discarded.
+/// work without a client call: everything that is reported to it is discarded.
 #[derive(Debug, Clone, Default)]
 pub struct CallReport(Option<Arc<Shared>>);
 
@@ -52,7 +52,7 @@ impl fmt::Display for Client {
     }
 }
 
-/// What is known of a call besides its times.
+/// The properties of a call that are known so far, besides its times.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) client: Option<Client>,
@@ -196,7 +196,7 @@ impl CallReport {
     }
 }
 
-/// The facts are complete after every update, so that a panic of another thread leaves them usable.
+/// Locks the facts. They are complete after every update, so that a panic of another thread leaves them usable.
 fn facts(shared: &Shared) -> MutexGuard<'_, Facts> {
     shared.facts.lock().unwrap_or_else(PoisonError::into_inner)
 }

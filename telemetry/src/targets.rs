@@ -1,9 +1,9 @@
-//! The state of the upstream targets, as the core knows it at a scrape.
+//! The state of targets, the upstreams that serve a model, as the core knows it when metrics are scraped.
 
 use triptych_proto::v1 as pb;
 
-/// Writes the state of all targets of these models as metrics, in the text format of Prometheus. Not kept as gauges, which would go stale when
-/// a target is removed.
+/// Writes the state of all targets of these models as metrics, in the text format of Prometheus. Not kept as gauges, which would go stale
+/// when a target is removed.
 pub fn write(text: &mut String, models: &[pb::Model]) {
     use pb::model::target::State::{Closed, HalfOpen, Open};
     let targets = || models.iter().flat_map(|model| model.targets.iter().map(move |target| (model, target)));

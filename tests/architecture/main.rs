@@ -40,10 +40,10 @@ const FORBIDDEN_DEPENDENCIES: [(&str, &[&str]); 6] = [
 ];
 const ENGINES_FORBID: &[&str] = &["triptych-proto", "core-service", "tonic", "tokio", "reqwest"];
 
-/// The state machine of video jobs, and the function that shows that it is this file.
+/// The state machine of video jobs, and a function that this file must have; without it, the state machine has moved.
 const JOB_STATE_MACHINE: (&str, &str) = ("core-service/src/video/state/mod.rs", "fn apply(");
 
-/// The one place in the core that makes gRPC statuses, and the call that shows that it is this file.
+/// The one place in the core that makes gRPC statuses, and a call that this file must have; without it, the place has moved.
 const STATUS_MAPPING: (&str, &str) = ("core-service/src/status/mod.rs", "with_error_details");
 
 /// Calls that make a gRPC status, as tokens that no other code of the core contains.

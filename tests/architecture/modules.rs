@@ -112,7 +112,7 @@ impl Modules {
                     open.push((inline, depth));
                     at += 2;
                 }
-                // `use<'a>` is a part of a type.
+                // `use<'a>` is a bound of an `impl Trait` type.
                 ("use", next, _) if next != "<" => {
                     let length = tokens[at..].iter().position(|token| token == ";").unwrap();
                     // `pub use`, or the end of `pub(crate)` and the like.

@@ -191,7 +191,7 @@ def main(program: str) -> None:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     program, directory = os.path.abspath(program), Path(tempfile.mkdtemp(prefix="bucket-"))
     clip = small_clip(program)
-    # A box that players skip.
+    # An MP4 box that players skip.
     clip += (PADDING + 8).to_bytes(4, "big") + b"free" + bytes(PADDING)
     assert mp4_defect(clip) is None
     bucket, upstream = Bucket(), Upstream(clip, {}, (0.1, 0.4))

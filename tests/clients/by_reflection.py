@@ -21,7 +21,8 @@ class Services:
         self.pool = descriptor_pool.DescriptorPool(self.database)
 
     def call(self, method, members=None, timeout=120, metadata=None, serialized=None, via=None):
-        """Calls `<package>.<service>/<method>` with a request built from the server's descriptors."""
+        """Calls `<package>.<service>/<method>` with a request built from the server's descriptors, or with the bytes `serialized`, over
+        the channel `via` if one is given."""
         service, name = method.split("/")
         descriptor = self.pool.FindServiceByName(service).FindMethodByName(name)
         request = message_factory.GetMessageClass(descriptor.input_type)

@@ -34,7 +34,7 @@ def start(function: Callable[..., None], *arguments: object) -> threading.Thread
 
 
 class Clients:
-    """The clients, and what they have seen."""
+    """The clients and their records. A number identifies a video: its prompt and its Idempotency-Key contain the number."""
 
     def __init__(self, nodes: list[Server]) -> None:
         self.nodes, self.numbers, self.lock = nodes, count(), threading.Lock()

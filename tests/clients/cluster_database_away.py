@@ -1,4 +1,5 @@
-"""What a node answers while its database is away: creates are refused with a message, and calls that need no database are served."""
+"""Checks the responses of a node whose database is away: creates are refused with a message, and calls that need no database are
+served."""
 
 import http.client
 import json
@@ -10,8 +11,8 @@ from cluster_clients import Clients
 
 CHAT = {"model": "offline-chat", "messages": [{"role": "user", "content": "Hello"}]}
 VIDEO = {"model": "scripted", "prompt": "while the database is away", "size": "64x64", "seconds": "1"}
-# The longest time to an answer, in seconds: for 15 seconds a node asks for the outcome of a commit that was lost, and later writes wait;
-# then they wait for a connection, and are tried again on another one.
+# The longest time to a response, in seconds. After a connection was lost during a commit, a node tries for 15 seconds to find out its
+# outcome, and later writes wait. They then wait for a connection, and are retried on another one.
 LONGEST = 25
 
 

@@ -1,4 +1,5 @@
-"""The faults of `cluster`: those of one node, and beside them those of what the nodes share. Each happens once, the others at random."""
+"""Injects the faults of `cluster` in two sequences at once: faults of one node, and faults of the servers that all nodes share. Each fault
+happens once, further ones are chosen at random."""
 
 import http.client
 import random
@@ -17,7 +18,7 @@ RECOVERY = 10
 
 
 class Faults:
-    """The schedule, and what it has done."""
+    """The schedule of the faults, and the record of those that were injected."""
 
     def __init__(self, cluster: Cluster, clients: Clients, long: bool) -> None:
         self.cluster, self.clients = cluster, clients
@@ -39,7 +40,7 @@ class Faults:
 
     def _lane(self, faults: dict[Callable[[], None], int], until: float) -> None:
         due = random.sample(list(faults), len(faults))
-        # The last of them, so that there are creates before it.
+        # `pop` takes this fault last, so that there are creates before it.
         due.sort(key=lambda fault: fault != self.hold_transaction)
         while due or time.monotonic() < until:
             fault = due.pop() if due else random.choices(list(faults), list(faults.values()))[0]
@@ -47,25 +48,25 @@ class Faults:
             self.injected[fault.__name__] += 1
             fault()
 
-    def _node(self) -> list[int]:
-        """Returns all nodes, in random order."""
+    def _shuffled_nodes(self) -> list[int]:
+        """Returns the numbers of all nodes, in random order."""
         return random.sample(range(len(self.cluster.nodes)), len(self.cluster.nodes))
 
     def kill(self) -> None:
-        with self.cluster.a_node(self._node()) as number:
+        with self.cluster.a_node(self._shuffled_nodes()) as number:
             self.cluster.kill_node(number)
 
     def freeze(self) -> None:
-        with self.cluster.a_node(self._node()) as number:
+        with self.cluster.a_node(self._shuffled_nodes()) as number:
             self.cluster.freeze(number, LEASE * random.uniform(1.3, 2))
 
     def reset(self) -> None:
-        with self.cluster.a_node(self._node()) as number:
+        with self.cluster.a_node(self._shuffled_nodes()) as number:
             self.cluster.proxy.cut(number)
 
     def separate(self) -> None:
         """Takes the database away from one node, and prints how soon that node notices, and how soon it serves afterwards."""
-        with self.cluster.a_node(self._node()) as number:
+        with self.cluster.a_node(self._shuffled_nodes()) as number:
             self._until_ready(number)
             with ThreadPoolExecutor() as pool:
                 separated = pool.submit(self.cluster.separate, number, self.partition)
@@ -115,14 +116,14 @@ class Faults:
 
     def lose_database(self) -> None:
         """Stops the database, and checks what a node without other faults answers meanwhile."""
-        with self.cluster.a_node(self._node()) as number:
+        with self.cluster.a_node(self._shuffled_nodes()) as number:
             self._until_ready(number)
             self.cluster.postgres.stop()
             back = time.monotonic() + self.database_away
             self.problems += probe(self.clients, number)
             time.sleep(max(0, back - time.monotonic()))
             self.cluster.postgres.start()
-        # Otherwise a long outage could follow the other at once, and clients would give up.
+        # Without this pause, another long outage could follow at once, and clients would give up.
         time.sleep(self.pause_after_outage)
 
     def fail_over(self) -> None:

@@ -58,7 +58,7 @@ class ImageUpstream:
 
 
 def burst(clients: Clients, upstream: ImageUpstream, prompt: str) -> list[str]:
-    """Sends one image request BURST times at once, in turn to all nodes, with one Idempotency-Key. Returns what is wrong."""
+    """Sends one image request BURST times at once, in turn to all nodes, with one Idempotency-Key. Returns the problems."""
     body = {"model": "scripted-image", "prompt": prompt, "size": f"{SIZE}x{SIZE}", "response_format": "b64_json"}
     one = lambda i: clients.rest("POST", "/v1/images/generations", body, f"image-{prompt}", i % len(clients.nodes))
     with ThreadPoolExecutor(BURST) as pool:

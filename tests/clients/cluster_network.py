@@ -64,7 +64,7 @@ class Namespaces:
 
 
 class Loopback:
-    """All nodes on 127.0.0.1. The proxy of a separated node stops to forward, and keeps its connections open."""
+    """All nodes on 127.0.0.1. The proxy of a separated node stops forwarding, and keeps its connections open."""
 
     name = "one network: a proxy stops to forward, without closing its connections"
 

@@ -69,7 +69,7 @@ class Proxy:
         self._run(reset)
 
     def freeze(self, node: int) -> None:
-        """Stops to forward for a node, in both directions, and leaves its connections open."""
+        """Stops forwarding for a node, in both directions, and leaves its connections open."""
 
         async def clear() -> None:
             self.forwards[node].clear()

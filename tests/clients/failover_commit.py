@@ -3,7 +3,7 @@
     failover_commit.py PATH_OF_TRIPTYCH
 
 The first node commits a create while the replication stands still, so that the commit waits. The primary is killed and the standby
-promoted; it gives the number of that transaction to one of the second node. A create that the first node acknowledges must exist.
+promoted, which reuses the id of that transaction for one of the second node. A create that the first node acknowledges must exist.
 """
 
 import http.client
@@ -63,7 +63,7 @@ def main(program: str) -> int:
     # The first node reads again, so that only the commit is unknown.
     for _ in range(20):
         nodes[0].call("GET", "/v1/videos?limit=1")
-    # The numbers of transactions that the standby does not know are given to the second node.
+    # The standby gives the transaction ids that it has not seen to transactions of the second node.
     for number in range(100):
         if not waiting.is_alive():
             break

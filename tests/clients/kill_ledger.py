@@ -6,7 +6,7 @@ Starts Triptych with its built-in engines, which have prices here, and a tempora
 so has the team of all of them. The clients send chat calls, image requests and creates of videos until the budgets are used up, while
 Triptych gets KILLS (20) times a SIGKILL; each process lives SHORTEST (1) to LONGEST (3) seconds. Afterwards:
 
-- nobody has spent more than a budget, and the ledger has at least the cost of every response that a client got;
+- no key and no team has spent more than its budget, and the ledger has at least the cost of every response that a client got;
 - what is reserved is the sum of the open holds, which is 0 when all videos have ended;
 - what is spent is the sum of the entries, and each hold has ended once.
 

@@ -1,4 +1,4 @@
-"""Clients that send one request after the other to a REST port, each on a connection that it keeps, and count what fails.
+"""Clients that send one request after the other to a REST port, each on a connection that it keeps, and count completed and failed calls.
 
 The calls are those of the built-in engines. Needs the standard library only.
 """

@@ -1,8 +1,8 @@
-"""The OpenAPI document: a request that is valid by it is accepted, an invalid one is refused, and every response is as it says.
+"""The OpenAPI document: a request that is valid by it is accepted, an invalid one is refused, and every response matches it.
 
     openapi.py PATH_OF_TRIPTYCH [EXAMPLES [DOCUMENT]]
 
-schemathesis makes the requests from the document, EXAMPLES for each operation and each way to make them, always the same ones.
+schemathesis generates the requests from the document: EXAMPLES for each operation and phase of schemathesis, the same ones in each run.
 DOCUMENT is a file instead of the document that is served. Starts Triptych on free ports, with an API key of an administrator.
 """
 
@@ -98,7 +98,7 @@ def schemathesis(document, url, mode, phases, examples, video_id, directory):
 
 
 def check(document, url, mode, *arguments):
-    """Returns whether the API is as the document says."""
+    """Returns whether the API matches the document."""
     start = time.monotonic()
     result = schemathesis(document, url, mode, *arguments)
     verdict = "ok  " if result.returncode == 0 else "FAIL"
@@ -112,7 +112,7 @@ def check(document, url, mode, *arguments):
 
 
 def check_failure(document, url, *arguments):
-    """A document that is wrong about a response is found."""
+    """Asserts that a document with a wrong schema of a response is detected."""
     path = "/healthz"
     wrong = {**document, "paths": {path: json.loads(json.dumps(document["paths"][path]))}}
     wrong["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"] = {"type": "array"}
@@ -123,7 +123,7 @@ def check_failure(document, url, *arguments):
 def main(program, examples="0", document=None):
     receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
-    # Without EXAMPLES: what takes a minute. `coverage` has the limits of each member, `fuzzing` combines members. Operations whose
+    # Without EXAMPLES, the test takes a minute. `coverage` has the limits of each member, `fuzzing` combines members. Operations whose
     # body is that of another are left out.
     phases, negative = ("examples,fuzzing", "coverage") if examples == "0" else ("examples,coverage,fuzzing",) * 2
     with tempfile.TemporaryDirectory() as directory:

@@ -1,4 +1,4 @@
-"""The examples of an OpenAPI document against their schemas."""
+"""Checks the examples of an OpenAPI document against their schemas."""
 
 import jsonschema_rs
 

@@ -62,7 +62,7 @@ def events_are_described(_context, response, _case):
     is_chat = "choices" in data[0]
     failed = [item for item in data if "error" in item and "type" not in item and "object" not in item]
     assert failed in ([], data[-1:]), "an error is not the last event"
-    # schemathesis stops to read a long stream.
+    # schemathesis stops reading a long stream.
     if not response.stream_cut_short:
         assert (events[-1][1] == "[DONE]") == (is_chat and not failed), f"the stream ends with {events[-1]}"
     for (name, _), item in zip(events, data):

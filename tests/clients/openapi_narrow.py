@@ -1,5 +1,6 @@
-"""What the test of valid requests takes from the OpenAPI document: the same operations, with values instead of the rules that a
-schema cannot express, and with small pictures and videos, so that the test takes seconds."""
+"""Prepares the OpenAPI document for the requests that `openapi.py` generates. For valid requests: fixed values in place of the rules that
+a schema cannot express, and small pictures and videos only, so that the test takes seconds. For invalid requests: without what
+schemathesis generates slowly or not at all."""
 
 import base64
 import copy

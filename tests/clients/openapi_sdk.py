@@ -1,4 +1,4 @@
-"""Responses against the types of OpenAI's SDK, which OpenAI generates from its own description of the API.
+"""Checks responses against the types of OpenAI's SDK, which OpenAI generates from its own description of the API.
 
     openapi_sdk.py PATH_OF_TRIPTYCH
 
@@ -40,7 +40,7 @@ checked = 0
 
 
 def check(kind, text, but=()):
-    """Validates JSON, strictly: a number is not a text. `but` are the members whose values are ours, with their reasons."""
+    """Validates JSON, strictly: a number is not a text. `but` are the members whose values may be other than OpenAI's."""
     global checked
     try:
         TypeAdapter(kind).validate_json(text, strict=True)
@@ -78,7 +78,7 @@ def check_all(rest):
 
 
 def check_failure():
-    """The check finds a wrong type."""
+    """Asserts that the check finds a wrong type."""
     try:
         check(Model, '{"id": "a", "object": "model", "created": "1", "owned_by": "b"}')
     except AssertionError:

@@ -14,7 +14,7 @@ INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 
 
 class Postgres:
-    """The server, which can be restarted. It refuses to run as root, so it runs as another user then."""
+    """The server, which can be restarted. PostgreSQL refuses to run as root: under root, it runs as the user `nobody`."""
 
     def __init__(self, directory: Path, settings: dict[str, str] | None = None, primary: "Postgres | None" = None) -> None:
         """Starts a server in a new directory: an empty one, or a standby of `primary`."""

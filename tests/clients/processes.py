@@ -1,4 +1,4 @@
-"""Triptych processes that can be restarted, and what the programs in front of them need. Needs the standard library only."""
+"""Triptych processes that can be restarted, and helpers for the load balancers in front of them. Needs the standard library only."""
 
 import contextlib
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kill_jobs import free_port
 
-# The length of a stream of the built-in engine is about 30 tokens.
+# A stream of the built-in engine has about 30 tokens, and so takes a second.
 TOKENS_PER_SECOND = "30"
 
 
@@ -65,5 +65,5 @@ def wait_for_port(port: int, process: subprocess.Popen, output: Path) -> None:
 
 
 def executable(name: str) -> str | None:
-    # Debian has them in a directory that is not in the PATH of users.
+    # Debian installs load balancers in a directory that is not in the PATH of users.
     return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")

@@ -125,7 +125,7 @@ def test_text_is_streamed_with_every_event():
         assert stream.get_final_response().output_text == text
 
 
-def test_incomplete_response_says_why():
+def test_response_at_the_token_limit_is_incomplete_with_its_reason():
     response = create(input="Hello", max_output_tokens=16)
     if response.status == "incomplete":
         assert response.incomplete_details.reason == "max_output_tokens"
@@ -219,7 +219,7 @@ def test_hosted_tool_generates_an_image():
     assert types[-1] == "response.completed"
 
 
-def test_what_is_not_served_is_refused_with_its_name():
+def test_unsupported_tools_and_endpoints_are_refused_by_name():
     for tool in ({"type": "web_search"}, {"type": "file_search", "vector_store_ids": ["vs_1"]}, {"type": "code_interpreter", "container": {"type": "auto"}}):
         assert tool["type"] in assert_refused(400, None, input="Hi", tools=[tool]).message
     assert "conversation" in assert_refused(400, None, input="Hi", conversation="conv_1").message

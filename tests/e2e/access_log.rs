@@ -45,7 +45,7 @@ fn assert_has(line: &str, fields: &[&str]) {
 }
 
 #[tokio::test]
-async fn rest_call_has_one_line_with_what_the_core_knows_of_it() {
+async fn rest_call_is_logged_once_with_its_key_model_and_usage() {
     with_key(async |server| {
         let log = LogCapture::start();
         let usage = r#""usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3},"choices""#;
@@ -115,7 +115,7 @@ async fn stream_is_logged_at_its_end_and_a_disconnected_client_as_499() {
 }
 
 #[tokio::test]
-async fn download_has_the_status_of_its_head_and_its_bytes() {
+async fn download_is_logged_with_its_status_and_length() {
     with_key(async |server| {
         let body = json!({"prompt": "a boat", "size": "512x512", "response_format": "url"});
         let request = server.request(Method::POST, "/v1/images/generations").bearer_auth(SECRET);
@@ -155,7 +155,7 @@ async fn probes_are_not_in_the_log_at_info() {
 #[tokio::test]
 async fn unreachable_upstream_is_a_warning_with_its_address_and_the_cause() {
     with_local_and_remote_core_on_this_thread(
-        // A port that nobody listens on.
+        // No process listens on this port.
         |settings, _| settings.chat.base_url = Some("http://127.0.0.1:1/v1".parse().unwrap()),
         async |server| {
             let log = LogCapture::start();

@@ -12,11 +12,11 @@ use crate::{
     test_server::{chat_body, with_local_and_remote_core, within_timeout},
 };
 
-/// Length of the content of one chunk of the flood.
+/// Length of the content of one chunk that the upstream sends.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Bytes that the upstream sends if nothing stops it.
 const TOTAL_BYTES: usize = 96 << 20;
-/// More than all socket buffers on the way can hold, some 10 MiB each, and far less than the flood.
+/// More than all socket buffers on the way can hold, some 10 MiB each, and far less than [`TOTAL_BYTES`].
 const MAX_BUFFERED_BYTES: usize = 64 << 20;
 
 fn grpc_stream_request() -> pb::StreamChatRequest {

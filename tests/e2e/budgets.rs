@@ -24,7 +24,7 @@ fn chat_price() -> Price {
     Price { model: MODEL.to_owned(), per_million_output_tokens: Usd::parse("1"), ..Price::default() }
 }
 
-/// Runs a test with the keys of Alice and Bob, who are in one team. Each key and the team may spend this much in US dollars.
+/// Runs a test with the keys of Alice and Bob, who are in one team. Each key may spend `key` US dollars, and the team `team`.
 async fn with_budgets(key: &str, team: &str, prices: &[Price], test: impl AsyncFn(&TestServer)) {
     let limits = |total: &str| AccountLimits { budget_total: Usd::parse(total), ..AccountLimits::default() };
     let configure = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
@@ -99,7 +99,7 @@ async fn chat_calls_spend_a_budget_until_their_maximum_no_longer_fits() {
 }
 
 #[tokio::test]
-async fn streams_are_settled_by_their_usage_or_by_what_the_client_has_seen() {
+async fn streams_are_charged_by_their_usage_or_by_an_estimate_of_the_sent_text() {
     with_budgets("1", "0.001", &[chat_price()], async |server| {
         let stream = json!({"stream": true, "max_tokens": 500});
         let usage = json!({"prompt_tokens": 1, "completion_tokens": 300, "total_tokens": 301});

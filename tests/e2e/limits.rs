@@ -112,7 +112,7 @@ async fn requests_per_minute_of_a_key_count_over_both_apis_and_all_modalities() 
 }
 
 #[tokio::test]
-async fn headers_of_the_ietf_are_sent_if_the_setting_is_on() {
+async fn ietf_rate_limit_headers_are_sent_only_if_the_setting_is_on() {
     let image = json!({"prompt": "a boat", "size": "256x256"});
     for (is_on, policy, state) in [(true, r#""requests";q=3;w=60"#, r#""requests";r=2;t=20"#), (false, "", "")] {
         let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {

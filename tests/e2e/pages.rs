@@ -179,7 +179,7 @@ async fn every_reference_of_pages_and_assets_is_served() {
             let text = response.text().await.unwrap();
             let starts: &[&str] = match kind.as_str() {
                 "text/html" => &[" src=\"", " href=\""],
-                // Other names than relative ones are in example code.
+                // Imports by other names occur in example code only.
                 "text/javascript" => &[" from \"./", " from \"../", "import \"./", "import(\"./"],
                 "text/css" => &["url(\"", "@import \""],
                 _ => &[],
@@ -226,7 +226,7 @@ async fn pages_are_served_without_a_key_while_the_api_requires_one() {
 }
 
 #[tokio::test]
-async fn pages_that_are_off_do_not_exist() {
+async fn pages_return_404_if_the_setting_is_off() {
     let adjust =
         |_: &mut core_service::config::Settings, gateway: &mut rest_gateway::Settings| gateway.runtime.pages = false;
     with_local_and_remote_core_and_settings(adjust, async |server| {

@@ -19,8 +19,8 @@ async fn get(server: &TestServer, path: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Starts two nodes with one database of this name and one directory of media, which exists as long as the last value; each has an
-/// upstream of its own. `None` without PostgreSQL.
+/// Starts two nodes that share the database of this name and a directory of media, which exists until the returned [`TempDir`] is
+/// dropped. Each node has its own upstream. `None` without PostgreSQL.
 pub(crate) async fn two_nodes(
     database: &str,
     adjust: impl Fn(&mut Settings, &mut rest_gateway::Settings),

@@ -34,7 +34,7 @@ const MAX_MESSAGE_BYTES: usize = 64 << 20;
 /// How the gateway reaches the core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CoreLocation {
-    /// By virtual calls.
+    /// By method calls on trait objects.
     InProcess,
     /// By gRPC over a socket.
     Remote,
@@ -259,7 +259,7 @@ async fn bind_free_port() -> TcpListener {
     bound.unwrap()
 }
 
-/// Connects the gateway to the core's services by virtual calls, as the executable does.
+/// Connects the gateway to the core's services by method calls, as the executable does.
 fn in_process_services(core: &Core) -> CoreServices {
     let services = core.services();
     CoreServices {

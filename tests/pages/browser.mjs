@@ -1,4 +1,4 @@
-// The browser, and pages that record what goes wrong in them.
+// Starts the browser. Its pages record console errors, exceptions and failed requests.
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 

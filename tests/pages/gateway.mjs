@@ -1,4 +1,4 @@
-// Starts the executable on free ports, in a directory of its own, and serve.py in front of it if the sources shall be served.
+// Starts the executable on free ports, in a directory of its own, and serve.py in front of it if the pages are served from their sources.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

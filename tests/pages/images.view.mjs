@@ -102,7 +102,7 @@ async function parameters({ page, url }) {
   assert.equal(await page.inputValue(".images-prompt"), "A boat");
 }
 
-/// Keeps what the page sends in forms: Chromium does not tell the bodies that have files.
+/// Records the forms that the page sends: Chromium does not report request bodies that have files.
 async function keepForms(page) {
   await page.addInitScript(() => {
     window.forms = [];

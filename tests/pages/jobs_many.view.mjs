@@ -9,7 +9,7 @@ async function createVideo(url, members) {
   return response.json();
 }
 
-/// More videos than a page has, of which more are in progress than streams are opened.
+/// Creates more videos than one page of the list has, and more videos in progress than the page opens event streams for.
 async function many({ page, url }) {
   const refused = { model: "offline-video-fault-refused", size: "64x64" };
   for (let round = 0; round < 39; round += 1)

@@ -117,7 +117,7 @@ async function keyDialog({ page, url, watched, takePictures }) {
   await page.click(".card-image .try button");
   await page.locator(".card-image img").waitFor();
 
-  // Forgotten, the next call asks for the key and is then repeated.
+  // Once the key is forgotten, the page asks for one again.
   await page.click("#key-button");
   await page.getByRole("button", { name: "Forget the key" }).click();
   await page.getByText("This gateway requires an API key").waitFor();

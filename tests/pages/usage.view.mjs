@@ -65,7 +65,7 @@ async function usageOf(url, calls, key) {
 
 const useKey = (page, key) => page.addInitScript((key) => sessionStorage.setItem("triptych.key", key), KEYS[key]);
 
-/// The page asks for the keys, and leaves their section out for other keys than those of administrators.
+/// The request for the list of keys is refused unless the page has the key of an administrator; the page then hides the section.
 const NO_ADMINISTRATOR = /admin\/v1\/keys/;
 
 const section = (page, title) =>

@@ -136,7 +136,7 @@ async function errorsAtFields({ page, url, watched }) {
   await smallClip(page);
   await page.fill("[data-field=size] .input", "127x96");
   const error = page.locator("[data-field=size] .field-error");
-  // The estimate already says it.
+  // The estimate already reports the error.
   await error.getByText("size").waitFor();
   await page.fill("[data-field=size] .input", "128x96");
   await error.waitFor({ state: "hidden" });

@@ -22,7 +22,7 @@ const MAX_CONNECTIONS: usize = 64;
 /// How long requests in flight may continue when the process ends.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// What answers the requests for other paths than `/metrics`.
+/// The handler of the paths other than `/metrics`.
 #[derive(Debug, Clone)]
 pub(crate) enum AdminRoutes {
     /// The gateway.
@@ -76,7 +76,7 @@ struct Admin {
 }
 
 impl Admin {
-    /// Renders the metrics. The catalog is in this process, so that they need no API key.
+    /// Renders the metrics. Reads the catalog directly, because a call of the core would require an API key.
     fn metrics(&self, method: &Method) -> Response<Body> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return plain(StatusCode::METHOD_NOT_ALLOWED, "Send GET.\n");

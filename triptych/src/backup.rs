@@ -100,7 +100,7 @@ pub(crate) fn restore(config: Option<&Path>, arguments: &Restore) -> anyhow::Res
     print(format_args!("Next: start Triptych with TRIPTYCH_DATA_DIR={}.", directory.display()))
 }
 
-/// Returns the data directory of the arguments, or that of the configuration, whose database must be in it.
+/// Returns the data directory of the arguments, or else that of the configuration, unless `database_url` is set.
 fn data_dir(config: &Config, argument: Option<&PathBuf>) -> anyhow::Result<PathBuf> {
     anyhow::ensure!(
         argument.is_some() || config.core.database_url.is_none(),
@@ -166,7 +166,7 @@ fn print(line: impl Display) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{line}").context("cannot write to standard output")
 }
 
-/// Displays a number of bytes in the largest decimal unit of which there is one.
+/// Displays a number of bytes in the largest decimal unit that is not greater.
 struct Size(u64);
 
 impl Display for Size {

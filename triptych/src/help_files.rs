@@ -40,7 +40,7 @@ fn manual() -> io::Result<String> {
     page.render_options_section(&mut text)?;
     let mut text = into_string(text)?;
     write_subcommands(&command, &mut text)?;
-    // The columns of the examples and variables must not be filled.
+    // `.nf`: roff must not join and re-wrap the lines of the examples and variables.
     let mut extra = Vec::new();
     page.render_extra_section(&mut extra)?;
     text.push_str(&into_string(extra)?.replacen(".SH EXTRA\n", ".SH \"EXAMPLES AND ENVIRONMENT\"\n.nf\n", 1));

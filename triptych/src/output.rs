@@ -23,7 +23,7 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// After a write, texts are collected for this time before the next one. The first text after a pause is written at once.
 const COLLECT_TIME: Duration = Duration::from_millis(10);
-/// How many bytes a write has at most, apart from the rest of its last text.
+/// A write takes further texts until it has this many bytes.
 const MAX_WRITE: usize = 64 << 10;
 
 /// A stream that is written to by a thread of its own. Clones share it.
@@ -103,8 +103,8 @@ fn pause(time: Duration) {
     thread::sleep(time);
 }
 
-/// Writes what is enqueued, as few writes as possible: under load, a write and a wake-up of this thread for each line would cost more
-/// than making the line.
+/// Writes what is enqueued, in as few writes as possible: under load, a write and a wake-up of this thread for each line would cost
+/// more than making the line.
 fn write_all(mut stream: impl Write, entries: &Receiver<Entry>, shared: &Shared) {
     let mut batch = Vec::new();
     let mut last_write: Option<Instant> = None;

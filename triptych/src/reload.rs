@@ -137,7 +137,7 @@ fn apply(
         fixed.extend(is_toggled(&config.grpc_tls, &running.grpc_tls).then_some("grpc.tls"));
     }
     if let Some(gateway) = gateway {
-        // Follows media.signing_key and media.link_ttl, which are fixed.
+        // Made from media.signing_key and media.link_ttl, whose changes need a restart.
         config.gateway.runtime.link_signer.clone_from(&running.gateway.runtime.link_signer);
         config.gateway.runtime.pages = config.serves_pages(&running.rest.listen);
         gateway.reload(config.gateway.runtime.clone());

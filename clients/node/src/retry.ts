@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { errorDetails, isTransient } from "./errors.js";
 import { ChatService } from "./gen/v1.js";
 
-/** The number of attempts, and the back-off between them in milliseconds: as in the service configurations for other clients. */
+/** The number of attempts, and the back-off between them in milliseconds: as in `examples/grpc/service-config.json`. */
 const MAX_ATTEMPTS = 4;
 const INITIAL_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 5_000;

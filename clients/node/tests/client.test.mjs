@@ -186,7 +186,7 @@ test("leaving a watch cancels the call and releases its timer, also if snapshots
   assert.equal(await closed, constants.NGHTTP2_CANCEL);
 });
 
-test("a video is waited for", async () => {
+test("waiting for a video returns its final snapshot after every change", async () => {
   const request = { model: "offline-video-fault-fails", prompt: "Pan left", size: "64x64", durationSeconds: 1 };
   const { video } = await client.video.createVideo(request);
   const progress = [];

@@ -45,7 +45,7 @@ class AsyncClientTest(unittest.IsolatedAsyncioTestCase):
         self.assertIn(v1.Video.STATE_RENDERING, states)
         self.assertEqual(states[-1], v1.Video.STATE_SUCCEEDED)
 
-    async def test_video_is_waited_for(self) -> None:
+    async def test_waiting_for_a_video_returns_its_final_snapshot_after_every_change(self) -> None:
         request = v1.CreateVideoRequest(prompt="Pan left", model="offline-video-fault-fails", size="64x64", duration_seconds=1)
         video = (await self.client.video.CreateVideo(request, timeout=60)).video
         progress: list[int] = []

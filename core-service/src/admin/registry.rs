@@ -20,10 +20,11 @@ use crate::{
 /// The most stored keys that are not revoked. Each change builds the table of all keys again, which takes milliseconds for as many.
 const MAX_KEYS: usize = 10_000;
 
-/// The interval at which the changes of other nodes are looked for: a key that was revoked is accepted for that long.
+/// The interval at which the changes of other nodes (processes that share the database) are read. Until then, a key that another node
+/// has revoked is accepted.
 const OTHER_NODES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often a change is tried that another change overtakes.
+/// How often a change is attempted: each attempt fails if another change of the key was committed since the key was read.
 const MAX_ATTEMPTS: usize = 16;
 
 /// The keys of the configuration and of a store. Clones share them.
@@ -43,7 +44,7 @@ impl KeyRegistry {
         Ok(Self { store, keys })
     }
 
-    /// Returns the keys, as calls are checked against them.
+    /// Returns the keys that calls are checked against.
     pub(super) fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -74,7 +75,7 @@ impl KeyRegistry {
             return Err(Error::invalid("name", message));
         }
         let secret = GeneratedSecret::generate();
-        let created = change(author);
+        let created = change_by(author);
         let key = StoredKey {
             definition,
             revision: 1,
@@ -159,7 +160,7 @@ impl KeyRegistry {
             }
             edit(&mut key)?;
             key.revision += 1;
-            key.updated = change(author);
+            key.updated = change_by(author);
             if self.store.replace(key.clone()).await? {
                 return Ok(key);
             }
@@ -188,14 +189,14 @@ impl KeyRegistry {
     }
 }
 
-/// What has the name of a revoked key.
+/// The owner of the name of a revoked key, for error messages.
 const REVOKED: &str = "a key that was revoked";
 
 fn taken(name: &str, taken_by: &'static str) -> Error {
     Error::KeyExists { name: name.to_owned(), taken_by }
 }
 
-fn change(author: &str) -> KeyChange {
+fn change_by(author: &str) -> KeyChange {
     KeyChange { at: now(), by: author.to_owned() }
 }
 

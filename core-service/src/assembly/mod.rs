@@ -90,7 +90,7 @@ pub struct Core {
     lost_events: Option<LostEvents>,
     reload: Mutex<()>,
     media_store: MediaStore,
-    /// Links to inputs of videos.
+    /// The signed links by which providers fetch the inputs of videos.
     links: ProviderLinks,
     picture_budget: PictureBudget,
     drain_deadline: OnceLock<Instant>,
@@ -102,7 +102,7 @@ pub struct Core {
     sweeper: SweeperHandle,
     ledger: LedgerHandle,
     sampler: DropGuard,
-    /// Apply and publish the changes of other nodes.
+    /// The tasks that apply and publish the changes of other nodes. Dropping a guard stops its task.
     followers: Vec<DropGuard>,
     node: NodeHandle,
     database: Database,
@@ -146,7 +146,7 @@ impl Core {
         let keys = Keys::new(&settings.keys, &settings.teams)?;
         let dir = &settings.data_dir;
         tokio::fs::create_dir_all(dir).await.map_err(|source| OpenError::DataDir { dir: dir.clone(), source })?;
-        // Only a file has one process.
+        // An SQLite file has one process; several can share a PostgreSQL database.
         let directory_lock = if settings.database_url.is_none() { Some(lock(dir).await?) } else { None };
         if backup::manifest_path(dir).exists() {
             return Err(OpenError::IsBackup { dir: dir.clone() });
@@ -323,7 +323,8 @@ impl Core {
     }
 
     /// Stops the background work and closes the stores. Job steps in progress get `CLOSE_GRACE` to finish, then all leases
-    /// are released, so that the next process does not have to wait for their expiry. Detached calls get the rest of the drain.
+    /// are released, so that the next process does not have to wait for their expiry. Detached calls, which continue after their client
+    /// has disconnected, get the rest of the drain.
     /// The services must not be called after this.
     pub async fn close(self) {
         let drain_deadline = self.drain_deadline();
@@ -345,13 +346,13 @@ impl Core {
             ..
         } = self;
         drop((sampler, followers));
-        // Before the images, which they generate.
+        // Responses first, because they generate images.
         let Responses { runner: background_responses, sweeper: response_sweeper } = responses;
         tokio::join!(background_responses.stop(drain_deadline), response_sweeper.stop());
         let images = async {
             services.image.close().await;
             background.close();
-            // Unsent cancellations are dropped after the grace period.
+            // Cancellations of provider tasks that are still unsent after the grace period are dropped.
             let _ = timeout(CLOSE_GRACE, background.wait()).await;
         };
         let webhooks = dispatcher.stop(CLOSE_GRACE);
@@ -364,7 +365,7 @@ impl Core {
     }
 }
 
-/// Returns and logs the job events that are missing.
+/// Returns and logs the job events that an earlier process stored and that the database lacks.
 async fn lost_events(database: &Database) -> Result<Option<LostEvents>, OpenError> {
     let lost_events = database.lost_events().await.map_err(database::OpenError::Connect)?;
     if let Some(lost) = lost_events {

@@ -1,4 +1,4 @@
-//! Converts settings of the configuration to those of the parts of a core.
+//! Converts the configuration into the settings of the parts of a core.
 
 use super::error::OpenError;
 use crate::{
@@ -17,7 +17,7 @@ pub(super) async fn provider_links(settings: &Settings, database: &Database) -> 
     let key = database.secret("provider links").await.map_err(database::OpenError::Connect)?;
     let config::Media { fetch_private_addresses, public_base_url, .. } = &settings.media;
     let policy = if *fetch_private_addresses { AddressPolicy::OPEN } else { AddressPolicy::PUBLIC_ANY_PORT };
-    // Those of `public_base_url` may have any port. Providers may fetch an input as long as its job can be in progress.
+    // The links may have any port, as `public_base_url` has it. They are valid as long as a job can be in progress.
     Ok(ProviderLinks::new(key.as_bytes(), public_base_url.as_deref(), policy, settings.jobs.deadline))
 }
 

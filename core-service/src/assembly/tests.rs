@@ -128,7 +128,7 @@ async fn list_videos(core: &Core, secret: &str, owner: Option<&str>) -> Vec<(Str
 }
 
 #[tokio::test]
-async fn videos_from_before_keys_belong_to_administrators_and_without_keys_all_are_reachable() {
+async fn videos_created_without_keys_are_visible_to_administrators_only_until_keys_are_removed() {
     let (user, admin) = ("0123456789abcdef", "fedcba9876543210");
     let (_dir, mut settings, core) = open(|_| {}).await;
     let before = create_video(&core, "anything").await;

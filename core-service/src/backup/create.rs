@@ -92,7 +92,7 @@ async fn fill(
     Ok(manifest)
 }
 
-/// Takes the media files over, and finds out why some do not exist.
+/// Links or copies the media files, and finds out why some do not exist.
 async fn media_files(
     data_dir: &Path,
     target: &Path,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{digest::Hex, media::MediaKey};
 
-/// How media files are taken over.
+/// How media files get into a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// As hard links on the same file system, otherwise as copies. A stored file is never changed, only replaced or removed.
@@ -27,7 +27,7 @@ pub enum Method {
     Leave,
 }
 
-/// The result of taking media files over.
+/// The result of [`take`].
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     pub(super) media: MediaFiles,
@@ -35,8 +35,8 @@ pub(super) struct Taken {
     pub(super) absent: Vec<MediaKey>,
 }
 
-/// Takes the files of these keys over from one directory into another one, which is created, and flushes them to the disk.
-/// `progress` is called after each file with the number of files and bytes so far.
+/// Links or copies the media files of these keys from one directory into another one, whose media directory is created, and
+/// flushes them to the disk. `progress` is called after each file with the number of files and bytes so far.
 ///
 /// # Errors
 /// A file cannot be read or written, or `stop` was cancelled.
@@ -87,7 +87,7 @@ pub(super) fn create_directory(path: &Path) -> Result<(), BackupError> {
     builder.create(path).map_err(BackupError::at(path))
 }
 
-/// Flushes a file or a directory to the disk. Only Unix opens directories.
+/// Flushes a file or a directory to the disk. Directories can be opened, and so flushed, only on Unix.
 pub(super) fn flush(path: &Path) -> Result<(), BackupError> {
     if cfg!(unix) || path.is_file() {
         File::open(path).and_then(|file| file.sync_all()).map_err(BackupError::at(path))?;

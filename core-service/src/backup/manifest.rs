@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{error::BackupError, layout::manifest_path};
 
-/// The form of a backup. A later form is refused.
+/// The version of the format of a backup. Later ones are refused.
 const FORMAT: u32 = 1;
 
-/// What a backup contains, and by which its completeness is checked.
+/// The contents of a backup. A restore checks by them that the backup is complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The form of the backup.
+    /// The version of the format of the backup.
     pub format: u32,
     /// The version of Triptych that made the backup.
     pub triptych_version: String,
@@ -44,7 +44,7 @@ pub struct MediaFiles {
     pub bytes: u64,
     /// How many of them are hard links to the files of the data directory.
     pub linked: u64,
-    /// Files that were deleted or expired while the backup was made. Their jobs are in the backup.
+    /// How many files were deleted or expired while the backup was made. Their jobs are in the backup.
     pub removed_meanwhile: u64,
     /// The keys of files that should exist in the data directory and do not.
     pub missing: Vec<String>,

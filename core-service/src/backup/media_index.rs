@@ -24,7 +24,7 @@ pub(super) async fn stored_keys(
     }
     let query = sqlx::query_scalar("SELECT key FROM media WHERE state = 'ready' ORDER BY key");
     let keys: Vec<String> = query.fetch_all(database).await.map_err(failed)?;
-    // The index has valid keys only; one that is not becomes no path.
+    // The index has only valid keys. An invalid one is skipped, so that it cannot become a path.
     Ok(keys.iter().filter_map(|key| MediaKey::parse(key)).collect())
 }
 

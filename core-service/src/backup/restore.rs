@@ -37,8 +37,8 @@ pub struct Restored {
 
 /// Copies a backup into an empty data directory, which is created if it does not exist, migrates its database to this version, and
 /// prepares its unfinished jobs: `queued` is what happens to those that were queued when the backup was made, and `deadline` is the time
-/// that all of them have from now. Until the copy is complete, the directory has the manifest of the
-/// backup, with which no process starts. `progress` is called after each media file with the number of files and bytes so far.
+/// that all of them have from now. Until the copy is complete, the directory has the manifest of the backup: no process starts in a
+/// directory with this file. `progress` is called after each media file with the number of files and bytes so far.
 ///
 /// # Errors
 /// The directory has files or is in use, the backup is damaged or of a later version, something cannot be written, or `stop` was

@@ -24,7 +24,7 @@ const SEARCHABLE: Duration = Duration::from_hours(24);
 /// How many jobs are changed at a time, so that they share transactions.
 const CONCURRENCY: usize = 256;
 
-/// What a restored process does with jobs that were queued when the backup was made.
+/// The treatment, after a restore, of jobs that were queued when the backup was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueuedJobs {
     /// Assumes that they may have been submitted since: they are treated as submissions whose response was lost.
@@ -33,7 +33,7 @@ pub enum QueuedJobs {
     Resume,
 }
 
-/// How many jobs were queued when the backup was made, and what became of them.
+/// The numbers of jobs that were queued when the backup was made, by their treatment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Unsent {
     /// Still queued: they will be submitted.
@@ -143,7 +143,7 @@ async fn extend_deadlines(
     Ok(())
 }
 
-/// Returns the time of the newest change of a job in the database. Every later submission is missing in it.
+/// Returns the time of the newest change of a job in the database, which does not know of later submissions.
 async fn latest_event(database: &Database) -> Result<Timestamp, BackupError> {
     let query = sqlx::query_scalar("SELECT COALESCE(MAX(created_at), 0) FROM job_events");
     Ok(Timestamp(query.fetch_one(database.readers()).await.map_err(failed)?))

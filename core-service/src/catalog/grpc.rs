@@ -10,7 +10,7 @@ use crate::{error::Error, keys::Keys};
 /// The gRPC service `triptych.v1.ModelService`: lists the served models, and returns one by its name or alias.
 ///
 /// Each call reads the current catalog: it sees models that [`Catalog::replace`] has set, and the present health of the
-/// targets. Clones share the catalog and the keys.
+/// targets, which are the upstreams of a model. Clones share the catalog and the keys.
 #[derive(Debug, Clone)]
 pub struct ModelGrpc {
     catalog: Catalog,

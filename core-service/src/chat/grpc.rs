@@ -85,7 +85,8 @@ impl ChatGrpc {
         OnDisconnect::from_metadata(metadata, caller.on_disconnect().unwrap_or(self.on_disconnect))
     }
 
-    /// Validates a request, finds its model, counts the call against the limits of the caller, and reserves its money.
+    /// Validates a request, finds its model, counts the call against the limits of the caller, and reserves its maximum cost in
+    /// the ledger.
     async fn admit(&self, chat: Option<pb::ChatRequest>, context: RequestContext) -> Result<Admitted, Error> {
         let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;

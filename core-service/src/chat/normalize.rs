@@ -73,7 +73,7 @@ impl UsageDelivery {
     /// Takes the usage out of a chunk. Returns `None` if nothing else was in the chunk.
     fn extract(&mut self, mut received: Box<pb::StreamChatResponse>) -> Option<Box<pb::StreamChatResponse>> {
         match self {
-            // Such clients read `choices[0]` of every chunk, which a chunk with only the usage does not have.
+            // Clients that request no usage read `choices[0]` of every chunk, which a chunk with only the usage does not have.
             Self::Omitted => (!received.choices.is_empty()).then_some(received),
             Self::AtEnd { .. } if received.usage.is_none() => Some(received),
             Self::AtEnd { chunk, .. } if received.choices.is_empty() => {

@@ -1,7 +1,8 @@
-//! Validates chat requests of both APIs before they are sent anywhere.
+//! Validates chat requests of both APIs, gRPC and REST, before they reach a provider.
 //!
-//! Rejects requests that JSON cannot represent, and requests whose `extra_json` is not a JSON object or repeats a field.
-//! Everything else is validated by the provider: see [`ChatProvider::check`](super::ChatProvider::check).
+//! Rejects requests that JSON cannot represent, and requests whose `extra_json` (the JSON members without a protobuf field) is not a
+//! JSON object or repeats a field. Everything else is validated by the provider: see
+//! [`ChatProvider::check`](super::ChatProvider::check).
 
 use openai_dialect::extra_members;
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part, tool_choice::Choice};
@@ -56,7 +57,7 @@ pub(super) fn check_stream_options(options: &pb::StreamOptions) -> Result<(), Er
     check::extra_beside("extra_json", extra_json, &[("include_usage", include_usage.is_some())])
 }
 
-/// Returns the members that have fields, and whether the request has the field.
+/// Returns the JSON members that have protobuf fields, each with whether the request sets the field.
 fn set_members(chat: &pb::ChatRequest) -> [(&'static str, bool); 26] {
     // Messages are destructured without `..` in this module: a new field must be listed or ignored on purpose.
     let pb::ChatRequest {
@@ -169,7 +170,7 @@ fn check_part(part: &pb::ContentPart) -> Result<(), Error> {
         Some(Part::OtherJson(json)) if extra_members(json).is_none() => {
             return Err(Error::invalid("other_json", "must be a JSON object"));
         }
-        // It would be dropped.
+        // `extra_json` would be dropped.
         Some(Part::OtherJson(_)) if !extra_json.is_empty() => {
             return Err(Error::invalid(
                 "extra_json",

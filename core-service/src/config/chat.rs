@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{dialect::Dialect, name_pattern, on_disconnect::OnDisconnect};
 
-/// The chat service.
+/// The `[chat]` settings: upstreams and routing.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Chat {
@@ -33,7 +33,7 @@ pub struct Chat {
     pub dialect: Option<Dialect>,
     /// The default model. Its public name is also the upstream's name.
     pub model: String,
-    /// Further models of the upstream, and patterns of those that are passed through.
+    /// Further models of the upstream. A name with `*` is a pattern: requests for matching names are passed through to the upstream.
     pub models: Vec<String>,
     /// The timeout for connecting to an upstream.
     #[serde(with = "humantime_serde")]
@@ -77,7 +77,8 @@ pub struct Upstream {
     /// The OpenAI dialect. `None`: `chat.dialect`.
     #[serde(deserialize_with = "dialect")]
     pub dialect: Option<Dialect>,
-    /// The public names of the models that the upstream serves, and patterns of those that are passed through to it.
+    /// The public names of the models that the upstream serves. A name with `*` is a pattern: requests for matching names are passed
+    /// through to the upstream.
     pub models: Vec<String>,
     /// The upstream's own names of models, by public name, where they differ.
     pub rename: BTreeMap<String, String>,
@@ -262,7 +263,7 @@ impl Chat {
         Cow::Owned(vec![single])
     }
 
-    /// Returns the name of the setting that adds a model, with its variable.
+    /// Returns the name of the setting that adds a model, with its environment variable.
     pub(crate) fn models_setting(&self) -> &'static str {
         if !self.upstreams.is_empty() {
             "`models` of an upstream in chat.upstreams"

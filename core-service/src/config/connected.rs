@@ -1,4 +1,5 @@
-//! The image and video providers that the settings enable: one table for the banner, the probe and the shipped prices.
+//! The image and video providers that the settings enable: one table for the start banner, `triptych check --probe` and
+//! the shipped prices.
 
 use url::Url;
 
@@ -15,7 +16,7 @@ pub struct ConnectedProvider<T> {
     pub models: Vec<String>,
 }
 
-/// A provider: whether it is enabled, and what [`ConnectedProvider`] has of it.
+/// A provider: whether it is enabled, and the fields of its [`ConnectedProvider`].
 type Row<'a, T> = (bool, T, &'a Option<Url>, &'a Vec<String>);
 
 fn connected<T, const N: usize>(rows: [Row<'_, T>; N]) -> Vec<ConnectedProvider<T>> {

@@ -33,7 +33,8 @@ pub(super) fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opt
     Ok(Some(url))
 }
 
-/// Deserializes the base URL of a chat upstream. The URL of its endpoint, as examples of vendors show it, is understood.
+/// Deserializes the base URL of a chat upstream. Also accepts the URL of its endpoint `/chat/completions`, which examples of vendors
+/// show.
 pub(super) fn chat_base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
     let mut url = base_url(deserializer)?;
     if let Some(url) = &mut url
@@ -59,7 +60,7 @@ pub(super) fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
     Ok(texts.into_iter().filter(|text| !text.is_empty()).map(SecretString::from).collect())
 }
 
-/// A secret is sent as a header. Without this check a line break would fail the first call instead of the start.
+/// Checks that a secret can be sent in a header. Otherwise a line break would fail the first call instead of the start.
 fn printable<E: serde::de::Error>(secret: &str) -> Result<(), E> {
     if secret.bytes().any(|b| !(b' '..=b'~').contains(&b)) {
         return Err(E::custom("must consist of printable ASCII characters"));

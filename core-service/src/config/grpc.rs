@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{de::listen, error::SettingError};
 
-/// The gRPC server of the core.
+/// The `[grpc]` settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grpc {

@@ -12,7 +12,7 @@ use super::{
     guard::GuardSettings,
 };
 
-/// The image service.
+/// The `[image]` settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Image {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::error::SettingError;
 
-/// Video jobs.
+/// The `[jobs]` settings: video jobs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Jobs {

@@ -9,21 +9,21 @@ use crate::usd::Usd;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccountLimits {
-    /// The models that may be called, by their own names; `*` stands for any characters. Empty: all models.
+    /// The models that may be called, by their public names and not by aliases; `*` stands for any characters. Empty: all models.
     pub models: Vec<String>,
     /// Chat and image requests and new videos per minute; 0: no limit.
     pub requests_per_minute: u32,
     /// Tokens of chat calls per minute, of prompts and responses together; 0: no limit.
     pub tokens_per_minute: u32,
-    /// Chat and image requests and creates of videos in flight; 0: no limit.
+    /// Chat and image requests, and requests that create videos, in flight; 0: no limit.
     pub concurrent_calls: u32,
-    /// Videos that are not final; 0: no limit.
+    /// Videos that are queued, rendering or being stored; 0: no limit.
     pub jobs_in_flight: u32,
-    /// The most money per day, which begins at midnight UTC; `None`: no limit.
+    /// The most that may be spent per day, which begins at midnight UTC; `None`: no limit.
     pub budget_per_day: Option<Usd>,
-    /// The most money per calendar month, UTC; `None`: no limit.
+    /// The most that may be spent per calendar month, UTC; `None`: no limit.
     pub budget_per_month: Option<Usd>,
-    /// The most money in all; `None`: no limit.
+    /// The most that may be spent in all; `None`: no limit.
     pub budget_total: Option<Usd>,
 }
 

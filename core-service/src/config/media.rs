@@ -18,7 +18,7 @@ pub const MAX_INPUT_BYTES: u64 = 256 << 20;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Media {
-    /// Where files are stored, as [`MediaLocation::parse`] accepts it. Empty: in `media` in the data directory.
+    /// Where files are stored, as [`MediaLocation::parse`] accepts it. Empty: the directory `media` in the data directory.
     pub url: String,
     /// Whether picture URLs in requests may point into private networks.
     pub fetch_private_addresses: bool,
@@ -26,8 +26,8 @@ pub struct Media {
     pub max_input_bytes: u64,
     /// The maximum size of an input picture, in pixels.
     pub max_pixels: u64,
-    /// The maximum memory for fetched input pictures of all requests in flight, in bytes. A request that needs more is
-    /// refused.
+    /// The maximum memory for the input pictures of all requests in flight that are fetched from URLs or read from the media store,
+    /// in bytes. A request that needs more is refused.
     pub input_memory_bytes: usize,
     /// The maximum memory for pixels, in bytes. Decoding and scaling share one budget of this size; the built-in engine has a
     /// second one. Work that exceeds its budget waits.

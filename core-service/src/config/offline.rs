@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// The built-in engines.
+/// The `[offline]` settings: the built-in engines.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Offline {

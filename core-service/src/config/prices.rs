@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::error::SettingError;
 use crate::usd::Usd;
 
-/// What calls of a model cost, under conditions. The first price whose model and conditions match applies. The prices of the settings for
-/// a model replace the shipped ones.
+/// What calls of a model cost, under conditions. The first price whose model and conditions match applies. Prices of the settings for a
+/// model replace its compiled-in ones.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Price {
@@ -36,7 +36,7 @@ pub struct Price {
     /// For a call, a request for images, or a video, whatever its length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_call: Option<Usd>,
-    /// The most tokens of a response, for calls that set no maximum: as many are reserved in a budget.
+    /// The most tokens of a response, for calls that set no maximum: the cost of as many is reserved in a budget before the call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<u64>,
 }

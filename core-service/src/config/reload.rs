@@ -90,7 +90,7 @@ const FIXED: [(&str, IsEqual); 43] = fixed![
     grpc.drain,
 ];
 
-/// The fixed settings that are secrets: secrets have no equality of their own.
+/// The fixed settings that are secrets: `SecretString` does not implement `PartialEq`.
 const FIXED_SECRETS: [(&str, IsEqual); 2] = [
     ("database_url", |old, new| is_equal(old.database_url.as_ref(), new.database_url.as_ref())),
     ("media.signing_key", |old, new| is_equal(old.media.signing_key.as_ref(), new.media.signing_key.as_ref())),

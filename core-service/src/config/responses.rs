@@ -9,7 +9,7 @@ use super::error::SettingError;
 /// The smallest value of `responses.max_stored_bytes`: a response has up to some megabytes, with its images.
 const MIN_STORED_BYTES: u64 = 1 << 20;
 
-/// Stored responses, and those that are generated in the background.
+/// The `[responses]` settings: stored responses, and those that are generated in the background.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Responses {

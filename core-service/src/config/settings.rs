@@ -10,7 +10,7 @@ use super::{
     offline::Offline, prices::Price, responses::Responses, video::Video, webhooks::Webhooks,
 };
 
-/// More connections than a server of PostgreSQL usually accepts in all.
+/// The highest `database_connections`: more than a PostgreSQL server usually accepts in all.
 const MAX_CONNECTIONS: u32 = 1000;
 
 /// All settings of the core.

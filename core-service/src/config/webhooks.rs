@@ -12,13 +12,14 @@ use super::{
 };
 use crate::webhook_secret::WebhookSecret;
 
-/// Webhooks.
+/// The `[webhooks]` settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Webhooks {
     /// Endpoints that receive the events of all videos.
     pub endpoints: Vec<ConfiguredEndpoint>,
-    /// The secret that signs the requests to a `callback_url`. `None`: requests with a `callback_url` are refused.
+    /// The secret that signs the requests to a `callback_url`, which a client gives for one video. `None`: requests with a `callback_url`
+    /// are refused.
     #[serde(deserialize_with = "secret")]
     pub callback_secret: Option<SecretString>,
     /// Whether webhooks may be sent into private networks.
@@ -102,7 +103,7 @@ impl Default for Webhooks {
             allow_private_addresses: false,
             timeout: Duration::from_secs(15),
             max_in_flight: 32,
-            // Those that the Standard Webhooks specification suggests.
+            // The delays that the Standard Webhooks specification suggests.
             retry_delays: vec![
                 Duration::from_secs(5),
                 minutes(5),

@@ -1,4 +1,4 @@
-//! The driver of both databases. Stores name these types, and not those of one database.
+//! The sqlx types for both databases (`sqlx::Any`). Stores use these names, and not the types of one database.
 
 use sqlx::{
     Any, AnyConnection, AnyPool, Connection as _, Transaction,

@@ -28,7 +28,8 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 16] = [
     (16, "nodes", include_str!("../../migrations/sqlite/0016_nodes.sql")),
 ];
 
-/// The migrations of PostgreSQL. The first is the state of SQLite after 14; later ones have the numbers of SQLite's.
+/// The migrations of PostgreSQL. The first creates the schema that SQLite has after migration 14; later ones have the same numbers as
+/// those of SQLite.
 pub(super) const POSTGRES: [(i64, &str, &str); 3] = [
     (1, "schema", include_str!("../../migrations/postgres/0001_schema.sql")),
     (15, "filters of lists of jobs", include_str!("../../migrations/postgres/0015_list_filters.sql")),
@@ -47,7 +48,7 @@ pub(super) async fn run(
     Ok(transaction.commit().await?)
 }
 
-/// Returns the migrator of these migrations. For PostgreSQL it takes a lock, so that of several nodes one migrates.
+/// Returns the migrator of these migrations. For PostgreSQL it takes a lock, so that only one of several nodes migrates.
 pub(super) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
     let migrations = migrations.iter().map(|&(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

@@ -1,7 +1,7 @@
 //! The database of the core: video jobs, webhooks, keys, the ledger, responses, secrets, and the index of the media store.
 //!
-//! SQLite in the data directory for one process, or PostgreSQL for several. The stores use one driver interface (`sqlx::Any`) and
-//! statements that both understand.
+//! SQLite in the data directory for one process, or PostgreSQL for several, which are called nodes. The stores use one driver interface
+//! (`sqlx::Any`) and statements that both understand.
 //!
 //! For SQLite, the lock of the data directory (`directory_lock.rs`) admits one process at a time. The database itself does not rely on it:
 //! every statement is correct with several processes on one machine. On a network file system, the locks of SQLite are unreliable.
@@ -51,7 +51,7 @@ pub struct Database {
     backend: Backend,
 }
 
-/// What only one of the databases has.
+/// The parts that only one of the databases has.
 #[derive(Debug, Clone)]
 enum Backend {
     Sqlite(Arc<SqliteFile>),

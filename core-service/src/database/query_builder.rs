@@ -6,7 +6,8 @@ use sqlx::{Arguments as _, AssertSqlSafe, Encode, Type};
 
 use super::driver::{Db, DbArguments, DbQuery};
 
-/// A statement under construction, with numbered parameters. That of sqlx writes `?` for a parameter, which PostgreSQL does not know.
+/// A statement under construction, with numbered parameters. The builder of sqlx writes `?` for a parameter, which PostgreSQL does not
+/// understand.
 #[derive(Default)]
 pub(crate) struct QueryBuilder {
     sql: String,

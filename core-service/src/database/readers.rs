@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::driver::{Db, DbConnection, DbPool, DbResult, DbRow, DbStatement};
 
-/// A pool that executes statements within a time limit, if there is one: a network that is lost without a reset leaves a statement waiting
-/// for minutes after it is back.
+/// A pool that executes statements within a time limit, if there is one: after a network failure without a reset, a statement could wait
+/// for minutes although the network works again.
 ///
 /// After the limit the connection is closed, and the statement is an error. With a limit, all rows are read before the first is returned.
 #[derive(Debug, Clone, Copy)]

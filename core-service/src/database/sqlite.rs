@@ -35,7 +35,7 @@ const READER: &str =
     "PRAGMA busy_timeout = 10000; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA query_only = ON";
 const _: () = assert!(BUSY_TIMEOUT.as_millis() == 10_000);
 
-/// What only a database in a file has.
+/// The parts of a database that only one in a file has.
 #[derive(Debug)]
 pub(super) struct SqliteFile {
     pub(super) open: OpenFile,
@@ -52,7 +52,7 @@ pub(super) async fn open(file: &Path) -> Result<(DbPool, DbPool, SqliteFile), Op
     let one = one.after_release(|connection, _| Box::pin(is_reusable(connection)));
     let writer = connect(one, file, WRITER).await?;
     let readers = connect(AnyPoolOptions::new().max_connections(READERS), file, READER).await?;
-    // The last connection to a file that closes ends its write-ahead log.
+    // Closed after the pools were opened: closing the last connection to a file would remove its write-ahead log.
     first.close().await?;
     let sequence = SequenceFile::beside(file);
     let open = OpenFile::at(file).await.map_err(sqlx::Error::Io)?;

@@ -1,5 +1,5 @@
-//! Error codes of video jobs and responses that failed in the background, where no call had an [`Error`](super::Error). The other
-//! codes are the reasons of errors in lower case. `docs/jobs.md` describes them for clients.
+//! Error codes of video jobs and responses that failed in the background, where no call returns an [`Error`](super::Error). Their
+//! other codes are the reasons of errors in lower case. `docs/jobs.md` describes them for clients.
 
 /// Whether the provider executes the request is unknown, because its response was lost. A repetition could be billed twice.
 pub(crate) const OUTCOME_UNKNOWN: &str = "outcome_unknown";

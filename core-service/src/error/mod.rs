@@ -16,7 +16,7 @@ pub enum Error {
     /// A field of the request is invalid.
     #[error("{field}: {message}")]
     InvalidField {
-        /// The path of the field in the contract, without the name of the message around it: `messages[2].role`.
+        /// The path of the field in the gRPC request, without the name of the message around it: `messages[2].role`.
         field: String,
         /// The rule that the value breaks, and how to satisfy it.
         message: String,
@@ -122,13 +122,13 @@ pub enum Error {
     /// An idempotency key was used before with a different request.
     #[error("idempotency key `{}` was used before with a different request; send a new key", echo(.0))]
     IdempotencyConflict(String),
-    /// The core has reached a configured or built-in limit.
+    /// As many calls are in flight as a configured or built-in limit allows.
     #[error("too many requests are in flight; retry later")]
     Overloaded {
         /// How long the client should wait before a retry.
         retry_after: Duration,
     },
-    /// A limit of the server is reached.
+    /// A limit of the server is reached, which the text names.
     #[error("{0}; retry later")]
     LimitReached(&'static str),
     /// The request message was not received in time.
@@ -154,7 +154,7 @@ pub enum Error {
     VideoUnreadable {
         /// The id of the video.
         id: String,
-        /// What is wrong with the row.
+        /// The defect of the row.
         why: String,
     },
     /// The server is shutting down.
@@ -204,11 +204,11 @@ pub struct BudgetExceeded {
     pub period: BudgetPeriod,
     /// The budget.
     pub limit: Usd,
-    /// What was spent in the period.
+    /// The amount that was spent in the period.
     pub spent: Usd,
-    /// What is reserved for calls and jobs in progress.
+    /// The amount that is reserved for calls and jobs in progress.
     pub reserved: Usd,
-    /// What the call may cost at most.
+    /// The most that the call may cost.
     pub needed: Usd,
 }
 
@@ -224,7 +224,7 @@ impl Error {
         Self::InvalidField { field: field.into(), message: message.into() }
     }
 
-    /// Returns the reason in the contract.
+    /// Returns the reason in the gRPC contract (`error.proto`).
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::InvalidField { .. } => ErrorReason::InvalidField,

@@ -183,7 +183,7 @@ impl ProviderError {
         }
     }
 
-    /// Returns the reason in the contract.
+    /// Returns the reason in the gRPC contract (`error.proto`).
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::Reported { error, .. } => error.reason(),

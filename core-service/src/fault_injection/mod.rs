@@ -121,7 +121,7 @@ impl Fault {
     pub(crate) const REJECTED_SUBMISSIONS: u32 = 2;
     /// How many polls of a render [`Fault::StateUnknown`] answers with a state that is not known.
     pub(crate) const UNKNOWN_POLLS: u32 = 3;
-    /// How many polls do not find the render of [`Fault::RenderMissing`]: one less than fails a job.
+    /// How many polls do not find the render of [`Fault::RenderMissing`]: one less than the number that fails a job.
     pub(crate) const MISSED_POLLS: u32 = 2;
 
     const ALL: [Self; 15] = [

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_scope_separates_owners_and_ignores_the_secret() {
+    async fn equal_keys_of_different_owners_have_different_scopes_and_the_same_fingerprint() {
         let one = Idempotency::from_request(&context("k", None), "a", &String::new()).await.unwrap();
         let other = RequestContext { caller: Caller::named("b"), ..context("k", None) };
         let other = Idempotency::from_request(&other, "a", &String::new()).await.unwrap();

@@ -36,11 +36,11 @@ pub struct ImageParameters {
     pub partial_images: u32,
     /// The encoding of the delivered images. A provider may return another one, which is converted afterwards.
     pub format: Encoding,
-    /// Request members without a field, for example `moderation`: the text of a JSON object, or empty.
+    /// Members of the request that have no field here, for example `moderation`: the text of a JSON object, or empty.
     pub extra_json: String,
 }
 
-/// The quality of an image: the values of both generations of OpenAI's API.
+/// The quality of an image: the values of OpenAI's DALL-E 3 (`standard`, `hd`), and those of its newer models.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Quality {
     /// The provider's default.

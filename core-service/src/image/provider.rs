@@ -23,11 +23,11 @@ pub trait ImageProvider: std::fmt::Debug + Send + Sync {
     /// the stream cancels the work.
     async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError>;
 
-    /// Returns the editing capabilities of a model. `model` is the upstream's name of it.
+    /// Returns the editing capabilities of a model. `model` is its name at the upstream.
     fn edits(&self, model: &str) -> Edits;
 
-    /// Returns the resolution that the images of a request get, in the terms of the model. `None` if the model has no resolutions, or
-    /// the provider does not choose one. Prices can depend on it.
+    /// Returns the resolution that the images of a request get, in the terms of the model, for example `2K`. `None` if the model has
+    /// no resolutions, or the provider does not choose one. Prices can depend on the resolution.
     fn resolution(&self, _model: &str, _parameters: &ImageParameters) -> Option<&'static str> {
         None
     }
@@ -82,8 +82,8 @@ pub enum ImageEvent {
     },
     /// The token usage of some of the images. Several of these events are summed.
     ///
-    /// Comes before the image that it belongs to: a stream reports usage with its next image, and nothing after the last
-    /// image is read.
+    /// Precedes the image that it belongs to: clients get it with the next image, and the gRPC service reads no event after the
+    /// last image.
     Usage(Usage),
 }
 

@@ -1,4 +1,4 @@
-//! Messages of the image service.
+//! Response messages of the gRPC service for images.
 
 use prost::Message;
 use triptych_proto::v1::{self as pb, stream_images_response::Event};
@@ -6,7 +6,8 @@ use triptych_proto::v1::{self as pb, stream_images_response::Event};
 use super::resize::EncodedImage;
 use crate::media::MediaKey;
 
-/// An item of a shared response: both methods share one single flight, so that a key is unique among them.
+/// An item of a response that repeated requests share. One type for both methods, because they have one `SingleFlight`, in which an
+/// idempotency key is unique.
 #[derive(Debug, Clone)]
 pub(super) enum SharedItem {
     /// The only item of a response of `GenerateImages`.

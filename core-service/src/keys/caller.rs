@@ -11,7 +11,8 @@ use crate::{
     priority::Priority,
 };
 
-/// The client that makes a call. Cheap to clone. The default is the anonymous caller, who exists only without API keys.
+/// The client that makes a call. Cheap to clone. The default is the anonymous caller, who exists only if no API
+/// keys are configured.
 #[derive(Debug, Clone, Default)]
 pub struct Caller(Option<Arc<KeyInfo>>);
 
@@ -22,7 +23,7 @@ pub(super) struct KeyInfo {
     pub(super) on_disconnect: Option<OnDisconnect>,
     pub(super) priority: Priority,
     pub(super) admin: bool,
-    /// Those of the client and of its team, as far as they have limits.
+    /// The limiters of the key and of its team, as far as these have limits.
     pub(super) limiters: Vec<Arc<Limiter>>,
     pub(super) in_flight: Vec<InFlightLimit>,
     pub(super) payer: Payer,
@@ -83,7 +84,7 @@ impl Caller {
         self.0.as_ref().is_some_and(|key| key.admin)
     }
 
-    /// Returns what happens to the caller's calls after a disconnect, if the key sets it.
+    /// Returns the policy for the caller's calls whose client disconnects, if the key sets it.
     pub fn on_disconnect(&self) -> Option<OnDisconnect> {
         self.0.as_ref()?.on_disconnect
     }
@@ -129,7 +130,8 @@ impl Caller {
         limits::admit(self.limiters(), model, estimated_tokens)
     }
 
-    /// Attaches an authenticated caller to its request, so that [`Keys::caller`] does not authenticate again.
+    /// Attaches an authenticated caller to its request, so that [`Keys::caller`](super::Keys::caller) does not
+    /// authenticate again.
     pub(crate) fn attach(self, request: &mut http::Extensions) {
         if self.0.is_some() {
             request.insert(self);

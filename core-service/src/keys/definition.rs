@@ -11,7 +11,7 @@ use crate::{
     priority::Priority,
 };
 
-/// What a key is for, wherever it is defined.
+/// The settings of a key, whether it is in the configuration or was created at run time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyDefinition {
     /// The name, which is the owner of what the key creates.
@@ -20,9 +20,9 @@ pub struct KeyDefinition {
     pub team: String,
     /// Whether it is the key of an administrator.
     pub admin: bool,
-    /// What happens to its calls when the client disconnects. `None`: `chat.on_disconnect` applies.
+    /// The policy for its calls whose client disconnects. `None`: `chat.on_disconnect` applies.
     pub on_disconnect: Option<OnDisconnect>,
-    /// Which of its calls and video jobs that wait for an upstream are served first.
+    /// The priority of its calls and video jobs while they wait for an upstream.
     pub priority: Priority,
     /// Its limits.
     pub limits: AccountLimits,
@@ -36,6 +36,8 @@ pub(super) struct ConfiguredKey {
 }
 
 impl ConfiguredKey {
+    /// Converts a key of the settings.
+    ///
     /// # Errors
     /// The key has no secret.
     pub(super) fn new(key: &config::Key) -> Result<Self, SettingError> {
@@ -55,7 +57,7 @@ impl ConfiguredKey {
 /// A key that was created at run time, as it is stored. Times are rounded down to milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredKey {
-    /// What it is for.
+    /// Its settings.
     pub definition: KeyDefinition,
     /// Grows by one with every change, from 1. A change is refused unless it is based on the newest revision.
     pub revision: u32,
@@ -65,7 +67,7 @@ pub struct StoredKey {
     pub previous_secret: Option<(SecretDigest, SystemTime)>,
     /// From when on the key is refused. `None`: never.
     pub expires_at: Option<SystemTime>,
-    /// When it was created, and the name of the key that did it.
+    /// When it was created, and the name of the key of the administrator who created it.
     pub created: KeyChange,
     /// The last change.
     pub updated: KeyChange,
@@ -82,7 +84,7 @@ pub struct KeyChange {
     pub by: String,
 }
 
-/// What is stored of a secret: its digest, and its last characters, by which an operator recognizes it.
+/// The stored form of a secret: its digest, and its last characters, by which an operator recognizes it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretDigest {
     /// The SHA-256 digest.
@@ -113,7 +115,7 @@ impl GeneratedSecret {
         Self(format!("{PREFIX}{}", Hex(&sha256(&random))))
     }
 
-    /// Returns what is stored of it.
+    /// Returns the form in which the secret is stored.
     pub fn digest(&self) -> SecretDigest {
         SecretDigest { digest: sha256(self.0.as_bytes()), hint: self.0[self.0.len() - HINT..].to_owned() }
     }

@@ -1,4 +1,4 @@
-//! Authentication of clients by API keys, for both APIs.
+//! Authentication of clients by API keys, for both APIs, REST and gRPC.
 //!
 //! The gateway passes the `authorization` header on without checking it, so only the core has to know the keys. Health,
 //! reflection and media reads require no key: the key of a media file cannot be guessed, and links to it are followed by
@@ -52,7 +52,7 @@ pub struct Keys {
     table: Live<Table>,
     /// Locked while the table is built from it.
     sources: Arc<Mutex<Sources>>,
-    /// Of the limits, this node permits its share.
+    /// The number of nodes (processes that share the database). Each permits an equal share of the limits.
     nodes: NodeCount,
 }
 
@@ -67,7 +67,7 @@ pub enum KeyRecord {
 }
 
 impl KeyRecord {
-    /// Returns what the key is for.
+    /// Returns the settings of the key.
     pub fn definition(&self) -> &KeyDefinition {
         match self {
             Self::Configured(definition) => definition,
@@ -148,7 +148,7 @@ impl Keys {
         self.table.store(Table::build(sources, &self.table.load(), &self.nodes));
     }
 
-    /// Returns the key with this name; that of the configuration if both have one.
+    /// Returns the key with this name; that of the configuration if the store has one of this name too.
     pub(crate) fn record(&self, name: &str) -> Option<KeyRecord> {
         let sources = self.sources();
         let configured = sources.configured.iter().find(|key| key.definition.name == name);
@@ -219,7 +219,7 @@ impl Keys {
         Ok(caller)
     }
 
-    /// Returns the caller that owns stored work, to go on with it. The anonymous owner exists only while no key is required.
+    /// Returns the caller that owns stored work, to continue the work. The anonymous owner exists only while no key is required.
     ///
     /// # Errors
     /// [`Error::InvalidApiKey`] if no valid key has the name any more.
@@ -243,7 +243,7 @@ impl Keys {
     /// Authenticates the caller by the `authorization` metadata.
     pub(crate) fn authenticate(&self, metadata: &MetadataMap) -> Result<Caller, Error> {
         let caller = self.find(metadata.as_ref().get(AUTHORIZATION).map(HeaderValue::as_bytes))?;
-        // Not in `check`, which precedes this in the same span: log formats print a field once for each record.
+        // Not in `check`, which precedes this in the same span: log formats print a field as often as it was recorded.
         if let Some(name) = caller.name() {
             Span::current().record("caller", name);
         }

@@ -19,7 +19,7 @@ use crate::{
     node_count::NodeCount,
 };
 
-/// What the table is built from.
+/// The keys and teams that the table is built from.
 #[derive(Default)]
 pub(super) struct Sources {
     pub(super) configured: Vec<ConfiguredKey>,
@@ -46,7 +46,7 @@ struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Overridden {
     pub(super) name: String,
-    /// What it has in common with a key of the configuration.
+    /// What it has in common with a key of the configuration: `name` or `secret`.
     pub(super) shared: &'static str,
 }
 

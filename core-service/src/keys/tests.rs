@@ -232,7 +232,7 @@ fn changes_of_stored_keys_apply_at_once_and_keep_the_state_of_unchanged_limits()
     assert_eq!(*owners, [Owner::new("one"), Owner::new("two")], "the stored key is a member of the team");
     assert!(caller().admit("m", || 0).is_ok());
 
-    // A new budget is no new rate.
+    // A new budget does not reset the rate limit.
     let mut richer = next(&other);
     richer.definition.limits.budget_total = crate::usd::Usd::parse("1");
     keys.apply(&richer);

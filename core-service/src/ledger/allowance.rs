@@ -1,4 +1,5 @@
-//! Money in memory: what the chat calls and image requests of one key may spend before the database is asked again.
+//! The allowance of one key: money that its chat calls and image requests can reserve in memory, without a write to the database for
+//! each call. One hold (a row of `ledger_holds`) covers it in the database.
 
 use std::{
     collections::HashMap,
@@ -15,7 +16,7 @@ use crate::{prices::Quantities, usd::Usd};
 /// The allowance of one key, with the usage of its calls that is not in the database yet.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    /// The hold in the database.
+    /// The name of the hold in the database.
     item: String,
     key: String,
     team: String,
@@ -51,7 +52,7 @@ pub(super) struct Settlement {
     returned: Usd,
 }
 
-/// Of which calls usage is the sum.
+/// The calls that one [`Usage`] sums up: those of one model.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UsageKey {
     /// The kind of the model.
@@ -129,7 +130,7 @@ impl Allowance {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves money for a call, if there is enough. Nothing is always enough.
+    /// Reserves money for a call, if there is enough, and returns whether there was. Zero is always granted.
     pub(super) fn take(&self, amount: Usd) -> bool {
         let mut state = self.state();
         state.last_use = Instant::now();
@@ -156,11 +157,11 @@ impl Allowance {
         state.free += granted;
     }
 
-    /// Ends a call that has reserved `held`.
+    /// Ends a call that has reserved `held`, and adds its usage and cost to those that are still to be written.
     pub(super) fn end(&self, held: Usd, key: UsageKey, usage: Usage) {
         let mut state = self.state();
         state.in_use = state.in_use.minus(held);
-        // Without a budget nothing is granted, so that nothing is left either.
+        // Without a budget, nothing was reserved, and nothing is left of it.
         if held > Usd::ZERO {
             state.free = state.free.plus(held).minus(usage.cost);
         }
@@ -172,7 +173,8 @@ impl Allowance {
         now.duration_since(self.state().last_use) >= idle
     }
 
-    /// Takes what is to be written; `None` if there is nothing. With `returns`, free money is returned.
+    /// Takes the usage and cost to write, and the money that the hold no longer has to cover; `None` if there is neither. With
+    /// `returns`, this includes the free money.
     pub(super) fn settlement(&self, returns: bool) -> Option<Settlement> {
         let mut state = self.state();
         let returned = if returns { state.free.max(Usd::ZERO) } else { Usd::ZERO };

@@ -2,7 +2,7 @@
 
 use crate::{budget_period::BudgetPeriod, config::AccountLimits, usd::Usd};
 
-/// Who pays for calls. The default is the anonymous caller, who has no budget.
+/// The key that pays for calls, with its team. The default is the anonymous caller, who has no budget.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Payer {
     /// The name of the key; empty for the anonymous caller.

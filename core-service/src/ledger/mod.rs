@@ -1,7 +1,7 @@
-//! The ledger: what callers spend and use, and the budgets that bound it.
+//! The ledger: what callers spend and use, and the budgets that limit it.
 //!
-//! Money is reserved before a call and settled after it (*hold, then settle*). A budget is a limit for what a key or a team has spent
-//! in a period plus what is reserved for it now.
+//! Money is reserved before a call (a *hold*), and replaced by the real cost after it (*settled*). A budget limits the sum of what a key or
+//! a team has spent in a period and what is reserved for it now.
 //!
 //! - The hold of a video job is written in the transaction that creates the job, and ended in the one that ends it: `video::charge`.
 //! - Chat calls and image requests do not wait for the database. Each key has an *allowance* in memory (`allowance.rs`), which one
@@ -72,7 +72,7 @@ struct Inner {
     allowances: Mutex<HashMap<String, Arc<Allowance>>>,
 }
 
-/// The task that settles, until it is stopped.
+/// The task that writes usage and cost to the database, until it is stopped.
 #[derive(Debug)]
 pub struct LedgerHandle {
     stop: CancellationToken,
@@ -93,7 +93,7 @@ pub struct CallStart<'a> {
 }
 
 impl Ledger {
-    /// Opens the ledger in this store, and starts the task that settles. Allowances of dead nodes count as spent.
+    /// Opens the ledger in this store, and starts the task that writes to it. Allowances of dead nodes count as spent.
     ///
     /// # Errors
     /// [`Error::Storage`].
@@ -120,7 +120,7 @@ impl Ledger {
         self.0.as_ref().map(|inner| inner.prices.load()).unwrap_or_default()
     }
 
-    /// Reserves the money for a call of chat or images. `most` returns what the call can use at most, by a price.
+    /// Reserves the money for a call of chat or images. `most` returns, for a price, the most that the call can use.
     ///
     /// # Errors
     /// [`Error::BudgetExceeded`]; [`Error::Unpriced`], if there is a budget and no price; [`Error::Storage`].

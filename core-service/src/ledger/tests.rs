@@ -19,7 +19,7 @@ fn usd(text: &str) -> Usd {
     Usd::parse(text).unwrap()
 }
 
-/// A million output tokens cost one dollar, so that a token is a millionth.
+/// Returns prices by which a million output tokens cost one dollar, so that one token costs a millionth of a dollar.
 fn prices() -> Live<PriceTable> {
     let price = Price { model: MODEL.to_owned(), per_million_output_tokens: Some(usd("1")), ..Price::default() };
     Live::new(PriceTable::new(&[price]))
@@ -50,7 +50,7 @@ struct Fixture {
 
 async fn open(directory: &Path) -> (Database, Ledger, LedgerHandle) {
     let database = database::testing::open(directory).await;
-    // Without its task, as if the node had been started just now.
+    // Dropping the handle ends the renewals: the node keeps the lease that it got at its start.
     let (node, _) = Node::join(database.clone(), NodeCount::default()).await.unwrap();
     let (ledger, handle) = Ledger::start(LedgerStore::new(database.clone()), prices(), node).await.unwrap();
     (database, ledger, handle)
@@ -194,12 +194,12 @@ async fn allowance_of_a_killed_process_counts_as_spent() {
     // As a kill does: nothing is settled.
     handle.task.abort();
     std::mem::forget(meter);
-    let other = open(directory.path()).await;
+    let (_other_database, other_ledger, other_handle) = open(directory.path()).await;
     if database.is_shared() {
-        let store = other.1.store().unwrap();
+        let store = other_ledger.store().unwrap();
         let budget = store.budgets(&alice.budgets).await.unwrap().remove(0);
         assert_eq!(budget.reserved, reserved, "the node has a lease");
-        other.2.stop().await;
+        other_handle.stop().await;
     }
     let end_leases = sqlx::query("DELETE FROM nodes");
     end_leases.execute(database.writer()).await.unwrap();

@@ -2,6 +2,7 @@
 //!
 //! A call is admitted once, after its model is known and before anything that costs money. This holds for all modalities and both
 //! APIs.
+//!
 //! The state is in memory: a restart begins with unused limits. If several nodes share the database, each permits its share of a limit: of
 //! *n* nodes, each counts a call *n* times. All nodes together never permit more than the limit, unless it is smaller than their number,
 //! and permit less if the load is not spread evenly.
@@ -75,14 +76,16 @@ impl Limiter {
         &self.subject
     }
 
-    /// Returns whether this has these limits, so that their state can be kept. Budgets and videos in flight have their state
-    /// elsewhere.
+    /// Returns whether this limiter has these limits, so that it can be kept, with its state, when the settings change. Budgets and the
+    /// limit of videos in flight are not compared: the database has their state.
     pub fn is_for(&self, subject: &str, settings: &AccountLimits) -> bool {
-        let own = |settings: &AccountLimits| {
+        let limits_of = |settings: &AccountLimits| {
             let AccountLimits { requests_per_minute, tokens_per_minute, concurrent_calls, .. } = *settings;
             (requests_per_minute, tokens_per_minute, concurrent_calls)
         };
-        self.subject == subject && self.settings.models == settings.models && own(&self.settings) == own(settings)
+        self.subject == subject
+            && self.settings.models == settings.models
+            && limits_of(&self.settings) == limits_of(settings)
     }
 
     /// Returns whether the model with this name may be called.
@@ -102,7 +105,7 @@ impl Limiter {
         Err(Error::ModelNotAllowed { model: model.to_owned(), subject: self.subject.clone() })
     }
 
-    /// Returns how often this node counts something, at most the limit.
+    /// Returns what this node counts for an amount: the amount times the number of nodes.
     fn counted(&self, amount: NonZeroU32) -> NonZeroU32 {
         amount.saturating_mul(NonZeroU32::new(self.nodes.get()).unwrap_or(NonZeroU32::MIN))
     }

@@ -1,3 +1,5 @@
+//! Tests of admission by the limits of a key and its team.
+
 use super::*;
 
 fn limiter(subject: &str, settings: &AccountLimits) -> Arc<Limiter> {

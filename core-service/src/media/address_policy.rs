@@ -25,7 +25,7 @@ impl AddressPolicy {
     /// be checked with [`permits`](Self::permits); a resolver never sees an address that the URL contains.
     ///
     /// # Errors
-    /// The reason, to follow the name of the URL.
+    /// The reason, such as "has no host", in words that follow the name of the URL.
     pub fn check(self, url: &Url) -> Result<(), String> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err("must be an http or https URL".to_owned());

@@ -29,7 +29,7 @@ impl PictureBudget {
         Self {
             inputs: MemoryBudget::new(input_memory_bytes),
             responses: MemoryBudget::new(response_memory_bytes),
-            // Each has the whole amount, so that conversions do not wait for the built-in engine.
+            // Each of the two has the whole amount, so that conversions do not wait for the built-in engine.
             conversion: PixelWork::new(pixel_memory_bytes),
             generation: PixelWork::new(pixel_memory_bytes),
         }
@@ -45,12 +45,12 @@ impl PictureBudget {
         self.responses.reserve(usize::try_from(bytes).unwrap_or(usize::MAX)).await
     }
 
-    /// Decoding and scaling, of input pictures and of upstreams' pictures.
+    /// Returns the bounds on decoding and scaling, of input pictures and of upstreams' pictures.
     pub(crate) fn conversion(&self) -> &PixelWork {
         &self.conversion
     }
 
-    /// Generation by the built-in engine, for which conversions do not wait.
+    /// Returns the bounds on generation by the built-in engine, for which conversions do not wait.
     pub(crate) fn generation(&self) -> &PixelWork {
         &self.generation
     }

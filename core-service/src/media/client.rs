@@ -1,7 +1,7 @@
 //! HTTP clients that apply an [`AddressPolicy`].
 //!
-//! An address in the URL itself must be checked by the caller, with [`AddressPolicy::check`], before each request: it is not
-//! resolved. Names are checked here, by the very addresses that are connected to, so a second response of the name server
+//! An IP address in the URL itself must be checked by the caller, with [`AddressPolicy::check`], before each request: it is not
+//! resolved. Host names are checked here, by the very addresses that are connected to, so a second response of the name server
 //! (DNS rebinding) cannot lead elsewhere.
 
 use std::{error::Error as StdError, sync::Arc, time::Duration};
@@ -45,7 +45,7 @@ fn builder(connect_timeout: Duration) -> ClientBuilder {
 }
 
 fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, reqwest::Error> {
-    // Fails if a provider is installed already, which is as good.
+    // Fails if the process has a default crypto provider already, which serves as well.
     drop(rustls::crypto::ring::default_provider().install_default());
     builder().build().or_else(|error| {
         // A container without root certificates can still fetch http URLs.

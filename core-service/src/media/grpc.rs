@@ -32,10 +32,10 @@ impl MediaGrpc {
         Self { links: Some(links), ..self }
     }
 
-    /// Returns the key of a request, which may have the token of a link instead.
+    /// Returns the key that a request names, either as the key itself or by the token of a provider link.
     ///
     /// # Errors
-    /// [`Error::MediaNotFound`], also for an altered or expired token, and for an input without one.
+    /// [`Error::MediaNotFound`], also for an altered or expired token, and for the input of a job that is named by its key.
     fn key(&self, key: &str, link_token: &str) -> Result<MediaKey, Error> {
         if link_token.is_empty() {
             let key = MediaKey::from_request(key)?;
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn input_of_a_job_is_served_by_its_link_alone() {
+    async fn input_of_a_job_is_served_only_by_its_link() {
         let (_directory, service) = service().await;
         let key = MediaKey::parse("video_1-input-0.mp4").unwrap();
         service.media_store.put(&key, Bytes::from_static(b"clip")).await.unwrap();

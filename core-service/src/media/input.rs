@@ -65,7 +65,7 @@ impl InputResolver {
             Some(Source::MediaKey(key)) => self.read_stored(field, &key, owners).await?,
             None => return Err(Error::invalid(field, "must have data, url or media_key")),
         };
-        self.check(field, bytes).await
+        self.decode(field, bytes).await
     }
 
     /// Resolves an input to a video or sound file of one of `types`. The type is detected from the first bytes; the file is not
@@ -124,7 +124,7 @@ impl InputResolver {
         Ok(memory.attach(bytes))
     }
 
-    async fn check(&self, field: &str, bytes: Bytes) -> Result<InputPicture, Error> {
+    async fn decode(&self, field: &str, bytes: Bytes) -> Result<InputPicture, Error> {
         let max = self.settings.max_pixels;
         let (_, size) = picture::probe(&bytes, max).map_err(|reason| Error::invalid(field, reason))?;
         let source = bytes.clone();
@@ -187,10 +187,10 @@ mod tests {
         };
         let only = |owner: &Owner| Owners::Only(owner.clone());
         let anonymous = put(&Owner::default()).await;
-        let never = resolve("missing.png", &only(&bob)).await.unwrap_err();
-        assert_eq!(resolve(&anonymous, &only(&bob)).await, Err(never.clone()));
+        let not_found = resolve("missing.png", &only(&bob)).await.unwrap_err();
+        assert_eq!(resolve(&anonymous, &only(&bob)).await, Err(not_found.clone()));
         let key = put(&alice).await;
-        assert_eq!(resolve(&key, &only(&bob)).await, Err(never.clone()));
+        assert_eq!(resolve(&key, &only(&bob)).await, Err(not_found.clone()));
         assert!(resolve(&key, &only(&alice)).await.is_ok() && resolve(&key, &Owners::All).await.is_ok());
         // The same content has the same key, and then belongs to both.
         assert_eq!(put(&bob).await, key);
@@ -198,11 +198,11 @@ mod tests {
         // Removing a file removes its owners.
         inputs.media_store.remove(&MediaKey::parse(&key).unwrap()).await.unwrap();
         put(&alice).await;
-        assert_eq!(resolve(&key, &only(&bob)).await, Err(never));
+        assert_eq!(resolve(&key, &only(&bob)).await, Err(not_found));
     }
 
     #[tokio::test]
-    async fn inputs_beyond_their_memory_are_refused_until_others_are_dropped() {
+    async fn input_beyond_the_memory_limit_is_refused_until_another_is_dropped() {
         let (_directory, mut inputs) = inputs();
         let settings = config::Media { input_memory_bytes: 6 << 10, ..config::Media::default() };
         inputs.budget = PictureBudget::new(&settings);

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{digest::Hex, error::Error};
 
-/// Contained in the keys of the inputs of jobs, and in no others.
+/// Contained in the keys under which video jobs store copies of their inputs (`video_1-input-0.png`), and in no other keys.
 pub(crate) const INPUT_MARK: &str = "-input-";
 
 /// The most characters before the dot.
@@ -93,7 +93,7 @@ pub struct MediaKey {
 }
 
 impl MediaKey {
-    /// Parses a key: 1 to 100 of `a-z 0-9 _ -`, the first of them a letter or digit, then a dot and the
+    /// Parses a key: 1 to 100 characters of `a-z 0-9 _ -`, the first of them a letter or digit, then a dot and the
     /// extension of a [`MediaType`].
     pub fn parse(text: &str) -> Option<Self> {
         let (stem, extension) = text.split_once('.')?;
@@ -105,7 +105,7 @@ impl MediaKey {
         valid.then(|| Self { text: text.to_owned(), media_type })
     }
 
-    /// Returns whether it is the key of a job's own copy of an input: `video_1-input-0.png`. Clients never get such a key.
+    /// Returns whether this is the key of a video job's own copy of an input: `video_1-input-0.png`. Clients never get such a key.
     pub fn is_input(&self) -> bool {
         self.text.contains(INPUT_MARK)
     }

@@ -6,7 +6,7 @@
 //! | [`store`], [`sweeper`] | stores and reads files; removes those that are no longer needed |
 //! | [`input`], [`fetch`], [`picture`], `pixels` | pictures, videos and sounds in requests: fetched, checked, decoded |
 //! | [`download`] | results of providers, from the links in their responses |
-//! | [`clip`] | the content of stored videos |
+//! | [`clip`] | size, duration, sound and frames of stored videos |
 //! | [`provider_links`] | links by which providers fetch inputs |
 //! | [`address_policy`], `client` | protection against server-side request forgery |
 //! | [`budget`] | limits of memory and threads |

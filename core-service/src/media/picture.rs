@@ -70,7 +70,7 @@ pub fn probe(bytes: &[u8], max_pixels: u64) -> Result<(MediaType, Size), String>
 }
 
 /// Decodes a picture completely, and turns it upright if its EXIF metadata has an orientation: cameras store pictures as
-/// the sensor is held, and not every provider reads the metadata. Takes up to seconds, so call it on a blocking thread.
+/// the sensor is held, and not every provider reads the metadata. Can take seconds, so call it on a blocking thread.
 ///
 /// # Errors
 /// The reason, to follow the name of the field.

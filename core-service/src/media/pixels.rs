@@ -1,4 +1,4 @@
-//! Decoded pixels: upright, and without transparency where an alpha channel is dropped.
+//! Decodes pictures, turns them upright, and blends transparent ones with white.
 
 use std::io::{BufRead, Cursor, Seek};
 

@@ -1,6 +1,6 @@
-//! Links by which a provider fetches an input of a job: without an API key, for that file alone, for a limited time.
+//! Links by which a provider fetches an input of a video job: without an API key, for that file alone, for a limited time.
 //!
-//! The core signs and verifies them, with a key in its database, so that a gateway needs no key, and a restart changes nothing.
+//! The core signs and verifies them with a key in its database, so gateways need no key, and links stay valid after a restart.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +23,7 @@ const PURPOSE: &[u8] = b"triptych provider link\0";
 /// The ends of names that no public resolver knows.
 const PRIVATE_NAMES: [&str; 6] = ["localhost", ".localhost", ".local", ".internal", ".lan", ".home.arpa"];
 
-/// Makes and verifies the links. Clones share the base URL.
+/// Creates and verifies the links. Clones share the base URL.
 #[derive(Clone)]
 pub struct ProviderLinks {
     mac: Hmac<Sha256>,
@@ -33,8 +33,8 @@ pub struct ProviderLinks {
 }
 
 impl ProviderLinks {
-    /// Returns the links under this key, which are valid for `ttl`. `base` is the public base URL of the gateway; without one, and
-    /// for one that the policy does not permit, there are no links.
+    /// Returns the source of links that are signed with this key and valid for `ttl`. `base` is the public base URL of the gateway;
+    /// without one, and for one that the policy does not permit, there are no links.
     pub fn new(key: &[u8], base: Option<&str>, policy: AddressPolicy, ttl: Duration) -> Self {
         #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "HMAC accepts keys of every length")]
         let mac = Hmac::new_from_slice(key).expect("HMAC accepts keys of every length");

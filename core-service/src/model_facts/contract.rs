@@ -1,4 +1,4 @@
-//! The facts of a model as the contract's `VideoCapabilities`, which clients read in the catalog.
+//! The facts of a model as the protobuf message `VideoCapabilities`, which clients read in the catalog.
 
 use triptych_proto::v1::{self as pb, video_capabilities as capabilities};
 

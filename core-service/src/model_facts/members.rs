@@ -1,5 +1,5 @@
-//! The names and forms of request members, for providers whose models do not share them: the models of several vendors at fal and
-//! Runway.
+//! The names and forms of members of the JSON requests, for providers whose models do not share them: the models of several vendors at
+//! fal and Runway.
 
 use serde::Deserialize;
 

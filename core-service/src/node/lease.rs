@@ -1,11 +1,11 @@
-//! The writes of leases. None must be durable: after a power failure there is no node that could have one.
+//! The writes of leases. None has to be durable: a node that survives a power failure of the database renews its lease.
 
 use async_trait::async_trait;
 
 use super::id::NodeId;
 use crate::database::{DbConnection, Write};
 
-/// What happens to the leases of the other nodes.
+/// The effect of a renewal on the leases of the other nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Others {
     /// Nothing.
@@ -19,7 +19,7 @@ pub(super) enum Others {
 /// Begins or extends the lease of a node, and returns the number of nodes.
 pub(super) struct Renew {
     pub(super) node: NodeId,
-    /// Both in milliseconds since 1970.
+    /// The end of the lease. As `now`, in milliseconds since 1970.
     pub(super) until: i64,
     pub(super) now: i64,
     pub(super) others: Others,
@@ -71,7 +71,7 @@ impl Write for Leave {
     }
 }
 
-/// Takes a duty if it is free, and returns whether the node has it.
+/// Takes a duty (periodic work that one node does for all) if it is free, and returns whether the node has it.
 pub(super) struct TakeDuty {
     pub(super) name: &'static str,
     pub(super) node: NodeId,

@@ -1,10 +1,11 @@
 //! The lease of this process, by which the other nodes of a shared database know that it runs.
 //!
-//! What a node holds names it: allowances of the ledger, responses in progress. When its lease has expired, the others clean up what it
-//! has left. Video jobs have leases of their own (`video::runner`), because a runner can lose its lease and go on with a new one.
+//! Rows that belong to a node contain its id: the money that the ledger reserves for its calls (allowances), and responses in progress.
+//! When its lease has expired, the other nodes clean these up. Video jobs have leases of their own (`video::runner`), because a runner can
+//! lose its lease and go on with a new one.
 //!
-//! A node that was only stopped for a while, and comes back, renews its lease. What was cleaned up meanwhile stays so: each clean-up
-//! excludes the late writes of the node by itself.
+//! A node that was only paused renews its lease when it continues. Each clean-up ensures by itself that late writes of such a node have
+//! no effect on what was cleaned up.
 
 mod id;
 mod lease;
@@ -26,7 +27,7 @@ use crate::{database::Database, error::Error, node_count::NodeCount, storage_fai
 /// How long a node counts as running after it has renewed its lease.
 const LEASE: Duration = Duration::from_secs(20);
 
-/// The interval between two renewals, and at which other tasks look for what dead nodes have left.
+/// The interval between two renewals, and between two clean-ups after dead nodes.
 pub(crate) const RENEWAL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// This process among the nodes of a database. Clones share the lease.
@@ -37,7 +38,7 @@ pub(crate) struct Node {
     count: NodeCount,
 }
 
-/// The task that renews the lease. Dropping it is a crash: the lease expires.
+/// The task that renews the lease. If it is dropped without [`leave`](Self::leave), the lease expires, as after a crash.
 #[derive(Debug)]
 pub(crate) struct NodeHandle {
     node: Node,
@@ -69,7 +70,7 @@ impl Node {
         &self.id
     }
 
-    /// Returns whether other nodes can use the database, so that what they have left must be looked for at intervals.
+    /// Returns whether other nodes can use the database, so that this node must clean up after dead ones at intervals.
     pub(crate) fn has_others(&self) -> bool {
         self.database.is_shared()
     }
@@ -104,7 +105,7 @@ impl Node {
         let mut last_renewal = Instant::now();
         loop {
             ticks.tick().await;
-            // After the database was away for all, or this process was stopped, the others first get the time to renew their leases.
+            // If no node could reach the database, or this process was paused, the others first get the time to renew their leases.
             let is_regular = last_renewal.elapsed() < 2 * RENEWAL_INTERVAL;
             let others = if is_regular { Others::RemoveExpired } else { Others::Keep };
             match self.renew(others).await {
@@ -115,7 +116,7 @@ impl Node {
     }
 }
 
-/// Periodic work that one of the nodes does for all: the first that asks for it, until its lease ends.
+/// Periodic work that one of the nodes does for all: the first that takes it, until its lease ends.
 #[derive(Debug)]
 pub(crate) struct Duty(Option<(Node, &'static str)>);
 
@@ -138,7 +139,7 @@ impl Duty {
 }
 
 impl NodeHandle {
-    /// Ends the lease, after everything that names the node has been released.
+    /// Ends the lease. Must be called after all work of the node has been released.
     pub(crate) async fn leave(mut self) {
         self.stop.cancel();
         if let Some(task) = self.task.take() {

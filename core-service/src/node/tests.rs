@@ -58,7 +58,7 @@ async fn lease_of_a_killed_node_ends_at_the_next_start_or_when_it_has_expired() 
         second.renew(Others::RemoveExpired).await.unwrap();
     }
     assert_eq!((fixture.ids().await, second.count.get()), (vec![second.id().to_string()], 1));
-    // A node that was only stopped for a while.
+    // A node that was only paused renews its lease.
     first.renew(Others::Keep).await.unwrap();
     assert_eq!(fixture.ids().await.len(), 2);
 }

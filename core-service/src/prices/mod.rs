@@ -2,7 +2,7 @@
 //!
 //! A price has conditions, so that one model can cost more in a higher resolution; the first one that matches applies. Conditions
 //! about something that is not known yet, such as the quality `auto`, may be met: an estimate is then the highest of the possible
-//! prices. A model that no price of the settings is for has the vendor's list price, if it is compiled in (`shipped`).
+//! prices. A model without a price in the settings has the vendor's list price, if that is compiled in (`shipped`).
 
 mod cost;
 mod names;
@@ -37,7 +37,7 @@ const MODALITIES: usize = 4;
 /// The most models whose prices are remembered. Only names of the catalog are looked up.
 const MAX_CACHED: usize = 4096;
 
-/// The id of the built-in engines.
+/// The provider id of the built-in engines, which call no upstream.
 const BUILT_IN: &str = "offline";
 
 /// The prices of all models.
@@ -154,7 +154,8 @@ fn is_for(price: &Price, names: ModelNames) -> bool {
     is_provider && [names.public, names.upstream].iter().any(|name| name_pattern::matches(&price.model, name))
 }
 
-/// Returns whether a price says what calls of a modality cost. Others would make them free: a price per second does not concern chat.
+/// Returns whether a price has an amount for calls of a modality. One without would make them free: a price per second does not concern
+/// chat.
 fn has_amount(price: &Price, modality: Modality) -> bool {
     let tokens = price.per_million_input_tokens.or(price.per_million_output_tokens).or(price.per_million_cached_tokens);
     let amount = match modality {

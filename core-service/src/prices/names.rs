@@ -7,6 +7,6 @@ pub struct ModelNames<'a> {
     pub public: &'a str,
     /// The name at the provider.
     pub upstream: &'a str,
-    /// The id of the provider.
+    /// The id of the provider; `upstream` for all chat models of upstreams.
     pub provider: &'a str,
 }

@@ -48,7 +48,7 @@ impl PrioritySchedule {
 mod tests {
     use super::*;
 
-    /// Serves `count` turns of which the first letters of the priorities are returned.
+    /// Serves `count` turns, and returns the first letter of each priority that was served.
     fn serve(schedule: &mut PrioritySchedule, waiting: &[Priority], count: usize) -> String {
         let waits = |priority| waiting.contains(&priority);
         let turn = |_| {

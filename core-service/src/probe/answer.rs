@@ -1,4 +1,4 @@
-//! What a response to a probe means.
+//! Interprets the responses to probes.
 
 use http::StatusCode;
 use serde_json::Value;
@@ -9,7 +9,7 @@ use super::{result::ProbeResult, target::Target};
 /// How many models are named in one line at most.
 const MAX_NAMES: usize = 3;
 
-/// Judges the response to a list of models.
+/// Interprets the response to a request for the list of models.
 pub(super) fn models(target: &Target, body: &[u8]) -> ProbeResult {
     let Some(served) = model_names(body) else {
         return ProbeResult::Failed(format!("the response is not a list of models; {}", check_base(&target.base)));

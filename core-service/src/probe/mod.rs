@@ -22,18 +22,18 @@ use crate::{
 /// must be valid.
 pub async fn probe(settings: &Settings) -> Vec<Probe> {
     join_all(target::all(settings).into_iter().map(async |target| Probe {
-        result: ask(&target).await.unwrap_or_else(ProbeResult::Failed),
+        result: check(&target).await.unwrap_or_else(ProbeResult::Failed),
         address: target.base.to_string(),
         name: target.name,
     }))
     .await
 }
 
-/// Returns the result for a target.
+/// Probes a target.
 ///
 /// # Errors
-/// Why it cannot be used.
-async fn ask(target: &Target) -> Result<ProbeResult, String> {
+/// The reason why the target cannot be used.
+async fn check(target: &Target) -> Result<ProbeResult, String> {
     let upstream = target.upstream.as_ref().map_err(ToString::to_string)?;
     upstream.check_connection().await.map_err(|failure| failure.to_string())?;
     match target.question {
@@ -46,7 +46,7 @@ async fn ask(target: &Target) -> Result<ProbeResult, String> {
 /// Returns the body of the response to a GET request.
 ///
 /// # Errors
-/// Why there is none.
+/// The reason why there is none.
 async fn get(target: &Target, upstream: &Upstream, path: &str) -> Result<Bytes, String> {
     let message = |error: ProviderError| upstream.redacted(error).to_string();
     let until = until(upstream.limits.first_byte, None);

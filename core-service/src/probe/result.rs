@@ -7,11 +7,11 @@ pub struct Probe {
     pub name: String,
     /// The base URL, without its query.
     pub address: String,
-    /// What was found.
+    /// The result.
     pub result: ProbeResult,
 }
 
-/// What was found.
+/// The outcome of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResult {
     /// It answered, and accepted the key.

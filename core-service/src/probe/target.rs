@@ -1,4 +1,4 @@
-//! The configured upstreams and providers, and what can be asked of each free of charge.
+//! The configured upstreams and providers, and the request by which each can be checked free of charge.
 
 use std::time::Duration;
 
@@ -17,20 +17,20 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const OPENAI: &str = "https://api.openai.com/v1";
 /// The header of Google's API keys.
 const GOOGLE_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
-/// The header of a proxy's secret.
+/// The header of the secret of a Midjourney proxy.
 const MJ_API_SECRET: HeaderName = HeaderName::from_static("mj-api-secret");
 /// The version of Runway's API, without which it refuses calls.
 const RUNWAY_VERSION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-runway-version"), HeaderValue::from_static("2024-11-06"));
 
-/// What is asked of a target.
+/// The request that checks a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
     /// The list of models at this path.
     Models(&'static str),
     /// Another list or value at this path, which requires the key.
     Get(&'static str),
-    /// Only a connection, because the API offers nothing else for this reason.
+    /// None: only a connection is opened, for this reason.
     Connection(&'static str),
 }
 
@@ -74,7 +74,7 @@ impl Target {
         let upstream = Upstream::new(base.clone(), auth, limits);
         let (name, models, headers) = (name.into(), models.into(), HeaderMap::new());
         let mut target = Self { name, base, has_key, question, headers, upstream, models };
-        // It may contain a key.
+        // The query may contain a key.
         target.base.set_query(None);
         target
     }

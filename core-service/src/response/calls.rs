@@ -19,8 +19,8 @@ use crate::{
 
 /// The metadata key of the deadline, defined by gRPC.
 const TIMEOUT: &str = "grpc-timeout";
-/// The header in which OpenAI's SDKs count their retries. A hosted tool is called once for each call of the model, and never as the
-/// repetition of an earlier call.
+/// The header in which OpenAI's SDKs count their retries. Removed from the calls of hosted tools: each is a new call, and never the
+/// repetition of an earlier one.
 const RETRY_COUNT: &str = "x-stainless-retry-count";
 /// The longest time in gRPC's notation with the unit of milliseconds: eight digits.
 const MAX_MILLIS: u128 = 99_999_999;
@@ -54,16 +54,16 @@ impl CallIdentity {
         if let Ok(id) = request_id.parse() {
             metadata.insert(REQUEST_ID, id);
         }
-        // The end of the generation is that of the call at the upstream, whatever the key of the caller says.
+        // When the generation ends, so does the call at the upstream, whatever the caller's key has set.
         metadata.insert(ON_DISCONNECT, MetadataValue::from_static("cancel"));
         Self { metadata, caller, report: CallReport::new(None), deadline: None }
     }
 
-    /// Returns a call of the model.
+    /// Returns the request of a call of the model.
     pub(super) fn chat_call<T>(&self, message: T) -> Request<T> {
         let mut metadata = self.metadata.clone();
         if let Some(deadline) = self.deadline {
-            // What is left of it: the call may be a later one.
+            // The time that is left: this may be a later call of the response.
             let left = deadline.saturating_duration_since(Instant::now()).as_millis().clamp(1, MAX_MILLIS);
             if let Ok(left) = format!("{left}m").parse() {
                 metadata.insert(TIMEOUT, left);
@@ -75,7 +75,7 @@ impl CallIdentity {
         Request::from_parts(metadata, extensions, message)
     }
 
-    /// Returns a call of a hosted tool.
+    /// Returns the request of a call of a hosted tool, which the server executes for the model: `image_generation`.
     pub(super) fn tool_call<T>(&self, message: T) -> Request<T> {
         let mut call = self.chat_call(message);
         call.metadata_mut().remove(RETRY_COUNT);

@@ -7,7 +7,7 @@ use triptych_proto::{error_info::reason_of_name, v1::ErrorReason};
 
 use crate::error::Error;
 
-/// The field of a request that is no valid document.
+/// The field that an error names if it concerns no single parameter of the request.
 const REQUEST: &str = "request_json";
 
 /// Converts the error of a request.

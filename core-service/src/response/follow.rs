@@ -16,9 +16,11 @@ use crate::error::Error;
 /// The number of events that are read at a time. An event with an image has some megabytes, so this bounds the memory of a stream.
 const BATCH: u32 = 16;
 
+/// The position of a stream in the events of a response.
 struct Follower {
     store: ResponseStore,
     id: String,
+    /// The number of the next event.
     next: u64,
     read: VecDeque<StoredEvent>,
     ended: bool,

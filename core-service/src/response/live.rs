@@ -33,7 +33,7 @@ pub(super) struct LiveResponse {
 /// The changes of one response from some moment on.
 #[derive(Debug)]
 pub(super) struct Changes {
-    /// Has the sender of `changed`.
+    /// Owns the sender of `changed`.
     live: Arc<LiveResponse>,
     changed: watch::Receiver<()>,
 }
@@ -42,7 +42,7 @@ impl Changes {
     /// Waits until the response may have changed: for a change by this process, and for the interval at which it is read if other nodes
     /// can change it.
     pub(super) async fn next(&mut self) {
-        // The results say that the sender was dropped, which `live` rules out, and that the interval is over.
+        // The ignored errors: the sender was dropped, which `live` rules out, or the interval is over.
         if self.live.all.has_others {
             let _ = timeout(OTHER_NODES_INTERVAL, self.changed.changed()).await;
         } else {

@@ -1,4 +1,4 @@
-//! Pages of input items.
+//! Pages of the input items of a response.
 
 use openai_dialect::responses::Item;
 use triptych_proto::v1 as pb;

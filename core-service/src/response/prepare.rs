@@ -1,4 +1,4 @@
-//! From the text of a request to what is executed and stored.
+//! Prepares the request of a response: parses it, reads the conversation that it continues, and translates it into a chat request.
 
 use openai_dialect::responses::{Event, Item, ResponseRequest, ResponseWriter};
 use serde_json::Value;

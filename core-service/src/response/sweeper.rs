@@ -1,4 +1,4 @@
-//! Removes responses after their retention.
+//! Removes stored responses after their retention.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The jobs that are not final, and the times of their phases, from the events that every change of state writes.
+//! Metrics of video jobs: the number and age of those that are not final, and the durations of the phases of those that have ended. The
+//! source is the outbox table `job_events`, to which each change of state writes a row.
 
 use std::collections::HashMap;
 
@@ -28,6 +29,7 @@ struct Active {
 /// Follows the events of all jobs.
 #[derive(Debug, Default)]
 pub(super) struct JobTracker {
+    /// The last event that was read.
     sequence: i64,
     active: HashMap<String, Active>,
 }
@@ -41,7 +43,7 @@ type Event = (i64, String, String, i64, String, Option<String>);
 impl JobTracker {
     /// Reads the jobs that are not final.
     pub(super) async fn load(database: &Database) -> Result<Self, sqlx::Error> {
-        // Before the jobs: an event that is read twice changes nothing.
+        // Read before the jobs, so that no event is missed: one that is read twice changes nothing.
         let sequence = sqlx::query_scalar("SELECT COALESCE(MAX(sequence), 0) FROM job_events");
         let sequence: i64 = sequence.fetch_one(database.readers()).await?;
         let query = "SELECT id, phase, created_at, \
@@ -57,7 +59,7 @@ impl JobTracker {
         Ok(Self { sequence, active: rows.collect() })
     }
 
-    /// Reads the events since the last call. The events of a job that was removed in between went with it: its end is not counted.
+    /// Reads the events since the last call. A job that was removed in between has no events left: its end is not counted.
     pub(super) async fn follow(&mut self, database: &Database) -> Result<(), sqlx::Error> {
         self.read_events(database).await?;
         let ids = serde_json::Value::from(self.active.keys().map(String::as_str).collect::<Vec<_>>()).to_string();
@@ -123,7 +125,7 @@ impl JobTracker {
     }
 }
 
-/// Records the phases that a job which ended had.
+/// Records the durations of the phases of a job that has ended.
 fn record_phases(job: &Active, ended_at: i64) {
     let phase = |phase: &'static str, from: i64, to: i64| {
         histogram!("triptych_job_phase_seconds", "phase" => phase).record(seconds(to - from));

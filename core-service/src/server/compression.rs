@@ -1,7 +1,7 @@
 //! Response compression: a response is compressed only if its request was.
 //!
 //! Nearly every client offers gzip with every call, and the transport would compress every response. A client that compresses
-//! its requests wants compression. Even then only single text responses are compressed: the small messages of a stream would
+//! its requests is assumed to want compression. Even then only single text responses are compressed: the small messages of a stream would
 //! grow, and pictures and videos are compressed already.
 
 use http::{HeaderName, Request};

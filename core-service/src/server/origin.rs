@@ -14,9 +14,10 @@ use tower::{Layer, Service};
 
 use crate::{error::Error, live::Live};
 
-/// Refuses calls of web pages whose origin is not among these, nor the server's own, with PERMISSION_DENIED and HTTP status 403.
+/// Refuses calls of web pages whose origin is neither allowed nor the server's own, with PERMISSION_DENIED and HTTP status 403.
 #[derive(Debug, Clone)]
 pub(super) struct OriginLayer {
+    /// The origins of `grpc.cors_allow_origins`; `*` allows all.
     allowed: Live<Vec<String>>,
 }
 

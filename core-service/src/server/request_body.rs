@@ -17,10 +17,11 @@ use crate::error::Error;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The time limit grows by one second for each of these received, so that slow clients pass and stalled ones do not.
+/// The number of received bytes for which the time limit grows by one second, so that slow clients pass and stalled ones do not.
 const BYTES_PER_EXTRA_SECOND: u64 = 64 << 10;
 
-/// A request body that fails with `REQUEST_TIMEOUT` if it does not arrive in time, and beyond the memory for all messages.
+/// A request body that fails with [`Error::RequestTimeout`] if it does not arrive in time, and with [`Error::LimitReached`] if the
+/// messages of all requests would take too much memory.
 pub(super) struct LimitedBody<B> {
     body: B,
     deadline: Instant,

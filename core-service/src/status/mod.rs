@@ -35,7 +35,7 @@ const DEFAULT_RATE_LIMIT_DELAY: Duration = Duration::from_secs(1);
 /// The delay before a retry after a limit of the server was reached.
 const LIMIT_DELAY: Duration = Duration::from_secs(1);
 
-/// The delay while too many videos are queued.
+/// The delay while too many videos or responses are queued.
 const QUEUE_FULL_DELAY: Duration = Duration::from_secs(10);
 
 /// The delay while the server shuts down, after which a retry reaches another instance or a restarted one.

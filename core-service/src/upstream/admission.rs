@@ -203,7 +203,7 @@ pub(crate) fn rejection(states: impl IntoIterator<Item = BreakerState>) -> Provi
 }
 
 impl AdmittedCall {
-    /// Begins the span of the call, which becomes the parent of what the upstream does.
+    /// Begins the trace span of the call, which becomes the parent of the upstream's spans.
     pub(crate) fn trace(&mut self, context: &mut RequestContext, modality: Modality, model: &str) {
         if trace::is_enabled() {
             let upstream = self.admission.metrics.upstream();

@@ -112,7 +112,7 @@ impl Outgoing<'_> {
 struct Incoming(Vec<u8>);
 
 impl Incoming {
-    /// Returns the head and the bytes behind it once the head is complete.
+    /// Returns the head and the bytes after it once the head is complete.
     fn push(&mut self, request: &Request<Bytes>, bytes: &[u8]) -> Result<Option<(Head, Vec<u8>)>, Malformed> {
         // No bytes: the connection was closed. The limit: the longest incomplete head and the read that completes it.
         if bytes.is_empty() || self.0.len() + bytes.len() > 2 * BUFFER {

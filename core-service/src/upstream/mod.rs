@@ -6,8 +6,8 @@
 //! by its reader was still half of the cost of a streamed token, because every body chunk is an allocation and passes
 //! through a channel, and every idle connection keeps a buffer of 8 KiB or more. Reading all responses of a thread from
 //! one buffer took another third off the CPU time per stream (`docs/PERFORMANCE.md`, `docs/DESIGN.md`). What is needed is
-//! small: one request in flight per connection, response heads by `httparse`, three kinds of body framing. It also gives
-//! cancellation its meaning: dropping a response closes its connection, which stops the upstream.
+//! small: one request in flight per connection, response heads by `httparse`, three kinds of body framing. This also makes
+//! cancellation simple: dropping a response closes its connection, which stops the upstream.
 //!
 //! Layers, each importing only those above it:
 //!
@@ -21,7 +21,7 @@
 //! | `pool`, `exchange` | idle connections; one request and its response |
 //! | `failure` | which error a failed response means |
 //! | `client` | the client |
-//! | `breaker`, `concurrency_limit`, `retry`, `admission` | protection of a target; used by chat routing and by the image and video wrappers |
+//! | `breaker`, `concurrency_limit`, `retry`, `admission` | protection of a target; used by `chat::routing`, `image` and `video` |
 
 mod admission;
 mod body;

@@ -1,4 +1,4 @@
-//! Retry policy: which failures may be retried, at which target, and after which delay.
+//! Retry policy: which failures may be retried, at which target (one model at an upstream), and after which delay.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::{backoff::Backoff, error::ProviderError};
 const MAX_DELAY: Duration = Duration::from_secs(5);
 /// Back-off of failures without `Retry-After`.
 const BACKOFF: Backoff = Backoff { base: Duration::from_millis(250), max: MAX_DELAY };
-/// Back-off of rate limits without `Retry-After`, for example DashScope's: the upstream is up, so that retrying soon is
-/// certain to fail again.
+/// Back-off of rate limits without `Retry-After`, for example DashScope's. Longer, because a rate limit still applies a moment
+/// later.
 const RATE_LIMIT_BACKOFF: Backoff = Backoff { base: Duration::from_secs(1), max: MAX_DELAY };
 
 /// How often a call is retried.
@@ -55,8 +55,8 @@ impl RetrySettings {
     }
 }
 
-/// Returns the delay before the next attempt at the same target after `failures` failures (from 1) there, with jitter and
-/// no shorter than its `Retry-After`. `None`: its `Retry-After` is longer than a retry waits.
+/// Returns the delay before the next attempt at the same target after `failures` failures (from 1) there, the last of them
+/// `error`: with jitter, and no shorter than the error's `Retry-After`. `None` if that is longer than a retry waits.
 pub(crate) fn delay(error: &ProviderError, failures: u32) -> Option<Duration> {
     if let Some(retry_after) = error.retry_after() {
         return (retry_after <= MAX_DELAY).then(|| retry_after + BACKOFF.delay(1));

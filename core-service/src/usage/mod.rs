@@ -19,9 +19,9 @@ use crate::{
     video::grpc::VideoGrpc,
 };
 
-/// The most rows of a list of usage.
+/// The maximum number of rows of a list of usage.
 const MAX_ROWS: u32 = 10_000;
-/// The most rows of a list whose request does not say.
+/// The maximum number of rows if the request does not set it.
 const DEFAULT_ROWS: u32 = 1000;
 
 /// Implements [`UsageService`] over the ledger and the services whose requests it estimates. Clones share everything.
@@ -34,7 +34,7 @@ pub struct UsageGrpc {
 }
 
 impl UsageGrpc {
-    /// Reports what this ledger knows, and estimates requests of these services. Requires one of these keys.
+    /// Reports the usage and budgets of this ledger, and estimates requests to these services. Requires callers to send one of these keys.
     pub fn new(ledger: Ledger, image: Arc<ImageGrpc>, video: Arc<VideoGrpc>, keys: Keys) -> Self {
         Self { ledger, image, video, keys }
     }
@@ -86,7 +86,7 @@ impl UsageGrpc {
     }
 }
 
-/// Returns what is kept apart.
+/// Returns the columns by which the rows are grouped.
 fn grouping(groups: &[i32]) -> Result<Grouping, Error> {
     let mut grouping = Grouping::default();
     for group in groups {

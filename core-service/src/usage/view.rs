@@ -1,4 +1,4 @@
-//! Converts rows of the ledger to the messages of the contract.
+//! Converts rows of the ledger to protobuf messages.
 
 use triptych_proto::v1 as pb;
 
@@ -8,7 +8,7 @@ use crate::{
     prices::Quantities,
 };
 
-/// Returns a row without the members that are not kept apart.
+/// Returns a row without the members by which the usage is not grouped.
 pub(super) fn row(row: UsageRow, grouping: Grouping) -> pb::UsageRow {
     let UsageRow { day, key, team, modality, model, usage } = row;
     let Usage { calls, errors, quantities, cost } = usage;

@@ -27,7 +27,7 @@ pub struct Charge {
     pub estimate: Usd,
     /// Whether the estimate is held, spent or released.
     pub state: ChargeState,
-    /// The key of the administrator who decided it.
+    /// The key of the administrator who ended the hold by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_by: Option<String>,
 }
@@ -44,7 +44,7 @@ pub enum ChargeState {
     Released,
 }
 
-/// A cost above this multiple of its estimate is not settled by itself: it is more likely an error, for example a file with a wrong
+/// A cost above this multiple of its estimate is not settled automatically: it is more likely an error, for example a file with a wrong
 /// duration, than a price.
 pub(super) const MAX_COST_FACTOR: i64 = 3;
 
@@ -110,7 +110,7 @@ impl Charge {
         Self { state: end, ..self.clone() }
     }
 
-    /// Returns the charge after an administrator has found out what was spent; `None`: nothing.
+    /// Returns the charge after an administrator has found out what was spent; `None` if nothing was.
     #[must_use]
     pub(super) fn resolved(&self, cost: Option<Usd>, author: &str) -> Self {
         let state = cost.map_or(ChargeState::Released, ChargeState::Settled);
@@ -167,7 +167,7 @@ mod tests {
         },
     };
 
-    /// Returns the cost in dollars of a job that requested one second and got nine, for a dollar per second.
+    /// Returns the cost in dollars of a job that requested one second and got nine, at a dollar per second.
     fn cost(operation: Operation) -> Option<i64> {
         let now = Timestamp(0);
         let job = Job::new(JobId::new(), Owner::new("alice"), request(), now, Duration::from_mins(1));

@@ -1,11 +1,11 @@
-//! The history of a job, for its owner: its changes of state, and its work at the provider.
+//! The history of a job, for its owner: its changes of state, its submissions, and its render at the provider.
 
 use serde_json::Value;
 use triptych_proto::v1 as pb;
 
 use super::{job::Job, response::contract_state, state::Phase, store::JobEvent, task::UpstreamTask};
 
-/// Returns the history of a job with these outbox rows.
+/// Returns the history of a job with these events.
 pub(super) fn response(job: &Job, events: &[JobEvent]) -> pb::GetVideoHistoryResponse {
     let transition = |event: &JobEvent| {
         let state = contract_state(Phase::parse(&event.kind)?).into();
@@ -20,8 +20,8 @@ pub(super) fn response(job: &Job, events: &[JobEvent]) -> pb::GetVideoHistoryRes
     }
 }
 
-/// Returns the id within the name of a render. Names are texts of the providers: an id alone, or a JSON object with other data that is
-/// not for clients.
+/// Returns the provider's id of a task. The stored text is in a format of the provider: the id alone, or a JSON object with other data that
+/// is not for clients.
 fn id(task: &UpstreamTask) -> Option<String> {
     match serde_json::from_str(&task.0) {
         Ok(Value::Object(members)) => members.get("id").and_then(Value::as_str).map(str::to_owned),
@@ -34,11 +34,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn id_of_a_render_is_the_name_or_a_member_of_it() {
-        for (name, expected) in
+    fn id_of_a_task_is_its_text_or_the_member_id_of_a_json_object() {
+        for (text, expected) in
             [("task-1", Some("task-1")), ("42", Some("42")), (r#"{"id":"a","key":"b"}"#, Some("a")), ("{}", None)]
         {
-            assert_eq!(id(&UpstreamTask(name.to_owned())).as_deref(), expected, "{name}");
+            assert_eq!(id(&UpstreamTask(text.to_owned())).as_deref(), expected, "{text}");
         }
     }
 }

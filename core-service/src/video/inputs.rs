@@ -89,7 +89,7 @@ pub enum InputContent {
         media_type: MediaType,
         /// The bytes.
         bytes: Bytes,
-        /// Where a provider can fetch the file for a while; `None` without a public base URL of this service.
+        /// A temporary URL at which a provider can fetch the file; `None` without a public base URL of this service.
         link: Option<String>,
     },
     /// A URL of the client, or of the provider's own file store.
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn forms_of_an_input_for_providers() {
+    fn file_has_a_data_url_and_base64_and_is_fetchable_only_with_a_link() {
         let content = InputContent::File { media_type: MediaType::Png, bytes: Bytes::from_static(b"a"), link: None };
         let file = RenderInput { role: InputRole::FirstFrame, content };
         let link = RenderInput { role: InputRole::Sound, content: InputContent::Link("asset://voice".to_owned()) };

@@ -147,7 +147,7 @@ pub struct Job {
     pub request: JobRequest,
     /// The call that created it.
     pub origin: JobOrigin,
-    /// That of the key when it created the job.
+    /// The priority that the key had when it created the job.
     pub priority: Priority,
     /// The state.
     pub state: JobState,
@@ -202,7 +202,7 @@ impl Job {
         }
     }
 
-    /// Returns the job with its money settled, if its state decides that. The stores apply it to every change.
+    /// Returns the job with its charge settled, if its state determines the cost. The stores apply this to every change.
     #[must_use]
     pub(super) fn with_charge_settled(self) -> Self {
         let Some(charge) = &self.charge else { return self };
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_from_before_the_provider_id_is_readable() {
+    fn stored_request_with_the_old_member_provider_is_readable() {
         let old = r#"{"provider":"offline","model":"m","upstream":"u","prompt":"p","width":320,"height":180,"seconds":2,
                       "seed":null,"reference":null,"user":"","extra_json":"","remixed_from":null}"#;
         let request: JobRequest = serde_json::from_str(old).unwrap();

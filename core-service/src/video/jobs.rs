@@ -24,12 +24,12 @@ use crate::{
     prices::ModelNames,
 };
 
-/// The interval at which a watched job is re-read: an error of a database that stays away ends the watch. Changes by other nodes are
-/// published by the store.
+/// The interval at which a watched job is re-read, so that an unavailable database ends the watch with an error. Changes by other nodes
+/// are published by the store.
 const REREAD_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The longest part of an unknown id that an error message repeats, in characters.
-const REPEATED_ID: usize = 64;
+const MAX_REPEATED_ID: usize = 64;
 
 /// The settings of jobs. The defaults are those of the configuration.
 #[derive(Debug, Clone)]
@@ -181,7 +181,7 @@ impl Jobs {
         Ok(self.store.find(call).await?)
     }
 
-    /// Returns the current snapshot of the job with this id. As in all methods, jobs of other owners do not exist.
+    /// Returns the current snapshot of the job with this id. As in all methods, jobs of other owners are not found.
     ///
     /// # Errors
     /// [`Error::VideoNotFound`], also for text that is not an id; [`Error::VideoUnreadable`].
@@ -246,7 +246,7 @@ impl Jobs {
         }
         tracing::warn!(job.id = %id, "deleted a job: {error}");
         if let Err(error) = self.remove_variants(&id).await {
-            // The row is gone, so the sweeper may remove them. It also removes the inputs, which only the row names.
+            // The row is gone, so the sweeper removes them later, as it does the inputs, whose keys only the row had.
             tracing::warn!(job.id = %id, "the files of a job could not be removed: {error}");
         }
         Ok(id)
@@ -318,7 +318,7 @@ impl Jobs {
 
 /// Returns the error for an unknown id. Ids are short; longer text from a caller is not repeated in full.
 fn not_found(id: &str) -> Error {
-    Error::VideoNotFound(id.chars().take(REPEATED_ID).collect())
+    Error::VideoNotFound(id.chars().take(MAX_REPEATED_ID).collect())
 }
 
 /// One subscriber of one job.
@@ -350,7 +350,7 @@ impl Watcher {
         Ok(Job::clone(&self.newest))
     }
 
-    /// Reads the job for all of its subscribers. If another node has deleted it, they get its tombstone, as they do here.
+    /// Reads the job for all of its subscribers. If another node has deleted it, they get its tombstone, as after a deletion by this node.
     async fn read(&self) -> Result<Arc<Job>, Error> {
         let Jobs { store, settings, .. } = &self.jobs;
         let job = match self.jobs.get(self.newest.id.as_str(), &self.owners).await {

@@ -1,5 +1,5 @@
 //! Videos. A provider takes minutes for one, so each request becomes a job that is stored, survives restarts, and is executed by a
-//! runner. The video at a provider is called a render, its name there a task.
+//! runner. The generation of a video at a provider is called a render, its id there a task, its finished files a clip.
 //!
 //! | module | content |
 //! | --- | --- |
@@ -8,9 +8,10 @@
 //! | [`operation`], [`inputs`], [`parameters`] | generate, edit, extend, remix; the input files; all parameters of a job |
 //! | [`state`] | the job state machine: pure, no I/O, no clock |
 //! | [`job`], [`store`] | a job and where it is stored |
+//! | [`charge`] | the price of a job, and the money that is reserved for it |
 //! | [`runner`] | claims jobs under leases and drives them to a final state |
 //! | [`jobs`] | the operations of callers on jobs: create, read, watch, cancel, delete; `resolution`: of administrators |
-//! | [`grpc`], `validate`, `response`, `repetition` | the gRPC service; its request checks; a job, and the request that creates it again, as messages of the contract |
+//! | [`grpc`], `validate`, `response`, `repetition` | the gRPC service; its request checks; a job, and the request that creates it again, as protobuf messages |
 
 pub mod callback;
 pub mod charge;

@@ -19,7 +19,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// Returns whether a new video is rendered, as in all jobs from before there were other operations.
+    /// Returns whether the operation is [`Generate`](Self::Generate), the default, which stored jobs leave out.
     pub fn is_generate(&self) -> bool {
         *self == Self::Generate
     }

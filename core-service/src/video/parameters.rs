@@ -17,9 +17,9 @@ use crate::{
 pub struct VideoParameters {
     /// The prompt; never blank.
     pub prompt: String,
-    /// Width in pixels; even, unless the model has another size only.
+    /// Width in pixels; even, unless the only size of the model is odd.
     pub width: u32,
-    /// Height in pixels; even, unless the model has another size only.
+    /// Height in pixels; even, unless the only size of the model is odd.
     pub height: u32,
     /// Duration in seconds; of an extension that of the new part, unless the provider counts the whole video.
     pub seconds: u32,
@@ -52,7 +52,7 @@ pub struct VideoParameters {
     /// The aspect ratio in the terms of the model; empty for models with sizes in pixels.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub aspect_ratio: String,
-    /// Whether there shall be a sound track. `None`: the default of the model, or the model has no choice.
+    /// Whether the video should have a sound track. `None`: the default of the model, or the model has no choice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate_audio: Option<bool>,
     /// What must not be shown; may be empty.
@@ -76,7 +76,7 @@ impl VideoParameters {
         Size::new(self.width, self.height)
     }
 
-    /// Returns whether a video is among the inputs, or is changed or continued.
+    /// Returns whether a video is among the inputs, or another video is the source of the operation.
     pub fn has_video_input(&self) -> bool {
         let is_video = |input: &StoredInput| matches!(input.role, InputRole::Video | InputRole::Source);
         self.source.is_some() || self.inputs.iter().any(is_video)

@@ -49,7 +49,7 @@ impl VideoModel {
 #[async_trait]
 pub trait VideoProvider: fmt::Debug + Send + Sync {
     /// Returns whether two submissions under one idempotency key start one render. Only with such a provider is a submission
-    /// repeated after a crash hid the response to the first one.
+    /// repeated after a crash in which the response to the first one was lost.
     fn submits_idempotently(&self) -> bool;
 
     /// Returns whether another render can start now. Jobs stay queued while there is no free slot.

@@ -69,7 +69,7 @@ fn create(request: &JobRequest) -> pb::CreateVideoRequest {
         adjustments: _,
         extra_json,
     } = &request.parameters;
-    // Models with sizes in pixels have neither resolution nor ratio. A size that no request can have is the only one of its model.
+    // Models with sizes in pixels have neither resolution nor ratio. A size that no request can have is left out: its model has no other.
     let has_size = resolution.is_empty() && aspect_ratio.is_empty();
     let size = Some(request.parameters.size().to_string());
     let size = size.filter(|size| has_size && validate::size(size).is_ok());
@@ -236,7 +236,7 @@ mod tests {
             request.parameters.source_file = Some(format!("{id}.mp4"));
         });
         assert_eq!(source_of(known_by_file), by_id);
-        // The own copy also exists after the source was deleted.
+        // The job's own copy outlives its source.
         let copied = derived(&|request| {
             request.source_video = Some(id.clone());
             request.parameters.inputs = vec![input(InputRole::Source, stored("c.mp4"))];

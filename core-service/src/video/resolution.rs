@@ -1,15 +1,15 @@
-//! The end of holds whose outcome an administrator has found out.
+//! Resolves holds (money reserved for a job) by hand, after an administrator has found out at the provider whether the render was billed.
 
 use super::{charge::ChargeState, job::Job, jobs::Jobs};
 use crate::{error::Error, keys::Owners, usd::Usd};
 
 impl Jobs {
-    /// Settles the money of a job that failed with an unknown outcome: `cost` was spent; `None`: nothing. The ledger and the job have
-    /// the cost from then on, with `author`, the key of the administrator.
+    /// Settles the hold of a final job whose cost is unknown. `cost` is what was spent; `None` if nothing was. It is recorded in the ledger
+    /// and in the job, with `author`, the key of the administrator.
     ///
     /// # Errors
-    /// [`Error::VideoNotFound`]; [`Error::HoldNotFound`], if nothing is held for the job; [`Error::InvalidField`] for one that has
-    /// not ended, or whose render is still being stopped.
+    /// [`Error::VideoNotFound`]; [`Error::HoldNotFound`], if nothing is held for the job; [`Error::InvalidField`] for a
+    /// job that has not ended, or whose render is still being stopped.
     pub async fn resolve_hold(&self, id: &str, cost: Option<Usd>, author: &str) -> Result<(), Error> {
         loop {
             let job = self.get(id, &Owners::All).await?;

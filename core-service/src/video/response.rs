@@ -1,4 +1,4 @@
-//! Conversion of a job into the `Video` message of the contract.
+//! Conversion of a job into the protobuf message `Video`.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! The name of a render at its provider.
+//! The id of a render at its provider: its task.
 
 use serde::{Deserialize, Serialize};
 
-/// The name of a render at its provider: the text by which the provider finds it again, in a format of the provider.
+/// The id of a render at its provider, by which the provider finds it again: a text in a format of the provider.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpstreamTask(pub String);

@@ -62,8 +62,8 @@ impl<T> Reply<T> {
     }
 }
 
-/// The replies of one method that no call has got yet. Dropping it fails the test if failures are among them: the test would not have
-/// tested them.
+/// The scripted replies of one method that no call has consumed yet. Dropping it fails the test if failures are left: the test would not
+/// have tested them.
 #[derive(Debug)]
 pub(crate) struct Script<T>(Mutex<VecDeque<Reply<T>>>);
 
@@ -309,7 +309,7 @@ impl Harness {
         Self { queue, jobs, models: models(&provider), provider, directory }
     }
 
-    /// Starts a runner. It stops when the handle is dropped, without the completion of its steps.
+    /// Starts a runner. It stops when the handle is dropped, and its steps are aborted.
     pub(crate) fn start(&self) -> RunnerHandle {
         Runner::start(self.queue.clone(), self.jobs.clone(), self.models.clone())
     }

@@ -72,7 +72,7 @@ impl Clock {
         Self(Arc::new(move || start.after(origin.elapsed())))
     }
 
-    /// Returns a clock that this function reads.
+    /// Returns a clock whose time this function returns.
     #[cfg(test)]
     pub(crate) fn from_fn(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))

@@ -1,4 +1,4 @@
-//! One attempt of a delivery, and what follows from its result.
+//! One attempt of a delivery: the request and the record of its result.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct Attempts {
 }
 
 impl Attempts {
-    /// Performs attempts at these endpoints.
+    /// Creates the performer of attempts at the endpoints of this registry.
     pub fn new(registry: Registry, sender: Sender) -> Self {
         Self { registry, sender }
     }
@@ -53,7 +53,7 @@ impl Attempts {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let after = Delivery { url, ..delivery }.after(Attempt { start, millis, status, error }, due, now);
         log(&after);
-        // Where a test ends the process: after the delivery, before its record.
+        // Tests of a crash end the process here: after the delivery, before its record.
         Failpoint::WebhookDelivered.reach();
         match store.record(fence, &after).await? {
             Recorded::EndpointDisabled => tracing::error!(

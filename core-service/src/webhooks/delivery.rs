@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{keys::Owner, video::time::Timestamp};
 
-/// How many attempts a delivery remembers.
+/// How many attempts the history of a delivery keeps.
 const MAX_ATTEMPTS: usize = 20;
 
 /// An event that is sent, or was sent, to an endpoint.

@@ -25,7 +25,7 @@ pub struct Endpoint {
     pub url: String,
     /// The types of the events that it receives.
     pub event_types: Vec<WebhookEventType>,
-    /// A text of the client.
+    /// A text that the client chose.
     pub name: String,
     /// The secrets that sign at present, the current one first: one, or two after a rotation. Each adds a signature.
     pub secrets: Vec<WebhookSecret>,

@@ -56,10 +56,10 @@ impl Event {
 ///
 /// A cancellation is none: OpenAI has an event for cancelled batches and one for cancelled responses, and none for videos.
 /// Its failure event would say that the render failed.
-pub(crate) fn type_of(kind: &str) -> Option<WebhookEventType> {
-    if kind == Phase::Succeeded.as_str() {
+pub(crate) fn type_of(state: &str) -> Option<WebhookEventType> {
+    if state == Phase::Succeeded.as_str() {
         Some(WebhookEventType::VideoCompleted)
-    } else if kind == Phase::Failed.as_str() {
+    } else if state == Phase::Failed.as_str() {
         Some(WebhookEventType::VideoFailed)
     } else {
         None
@@ -96,8 +96,8 @@ mod tests {
     fn only_success_and_failure_are_events() {
         assert_eq!(type_of("succeeded"), Some(WebhookEventType::VideoCompleted));
         assert_eq!(type_of("failed"), Some(WebhookEventType::VideoFailed));
-        for kind in ["queued", "submitting", "rendering", "storing", "cancelled", "deleted"] {
-            assert_eq!(type_of(kind), None, "{kind}");
+        for state in ["queued", "submitting", "rendering", "storing", "cancelled", "deleted"] {
+            assert_eq!(type_of(state), None, "{state}");
         }
     }
 }

@@ -15,7 +15,7 @@
 //! | [`registry`] | the endpoints of the configuration and those of the store as one |
 //! | [`sender`] | one HTTP request, to a public address unless the settings allow others |
 //! | `schedule` | the delays between the attempts |
-//! | [`attempts`] | one attempt of a delivery, and what follows from its result |
+//! | [`attempts`] | one attempt of a delivery: the request and the record of its result |
 //! | [`dispatcher`] | the background task |
 //! | [`grpc`] | the gRPC service |
 

@@ -30,7 +30,7 @@ fn signature(secret: &WebhookSecret, id: &str, timestamp: i64, body: &str) -> St
 mod tests {
     use super::*;
 
-    /// The vector of the specification and of its reference libraries.
+    /// The test vector of the specification and of its reference libraries.
     #[test]
     fn signature_equals_the_vector_of_the_specification() {
         let secret = WebhookSecret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();

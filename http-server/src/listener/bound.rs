@@ -26,7 +26,7 @@ enum Socket {
     Unix(super::socket_file::SocketFile),
 }
 
-/// An accepted connection that is registered with no runtime.
+/// An accepted connection that is not registered with a runtime yet.
 #[derive(Debug)]
 pub struct Accepted {
     socket: AcceptedSocket,

@@ -1,4 +1,4 @@
-//! The bytes of a connection of any kind.
+//! Reading and writing connections of any kind: TCP or Unix socket, with TLS or without.
 
 use std::{
     io::{self, IoSlice},

@@ -13,7 +13,7 @@ pub(super) fn drop_new_handshakes(listener: &TcpListener) -> io::Result<()> {
     SockRef::from(listener).attach_filter(&FIRST_PACKETS_DROPPED)
 }
 
-/// The offset of the flags in the header of TCP, where the kernel begins to read for a socket of TCP.
+/// The offset of the flags in the TCP header, with which the data that the filter reads begins.
 const FLAGS_OFFSET: u32 = 13;
 const SYN: u32 = 0x02;
 const ACK: u32 = 0x10;

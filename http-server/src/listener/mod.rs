@@ -24,7 +24,7 @@ const TCP_KEEPALIVE: Duration = Duration::from_mins(1);
 /// A source of connections, in the shape of axum's trait of this name. A connection is accepted by one runtime and served
 /// by another, so accepting and opening are two steps; a TLS handshake is part of the second one.
 pub trait Listener: Send {
-    /// An accepted connection that is registered with no runtime.
+    /// An accepted connection that is not registered with a runtime yet.
     type Accepted: Send + 'static;
     /// A connection that can be read and written.
     type Io: AsyncRead + AsyncWrite + Unpin + Send + 'static;

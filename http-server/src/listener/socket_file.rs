@@ -23,7 +23,7 @@ const BACKLOG: i32 = 128;
 pub(super) struct SocketFile {
     listener: UnixListener,
     path: PathBuf,
-    /// The file system and the number of the file: the path may have another file by then.
+    /// The file system and inode of the file: when it is removed, another process may have replaced it.
     identity: (u64, u64),
 }
 

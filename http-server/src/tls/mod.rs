@@ -16,7 +16,7 @@ pub use self::{
     validity::{CertificateTime, Validity},
 };
 
-/// The TLS configuration of a listener. Clones share it. A connection keeps the one that held at its handshake.
+/// The TLS configuration of a listener. Clones share it. A connection keeps the one that applied at its handshake.
 ///
 /// The whole configuration is replaced, and with it the cache of sessions: a client whose certificate authority was removed
 /// cannot resume a session from before.

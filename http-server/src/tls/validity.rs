@@ -16,7 +16,7 @@ const VERSION: u8 = 0xa0;
 /// The period in which a certificate is valid, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Validity {
-    /// Its begin.
+    /// Its beginning.
     pub not_before: CertificateTime,
     /// Its end.
     pub not_after: CertificateTime,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn truncated_and_malformed_certificates_are_no_certificates() {
+    fn truncated_and_malformed_certificates_are_rejected() {
         let whole = certificate(&utc(b"700101000010Z"), &utc(b"700101000020Z"));
         for length in 0..whole.len() {
             assert_eq!(Validity::of(&whole[..length]), None, "{length}");

@@ -11,7 +11,7 @@ use tokio::{
 use super::test_server::{head, read_response, read_to_end, start};
 
 #[tokio::test(start_paused = true)]
-async fn drain_ends_on_time_with_peers_that_hold_everything() {
+async fn drain_ends_on_time_despite_clients_that_neither_send_nor_read() {
     let server = start(ServerSettings::default()).await;
     let (mut silent, mut half, mut stuck, mut unread) =
         (server.connect().await, server.connect().await, server.connect().await, server.connect().await);
@@ -79,7 +79,7 @@ async fn client_that_closes_its_sending_half_counts_as_disconnected() {
     server.application.entered.notified().await;
     stream.shutdown().await.unwrap();
     assert_eq!(read_to_end(stream).await, "");
-    // The request has been dropped: another one waits for the notification.
+    // The first request was dropped, so that the notification reaches the second one.
     let mut other = server.connect().await;
     other.write_all(head("GET", "/wait", "").as_bytes()).await.unwrap();
     server.application.entered.notified().await;

@@ -81,12 +81,12 @@ async fn closing_listener_resets_no_connection() {
     assert!(poll!(&mut late).is_pending());
     listener.accept().await.expect("a connection that was established before is accepted");
     drop(listener);
-    // In time for the client to take another server: it has sent no request yet.
+    // The client can connect to another server, because it has sent no request yet.
     assert_eq!(late.await.unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
 #[tokio::test]
-async fn closing_unix_socket_takes_those_that_are_connected_and_no_others() {
+async fn closing_unix_socket_accepts_established_connections_and_no_others() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let mut listener = bind(&path).await.unwrap();

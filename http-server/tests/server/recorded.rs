@@ -17,7 +17,7 @@ use tokio::{
 /// The lengths of the writes to a connection.
 pub(super) type Writes = Arc<Mutex<Vec<usize>>>;
 
-/// The end of the server.
+/// The server's end of a connection, which records its writes.
 pub(super) struct Recorded {
     stream: DuplexStream,
     writes: Writes,

@@ -177,7 +177,7 @@ async fn shutdown_does_not_wait_for_a_handshake() {
     let authority = Authority::new();
     let server = start_with_tls(Tls::new(load(&authority, None)), ServerSettings::default()).await;
     let mut stream = server.connect().await;
-    // The connection before this response was accepted before it.
+    // The server has accepted this connection once it responds to a later one.
     stream.write_all(&[0x16]).await.unwrap();
     assert!(get(&server, &client(&authority, None, "http/1.1"), "/").await.starts_with("HTTP/1.1 200"));
     let start = Instant::now();

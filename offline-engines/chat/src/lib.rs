@@ -1,9 +1,9 @@
 //! Mock chat engine: Triptych's built-in chat provider for offline use, tests and demos.
 //!
 //! It has no knowledge, and every prose reply says so and names `CHAT_BASE_URL`, the setting that connects a real model.
-//! But it behaves like a chat completion in all aspects that a client
-//! can depend on: tokens are counted with a real tokenizer, `max_tokens` and `stop` cut where they should, tools are
-//! called with arguments that satisfy their schema, and a JSON Schema response format yields a document that validates.
+//! But it behaves like a real model in all aspects that a client can depend on: tokens are counted with a real tokenizer,
+//! `max_tokens` and `stop` cut where they should, tools are called with arguments that satisfy their schema, and a JSON
+//! Schema response format yields a document that validates.
 //! Output is deterministic: it depends on the request and its seed, never on the clock.
 //!
 //! ```

@@ -29,7 +29,7 @@ pub enum EncodeError {
     Image(#[from] image::ImageError),
 }
 
-/// What the metadata of a file says about its origin.
+/// The name of this engine in the metadata of a file.
 const SOFTWARE: &str = "Triptych offline-image (mock engine)";
 
 /// Encodes a picture and returns the bytes of the file. Its metadata names this engine: the text `Software` of PNG, the Exif tag of

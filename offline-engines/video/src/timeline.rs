@@ -1,4 +1,4 @@
-//! Which part of which picture is visible at a time.
+//! Plans which part of which picture is visible at each time of a clip.
 
 use crate::camera::{CameraPath, Crop, ease};
 use crate::motion::Motion;
@@ -30,7 +30,7 @@ pub(crate) struct View {
     pub(crate) part: Crop,
 }
 
-/// What a frame shows.
+/// The content of a frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct FrameContent {
     pub(crate) view: View,
@@ -61,7 +61,7 @@ impl Timeline {
         Self { scenes: scenes.collect() }
     }
 
-    /// Returns what is visible at `t`, the elapsed share of the clip: 0 to 1.
+    /// Returns the content of the frame at `t`, the elapsed share of the clip: 0 to 1.
     pub(crate) fn at(&self, t: f64) -> FrameContent {
         let is_visible = |scene: &&Scene| scene.start <= t && t <= scene.end;
         let first = self.scenes.iter().position(|scene| is_visible(&scene)).unwrap_or_default();
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn last_picture_ends_as_a_whole() {
+    fn last_picture_is_whole_at_the_end() {
         for count in [1, 2, 5] {
             let timeline = timeline(count, true);
             // A square frame shows the middle of a picture of 640x360.

@@ -79,7 +79,7 @@ impl Object for PartReader {
     }
 }
 
-/// Returns whether the contract has a field for parts of this type.
+/// Returns whether the protobuf API has a field for parts of this type.
 fn is_known(part_type: &str) -> bool {
     matches!(part_type, "text" | "refusal" | "image_url" | "input_audio" | "file")
 }

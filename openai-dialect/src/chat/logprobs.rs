@@ -15,7 +15,7 @@ use crate::json::{
 /// upstreams: clients expect a number, and 0 would mean certainty.
 const OMITTED: f64 = -9999.0;
 
-/// Writes `logprobs`, which every choice has, as `null` if there are none, also not in `extra_json`.
+/// Writes `logprobs`, which every choice must have: `null` if neither the field nor `extra_json` has them.
 pub(super) fn write_logprobs(o: &mut ObjectWriter<'_>, logprobs: Option<&pb::Logprobs>, extra_json: &str) {
     match logprobs {
         Some(logprobs) => o.value("logprobs", logprobs),

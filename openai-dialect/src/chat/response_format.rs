@@ -1,4 +1,4 @@
-//! `response_format`: the format that a response must have, such as JSON or JSON of a schema.
+//! `response_format`: the format that a response must have, such as JSON, or JSON that matches a schema.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;

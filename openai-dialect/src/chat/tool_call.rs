@@ -68,7 +68,7 @@ impl Write for pb::FunctionCall {
     }
 }
 
-/// Reads a tool call delta, whose index is optional. Some upstreams omit it; the field of the contract is not optional.
+/// Reads a tool call delta, whose index is optional. Some upstreams omit it; the protobuf field is not optional.
 #[derive(Debug, Default)]
 pub(super) struct ToolCallDeltaReader {
     index: Option<u32>,

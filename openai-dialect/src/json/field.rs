@@ -8,7 +8,7 @@ use super::mode::Mode;
 /// The JSON text of a value that a field cannot represent: `null`, `[]` or `{}`.
 pub(crate) type Unrepresented = Option<&'static str>;
 
-/// A field of a contract message that receives the value of a member.
+/// A field of a protobuf message that receives the value of a member.
 pub(crate) trait Field {
     /// Reads the next value of `map` into the field.
     ///

@@ -1,6 +1,6 @@
 //! Reading and writing JSON objects whose unknown members are preserved as raw text.
 //!
-//! A member of a JSON object is read into a field of a contract message, or kept in the `extra_json` of that message:
+//! A member of a JSON object is read into a field of a protobuf message, or kept in the `extra_json` of that message:
 //! `object` decides which, `value` reads the values, `write` writes both.
 
 pub(crate) mod error;

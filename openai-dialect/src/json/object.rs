@@ -66,8 +66,8 @@ impl<'de, A: MapAccess<'de>> Member<'_, 'de, A> {
         self.read(field).map(drop)
     }
 
-    /// Reads the value into `field`; `null` leaves the field unchanged. A value of another type is an error in both modes:
-    /// without this member, the object around it is not represented by its message.
+    /// Reads the value into `field`; `null` leaves the field unchanged. A value of another type is an error in both modes,
+    /// because a message without this member does not represent the object.
     pub(crate) fn read_required_into(self, field: &mut impl Field) -> Result<(), A::Error> {
         field.read_from(self.map, self.mode).map(drop)
     }

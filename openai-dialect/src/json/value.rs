@@ -1,4 +1,4 @@
-//! Reading JSON values into the fields of contract messages.
+//! Reading JSON values into the fields of protobuf messages.
 
 use std::{collections::BTreeMap, fmt, marker::PhantomData};
 

@@ -30,7 +30,7 @@ pub(super) struct Conversation {
     assistant: Option<pb::ChatMessage>,
     /// The elements of the `reasoning_details` of `assistant`.
     details: String,
-    /// The results of the calls in `assistant` that this API knows.
+    /// The results of the image calls in `assistant`. Those of other calls come from the client.
     results: Vec<pb::ChatMessage>,
     call_ids: HashSet<String>,
     images: Vec<String>,
@@ -42,7 +42,7 @@ impl Conversation {
         self.messages.push(message("system", Some(Content::Text(instructions.to_owned()))));
     }
 
-    /// Adds an item. References must have been resolved; others are ignored.
+    /// Adds an item. References must have been replaced by the items that they name; a remaining one is ignored.
     ///
     /// # Errors
     /// [`InvalidRequest`] for a result whose call is not part of the conversation.
@@ -102,9 +102,9 @@ impl Conversation {
         }
     }
 
-    /// Ends the message of the assistant if further text must belong to another turn: it has text and no calls, or the
-    /// results of all its calls are known. If only the client has them, they must follow the message directly, so that the
-    /// text of the turn is joined.
+    /// Ends the message of the assistant if its turn is finished, so that further text begins another one: it has text and no
+    /// calls, or the results of all its calls are known. Results of the client must follow the message directly, so that
+    /// further text before them is joined to it.
     fn end_finished_turn(&mut self) {
         let is_finished = self.assistant.as_ref().is_some_and(|message| {
             let has_text = message.content.is_some() || message.refusal.is_some();

@@ -50,7 +50,7 @@ impl<'a> Node<'a> {
         self.raw.starts_with('"')
     }
 
-    /// Returns the error of a value that breaks a rule: path, value, `expected`, and how to satisfy the rule.
+    /// Returns the error of a value that breaks a rule. The message has the path, the value and the rule.
     pub(super) fn expected(&self, rule: impl Display) -> InvalidRequest {
         let mut shown: String = self.raw.chars().take(MAX_SHOWN).collect();
         if shown.len() < self.raw.len() {

@@ -1,4 +1,4 @@
-//! `metadata`: pairs of the client that are stored with the response.
+//! `metadata`: key-value pairs of the client that are stored with the response.
 
 use super::{error::InvalidRequest, fields::Node};
 

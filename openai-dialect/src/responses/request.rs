@@ -93,7 +93,8 @@ impl ResponseRequest {
         self.settings.echo.previous_response_id.as_deref()
     }
 
-    /// Returns the maximum number of calls of hosted tools. The writer applies it; the caller may limit rounds further.
+    /// Returns the maximum number of calls of hosted tools. [`ResponseWriter`](super::ResponseWriter) applies it; the
+    /// caller may also limit the number of turns.
     pub fn max_tool_calls(&self) -> Option<u64> {
         self.settings.max_tool_calls
     }

@@ -117,7 +117,7 @@ fn image_is_generated_over_two_turns() {
 }
 
 #[test]
-fn failed_calls_are_told_to_the_model() {
+fn failed_calls_are_reported_to_the_model() {
     let mut document = document();
     document["max_tool_calls"] = json!(1);
     document["parallel_tool_calls"] = json!(true);

@@ -188,7 +188,7 @@ fn items_are_listed_with_ids_types_parts_and_status() {
         assert_eq!(Item::from_json(item.to_json()).as_ref(), Some(item));
     }
     assert_eq!(response_of_item(listed[0].id()).as_deref(), Some(ID));
-    // Listed items are listed as they are.
+    // Items in listed form stay as they are.
     let again = crate::upstream::request(&json!({"input": json}));
     assert_eq!(again.input_items("resp_other", &[], &[]), listed);
     assert_eq!(request.input_items(ID, &[], &[]), listed);

@@ -1,4 +1,5 @@
-//! Any division of a response into chunks gives the response of the complete one.
+//! Property tests: any division of a chat response into chunks gives the same result as the complete response, and a request with
+//! any of its values replaced is served or rejected with the path of the value.
 
 use openai_dialect::responses::ResponseRequest;
 use proptest::{prelude::*, sample::Index, test_runner::Config};
@@ -8,14 +9,14 @@ use crate::upstream::{NOW, checked, completion, delta, end, request, stream_chun
 
 /// A response of an upstream.
 #[derive(Debug, Clone)]
-struct Answer {
+struct ChatResponse {
     reasoning: String,
     content: String,
     /// Names and arguments of calls.
     calls: Vec<(String, String)>,
 }
 
-fn answer() -> impl Strategy<Value = Answer> {
+fn chat_response() -> impl Strategy<Value = ChatResponse> {
     // Arguments are objects, whose end is recognised, or empty.
     let arguments = prop_oneof![
         Just(String::new()),
@@ -23,7 +24,7 @@ fn answer() -> impl Strategy<Value = Answer> {
     ];
     let call = ("[a-z]{1,4}", arguments);
     let calls = proptest::collection::vec(call, 0..4);
-    ("[a-zé\n\"]{0,12}", "[ a-zé\n\"😀]{0,24}", calls).prop_map(|(reasoning, content, calls)| Answer {
+    ("[a-zé\n\"]{0,12}", "[ a-zé\n\"😀]{0,24}", calls).prop_map(|(reasoning, content, calls)| ChatResponse {
         reasoning,
         content,
         calls,
@@ -45,13 +46,13 @@ fn pieces(text: &str, splits: &[Index]) -> Vec<String> {
     pieces
 }
 
-/// Returns the chunks of the answer. `interleave`: pieces of parallel calls alternate.
-fn chunks(answer: &Answer, splits: &[Index], interleave: bool) -> Vec<Value> {
+/// Returns the response as chunks. `interleave`: pieces of parallel calls alternate.
+fn chunks(response: &ChatResponse, splits: &[Index], interleave: bool) -> Vec<Value> {
     let mut deltas = Vec::new();
-    deltas.extend(pieces(&answer.reasoning, splits).iter().map(|text| json!({"reasoning_content": text})));
-    deltas.extend(pieces(&answer.content, splits).iter().map(|text| json!({"content": text})));
+    deltas.extend(pieces(&response.reasoning, splits).iter().map(|text| json!({"reasoning_content": text})));
+    deltas.extend(pieces(&response.content, splits).iter().map(|text| json!({"content": text})));
     let mut calls = Vec::new();
-    for (index, (name, arguments)) in answer.calls.iter().enumerate() {
+    for (index, (name, arguments)) in response.calls.iter().enumerate() {
         let begin = json!({"index": index, "id": format!("c{index}"), "type": "function", "function": {"name": name, "arguments": ""}});
         calls.push((0, begin));
         for (position, piece) in pieces(arguments, splits).iter().enumerate() {
@@ -65,12 +66,13 @@ fn chunks(answer: &Answer, splits: &[Index], interleave: bool) -> Vec<Value> {
     deltas.iter().map(delta).chain(end("stop")).collect()
 }
 
-fn whole(answer: &Answer) -> Value {
-    let calls = answer.calls.iter().enumerate().map(|(index, (name, arguments))| {
+/// Returns the undivided response.
+fn completion_json(response: &ChatResponse) -> Value {
+    let calls = response.calls.iter().enumerate().map(|(index, (name, arguments))| {
         json!({"id": format!("c{index}"), "type": "function", "function": {"name": name, "arguments": arguments}})
     });
     let calls: Vec<_> = calls.collect();
-    let message = json!({"role": "assistant", "content": answer.content, "reasoning_content": answer.reasoning, "tool_calls": calls});
+    let message = json!({"role": "assistant", "content": response.content, "reasoning_content": response.reasoning, "tool_calls": calls});
     let usage = end("stop")[1]["usage"].clone();
     json!({"id": "c", "created": 7, "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "usage": usage})
 }
@@ -148,16 +150,16 @@ proptest! {
 
     #[test]
     fn chunks_and_complete_response_give_the_same_response(
-        answer in answer(),
+        response in chat_response(),
         splits in proptest::collection::vec(any::<Index>(), 0..6),
         interleave in any::<bool>(),
     ) {
         let document = json!({"model": "public", "input": "Hi"});
-        let (events, streamed) = stream_chunks(&document, &chunks(&answer, &splits, interleave));
+        let (events, streamed) = stream_chunks(&document, &chunks(&response, &splits, interleave));
         checked(&events, &streamed);
         let mut writer = writer(&request(&document));
         let mut events = writer.start();
-        events.extend(writer.completion(completion(&whole(&answer))));
+        events.extend(writer.completion(completion(&completion_json(&response))));
         events.extend(writer.end_turn().events);
         events.extend(writer.finish(NOW));
         let complete: Value = serde_json::from_str(&writer.response_json()).unwrap();

@@ -79,7 +79,7 @@ fn tools_keep_their_schemas_and_choices_become_those_of_chat() {
 }
 
 #[test]
-fn member_of_a_custom_tool_that_the_contract_has_is_no_unknown_member() {
+fn strict_of_a_custom_tool_is_a_field_and_not_an_extra_member() {
     let tool = json!({"type": "custom", "name": "c", "strict": true});
     let chat = chat(&json!({"input": "Hi", "tools": [tool]}));
     assert_eq!(chat["tools"][0]["function"]["strict"], true);

@@ -1,4 +1,4 @@
-//! What an upstream receives and sends.
+//! Helpers of the tests: what an upstream receives and sends.
 
 use openai_dialect::{
     chat::{Streaming, read_chunk, read_response, write_request},

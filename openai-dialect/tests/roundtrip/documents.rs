@@ -22,7 +22,7 @@ fn parsed(out: Vec<u8>) -> Json {
     Json::parse(&String::from_utf8(out).unwrap()).sorted()
 }
 
-/// Applies the conversions of a request: `stream` becomes the choice of the call, a single `stop` string becomes an array.
+/// Applies the conversions of a request: `stream` selects the method and is no field, a single `stop` string becomes an array.
 fn normalized_request(mut document: Json) -> Json {
     let streams = document.get_mut("stream").is_some_and(|stream| *stream == Json::Raw("true".to_owned()));
     document.drop_where("stream", |_| !streams);

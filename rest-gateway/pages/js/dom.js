@@ -1,7 +1,7 @@
-// Builds elements.
+// Builds the elements of a page.
 import { translateElement } from "./i18n.js";
 
-/// Properties that are set as properties, because their attribute means something else or nothing.
+/// Names in `props` that are set as properties of the element, because the attribute of this name has another effect or none.
 const PROPERTIES = new Set([
   "checked",
   "disabled",

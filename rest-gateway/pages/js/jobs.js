@@ -7,9 +7,9 @@ import { startPage } from "./shell.js";
 await startPage("jobs", { texts: ["video"] });
 
 const list = videoList({ onopen: open });
-const place = h("div", { hidden: true });
+const detailsContainer = h("div", { hidden: true });
 let details = null;
-/// The position of the list when it was left.
+/// The scroll position of the list when a video was opened.
 let scrolled = 0;
 
 function open(id) {
@@ -24,8 +24,8 @@ function show() {
   const isOpen = id.startsWith("video_");
   if (isOpen && !closed) scrolled = scrollY;
   list.element.hidden = isOpen;
-  place.hidden = !isOpen;
-  place.replaceChildren();
+  detailsContainer.hidden = !isOpen;
+  detailsContainer.replaceChildren();
   if (!isOpen) {
     if (!closed) return;
     scrollTo(0, scrolled);
@@ -44,11 +44,11 @@ function show() {
       location.hash = "";
     },
   });
-  place.append(details.element);
+  detailsContainer.append(details.element);
   scrollTo(0, 0);
   details.focus();
 }
 
 addEventListener("hashchange", show);
-document.getElementById("jobs").append(list.element, place);
+document.getElementById("jobs").append(list.element, detailsContainer);
 show();

@@ -131,7 +131,7 @@ function show(isRejected) {
   });
 }
 
-/// Returns whether the gateway accepts a key. Only a 401 says that it does not, and characters that no header can have.
+/// Returns whether the gateway accepts a key. It does not if it responds with 401, or if the key has characters that no header can have.
 async function check(key) {
   let headers;
   try {

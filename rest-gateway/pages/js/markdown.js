@@ -69,7 +69,7 @@ function single(lines, at) {
   return RULE.test(lines[at]) ? { type: "rule", end: at + 1 } : null;
 }
 
-/// A heading may end with the marks that it begins with.
+/// Removes the number signs that may close a heading.
 function withoutMarks(text) {
   const trimmed = text.trim();
   let end = trimmed.length;
@@ -97,7 +97,7 @@ function cells(line) {
   return inner.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
 }
 
-/// A quote or a list.
+/// Reads a quote or a list.
 function container(lines, at) {
   if (QUOTE.test(lines[at])) {
     let end = at;

@@ -64,12 +64,12 @@ function nodes(text, depth) {
   return result;
 }
 
-/// One space at both ends separates backquotes in the code from those around it.
+/// Removes one space at both ends, which separates backquotes in the code from those around it.
 function trimmed(code) {
   return /^ .*[^ ].* $/s.test(code) ? code.slice(1, -1) : code;
 }
 
-/// A picture from elsewhere is not loaded, which would tell its server about the reader: it becomes a link.
+/// Returns the node of a link. A picture becomes a link as well: to load it would reveal the reader's address to its server.
 function linkNode([whole, text, target], depth) {
   return link(target, nodes(text || target, depth + 1)) ?? whole;
 }

@@ -1,4 +1,4 @@
-// The progress of a video.
+// Follows a video by its event stream.
 import { stream } from "./api.js";
 
 /// A cancelled video has the status `failed` and the error code `cancelled`.

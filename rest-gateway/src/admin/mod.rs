@@ -1,4 +1,4 @@
-//! `/admin/v1`: API keys, and the repair of the ledger, for administrators.
+//! `/admin/v1`, for administrators: API keys, and the repair of the ledger, which records what keys and teams spend.
 
 mod request;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{
     error::GatewayError, json::as_integer, lists::read_page, members::Members, query::QueryParams, usd::parse_usd,
 };
 
-/// Members of a key, with their paths in the field mask of the contract.
+/// Members of a key, with their paths in the field mask of the protobuf API.
 const MEMBERS: [(&str, &str); 5] = [
     ("team", "team"),
     ("admin", "admin"),
@@ -17,7 +17,7 @@ const MEMBERS: [(&str, &str); 5] = [
     ("expires_at", "expire_time"),
 ];
 
-/// Members of the limits, with their paths in the field mask of the contract.
+/// Members of the limits, with their paths in the field mask of the protobuf API.
 const LIMITS: [(&str, &str); 8] = [
     ("models", "limits.models"),
     ("requests_per_minute", "limits.requests_per_minute"),
@@ -135,7 +135,8 @@ fn expire_time(members: &Members) -> Result<Option<Timestamp>, GatewayError> {
     Ok(members.integer("expires_at")?.map(|seconds| Timestamp { seconds, nanos: 0 }))
 }
 
-/// Refuses limits that are beside `limits` instead of within it: a key without the budget that its administrator has meant to set.
+/// Refuses limits that are beside `limits` instead of within it: the key would lack the budget
+/// that its administrator meant to set.
 fn require_limits_within(members: &Members) -> Result<(), GatewayError> {
     match LIMITS.iter().find(|(member, _)| members.has(member)) {
         None => Ok(()),

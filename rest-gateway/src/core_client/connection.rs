@@ -113,8 +113,8 @@ impl KeepAlive {
         Self { pings, pinged: None, timer: Box::pin(sleep_until(Instant::now() + KEEP_ALIVE)) }
     }
 
-    /// Sends the pings that are due, with the time at which bytes were received last: they prove that the core is there, even if they
-    /// are not the answer. The timer is reset only when it fires, because nearly every call postpones it.
+    /// Sends the pings that are due. `last_read` is when bytes were received last: any bytes prove that the core is there, not only
+    /// the response to a ping. The timer is reset only when it fires, because nearly every call postpones it.
     fn poll_due(&mut self, last_read: Instant, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
             ready!(self.timer.as_mut().poll(cx));

@@ -22,7 +22,7 @@ const MAX_JOINED: usize = 32 << 10;
 /// time; joined, they are one packet, for which the core wakes up once.
 pub(super) struct JoinedWrites<I>(Arc<Mutex<State<I>>>);
 
-/// Only the task of the connection locks it, which has h2's half and its own.
+/// Only the task of the connection locks it, through two handles: the one that h2 writes to, and its own.
 struct State<I> {
     io: I,
     joined: BytesMut,

@@ -110,7 +110,7 @@ macro_rules! forward {
     };
 }
 
-/// Not by `forward!`, because the messages are those of the gRPC health protocol and not of the contract.
+/// Not by `forward!`, because the messages are those of the gRPC health protocol and not of `triptych.v1`.
 #[async_trait]
 impl Health for RemoteCore {
     type WatchStream = ReplyStream<HealthCheckResponse>;

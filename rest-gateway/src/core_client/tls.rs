@@ -19,7 +19,7 @@ pub struct CoreTlsFiles {
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
-/// The TLS configuration of the connection to a core. Clones share it. A connection keeps the one that held at its handshake.
+/// The TLS configuration of the connection to a core. Clones share it. A connection keeps the one that applied at its handshake.
 #[derive(Debug, Clone)]
 pub struct CoreTls(Arc<ArcSwap<ClientConfig>>);
 

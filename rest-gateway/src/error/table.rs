@@ -24,7 +24,7 @@ use crate::metadata;
 /// within less than a second an overload does not clear.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
 
-/// The field of the contract that is the whole body of a request.
+/// The protobuf field that has the whole body of a request to `/v1/responses`.
 const DOCUMENT: &str = "request_json";
 
 /// One row of the error table.
@@ -146,7 +146,7 @@ impl From<Status> for GatewayError {
             "the service is temporarily unavailable; its log has the details under the x-request-id of this response"
                 .to_owned()
         } else {
-            // The core's message begins with the field in the contract's spelling.
+            // The core's message begins with the path of the protobuf field.
             let field = violation.map_or("", |violation| violation.field.as_str());
             let rest = status.message().strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
             match (rest, &param) {

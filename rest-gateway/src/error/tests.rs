@@ -1,3 +1,5 @@
+//! Tests of the conversion of the core's errors to responses.
+
 use std::{collections::HashSet, time::Duration};
 
 use axum::response::IntoResponse;
@@ -8,7 +10,7 @@ use triptych_proto::v1::ErrorReason;
 
 use super::{GatewayError, Retry, Row, table};
 
-/// Returns a status as the core makes it, with a message that begins with the invalid field in the contract's spelling.
+/// Returns a status as the core makes it, with a message that begins with the path of the invalid protobuf field.
 fn status(reason: &str, details: impl FnOnce(&mut ErrorDetails)) -> Status {
     let mut all = ErrorDetails::with_error_info(reason, "triptych", []);
     details(&mut all);
@@ -108,9 +110,9 @@ async fn transport_error_message_does_not_reach_the_client() {
 #[tokio::test]
 async fn forwarded_metadata_becomes_a_response_header() {
     let mut failed = status("UPSTREAM_UNAVAILABLE", |_| ());
-    failed.metadata_mut().insert("x-triptych-attempts", "near=503".parse().unwrap());
+    failed.metadata_mut().insert("x-triptych-attempts", "near=unavailable".parse().unwrap());
     failed.metadata_mut().insert("x-other", "1".parse().unwrap());
     let (_, headers, _) = respond(failed).await;
-    assert!(headers.contains(&("x-triptych-attempts".to_owned(), "near=503".to_owned())), "{headers:?}");
+    assert!(headers.contains(&("x-triptych-attempts".to_owned(), "near=unavailable".to_owned())), "{headers:?}");
     assert!(!headers.iter().any(|(name, _)| name == "x-other"), "{headers:?}");
 }

@@ -19,7 +19,7 @@ pub(super) struct Field<'a> {
 }
 
 /// The fields of a body in their order. Those that no handler has taken out become `extra_json`, a field of the
-/// contract.
+/// protobuf messages.
 #[derive(Debug)]
 pub(crate) struct Fields<'a> {
     fields: Vec<Field<'a>>,

@@ -42,8 +42,8 @@ impl Value<'_> {
         Some(self.text().trim_ascii()).filter(|text| text.starts_with('{'))
     }
 
-    /// Appends the value as JSON. A text that is a JSON number, boolean, null,
-    /// object or list is written as that value, any other as a string.
+    /// Appends the value as JSON. A text that is a JSON number, boolean, null, object or list is written as that value, any other as
+    /// a string.
     ///
     /// # Errors
     /// 400 for a file. `name` is the name of the field.

@@ -124,7 +124,7 @@ pub(crate) async fn list(
 ) -> Result<Response, GatewayError> {
     let request = pb::ListModelsRequest { modality: requested_modality(&query)?.into(), ..Default::default() };
     let (metadata, reply, _) = app.core.model.list_models(context.call(request)).await?.into_parts();
-    // Clients let users choose from the list, and a pattern is no model that can be called.
+    // Clients let users choose from the list. A name with `*` is a pattern of the configuration and cannot be called.
     let models = reply.models.into_iter().filter(|model| !model.id.contains('*'));
     let list = ModelList { object: "list", data: models.map(Model::from).collect() };
     Ok(with_metadata(Json(list).into_response(), &metadata))

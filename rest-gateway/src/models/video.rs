@@ -127,7 +127,7 @@ impl From<pb::VideoCapabilities> for VideoCapabilities {
     }
 }
 
-/// Returns the list, `None` if it is empty: in the contract, an empty list means that nothing is known.
+/// Returns the list, `None` if it is empty: in the protobuf message, an empty list means that nothing is known.
 fn known<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }

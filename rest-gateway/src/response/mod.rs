@@ -103,7 +103,7 @@ pub(crate) async fn input_items(
     Ok(with_metadata(wire::items(&reply)?, &metadata))
 }
 
-/// Paths of OpenAI's API that would otherwise be those of a response.
+/// Refuses the parts of OpenAI's Responses API that are not supported, such as `/v1/responses/compact`.
 pub(crate) async fn unsupported(uri: Uri) -> Response {
     GatewayError::unsupported_responses_endpoint(uri.path()).into_response()
 }

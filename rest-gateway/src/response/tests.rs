@@ -1,3 +1,5 @@
+//! Tests of `/v1/responses` with a [`CoreStub`], whose every response is `resp_1`.
+
 use serde_json::json;
 use tonic::Code;
 

@@ -1,4 +1,4 @@
-//! What the gateway reads of requests, and the documents around the texts of the core.
+//! Reads the members and query parameters that the gateway itself needs, and wraps the JSON texts of the core into responses.
 
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, header};

@@ -24,7 +24,7 @@ const HEADER: [&str; 15] = [
     "cost_micros",
 ];
 
-/// Returns the rows as CSV. Columns of what is not kept apart are empty.
+/// Returns the rows as CSV. Columns that the request does not group by are empty.
 pub(super) fn write(rows: &[pb::UsageRow]) -> String {
     let mut text = String::new();
     line(&mut text, &HEADER.map(Cow::Borrowed));

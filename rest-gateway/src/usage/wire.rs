@@ -17,7 +17,7 @@ pub(super) struct UsageList<'a> {
     data: Vec<Usage<'a>>,
 }
 
-/// The sum of some calls. Members that are not kept apart are null.
+/// The sum of some calls. Members that the request does not group by are null.
 #[derive(Debug, Serialize)]
 struct Usage<'a> {
     object: &'static str,
@@ -90,7 +90,7 @@ impl<'a> Usage<'a> {
     }
 }
 
-/// Returns the name of the modality; `None` if models are not kept apart.
+/// Returns the name of the modality; `None` if the usage is not grouped by model.
 pub(super) fn modality(row: &pb::UsageRow) -> Option<&'static str> {
     match row.modality() {
         pb::Modality::Chat => Some("chat"),

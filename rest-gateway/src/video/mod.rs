@@ -131,7 +131,7 @@ pub(crate) async fn remix(
     snapshot(reply.video, &metadata, &links)
 }
 
-/// `POST /v1/videos/edits`: creates a video that is another one, changed as a prompt says.
+/// `POST /v1/videos/edits`: creates a video by changing another one as the prompt says.
 pub(crate) async fn edit(
     State(app): State<App>,
     context: RequestContext,

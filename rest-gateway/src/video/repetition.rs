@@ -17,7 +17,7 @@ pub(super) struct Repetition<'a> {
     body: Body<'a>,
 }
 
-/// The body, in the form of a client's. A remix has no model and takes the inputs of its source.
+/// The body, in the form in which clients send it. A remix has no model and takes the inputs of its source.
 #[derive(Debug, Default, Serialize)]
 struct Body<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -156,19 +156,19 @@ impl<'a> Body<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// Returns an input in JSON. `None` without a place of its content.
+    /// Returns an input in JSON. `None` if it has neither a media key nor a URL.
     fn new(kind: Kind, media: &'a MediaInput) -> Option<Self> {
         let (file_id, url) = match media.source.as_ref()? {
             media_input::Source::MediaKey(key) => (Some(key.as_str()), None),
             media_input::Source::Url(url) => (None, Some(Url { url })),
             media_input::Source::Data(_) => return None,
         };
-        let none =
+        let without_url =
             Self { r#type: "image_url", frame_type: None, file_id, image_url: None, video_url: None, audio_url: None };
         Some(match kind {
-            Kind::Unspecified | Kind::Image => Self { image_url: url, ..none },
-            Kind::Video => Self { r#type: "video_url", video_url: url, ..none },
-            Kind::Audio => Self { r#type: "audio_url", audio_url: url, ..none },
+            Kind::Unspecified | Kind::Image => Self { image_url: url, ..without_url },
+            Kind::Video => Self { r#type: "video_url", video_url: url, ..without_url },
+            Kind::Audio => Self { r#type: "audio_url", audio_url: url, ..without_url },
         })
     }
 }

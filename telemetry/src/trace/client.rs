@@ -1,7 +1,7 @@
-//! The HTTP client of the exporter, on a thread and a runtime of its own.
+//! The HTTP client of the exporter of traces, on a thread and a runtime of its own.
 //!
-//! The exporter waits for it on a thread of its own too, so that a collector that is slow or dead delays no thread of the service,
-//! even if that has a single one.
+//! The exporter waits for the client on a thread of its own too, so that a slow or dead collector delays no thread of the service, even
+//! if the service has only one.
 
 use std::{io, time::Duration};
 
@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 pub(super) struct ExportClient {
     client: reqwest::Client,
     timeout: Duration,
-    /// `None` while it is dropped.
+    /// `None` only while this value is dropped.
     runtime: Option<Runtime>,
 }
 
@@ -41,7 +41,7 @@ impl HttpClient for ExportClient {
             let status = response.status();
             Ok::<_, reqwest::Error>((status, response.bytes().await?))
         });
-        // The client has this limit as well, but not for the lookup of the name on all systems.
+        // The client applies the time limit. The task itself fails only if it panics or its runtime is shut down.
         let (status, body) = match exchange.await {
             Ok(result) => result?,
             Err(error) => return Err(format!("no response within {timeout:?}: {error}").into()),
@@ -53,7 +53,7 @@ impl HttpClient for ExportClient {
 impl Drop for ExportClient {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A name that is being looked up is not waited for.
+            // Does not wait for a DNS look-up in progress, which blocks its thread.
             runtime.shutdown_background();
         }
     }

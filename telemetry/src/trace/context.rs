@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use opentelemetry::trace::{SpanContext, SpanId, TraceFlags, TraceId, TraceState};
 
-/// A span of another service, or of this one, as the headers `traceparent` and `tracestate` name it.
+/// The identity of a span, of another service or of this one, as in the headers `traceparent` and `tracestate`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TraceParent(pub(super) SpanContext);
 

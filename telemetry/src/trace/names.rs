@@ -19,9 +19,9 @@ pub const RPC_STATUS: &str = "rpc.grpc.status_code";
 pub const CLIENT_ADDRESS: &str = "client.address";
 /// The reason of a failure.
 pub const ERROR_TYPE: &str = "error.type";
-/// What a model does; see [`operation`].
+/// The operation of a model; see [`operation`].
 pub const GEN_AI_OPERATION: &str = "gen_ai.operation.name";
-/// What a model returns; see [`output`].
+/// The type of a model's output; see [`output`].
 pub const GEN_AI_OUTPUT: &str = "gen_ai.output.type";
 /// The name of the upstream or provider.
 pub const GEN_AI_PROVIDER: &str = "gen_ai.provider.name";
@@ -44,7 +44,7 @@ pub const JOB_ID: &str = "triptych.job.id";
 /// The state that a video job entered.
 pub const JOB_STATE: &str = "triptych.job.state";
 
-/// Returns the operation of a modality. The conventions have none for images and videos but the general one.
+/// Returns the operation of a modality. For images and videos the conventions have only a general one.
 pub fn operation(modality: Modality) -> &'static str {
     match modality {
         Modality::Chat => "chat",

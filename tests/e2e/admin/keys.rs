@@ -1,4 +1,4 @@
-//! Keys from their creation to their revocation.
+//! API keys that are created at run time: limits, rotation, expiry, revocation.
 
 use http_server::ThreadCount;
 use prost_types::FieldMask;
@@ -38,7 +38,7 @@ async fn key_is_used_within_its_budget_rotated_and_revoked_and_survives_restarts
         chat(&server, &first, 400).await;
         let (status, error) = error_body(post_chat(&server, &first, 601).await).await;
         assert_eq!((status.as_u16(), &error["code"]), (429, &json!("budget_exceeded")), "{error}");
-        // Its owner is an ordinary key, which sees its own budget and may not administer.
+        // It is an ordinary key: it sees its own budget, and may not administer.
         let budgets = ok(&server, &first, Method::GET, "/v1/budgets", &Value::Null).await;
         assert_eq!((&budgets["data"][0]["name"], &budgets["data"][0]["limit"]), (&json!("alice"), &json!("0.001")));
         assert_eq!(post(&server, &first, KEYS, &json!({"name": "bob"})).await.status(), 403);
@@ -98,7 +98,7 @@ async fn grpc_methods_change_keys_and_name_invalid_fields() {
         let key = key.unwrap();
         assert_eq!((key.origin(), key.admin, key.created_by.as_str()), (Origin::Stored, true, "root"));
         assert_eq!((key.on_disconnect.as_deref(), secret.ends_with(&key.secret_hint)), (Some("1m 30s"), true));
-        // It is the key of an administrator at once, and the author of its own changes.
+        // The new key may administer at once; `updated_by` is then its name.
         let update = pb::UpdateKeyRequest {
             name: "alice".to_owned(),
             team: "research".to_owned(),
@@ -168,7 +168,7 @@ async fn expired_key_is_refused_until_its_time_is_removed() {
 }
 
 #[tokio::test]
-async fn only_administrators_may_administer_and_nobody_without_keys() {
+async fn admin_endpoints_return_403_to_other_keys_and_without_configured_keys() {
     let routes: Vec<_> = rest_gateway::ROUTES.iter().filter(|route| route.path.starts_with("/admin/")).collect();
     assert!(routes.len() >= 9, "{routes:?}");
     let call = async |server: &TestServer, secret: &str, route: &rest_gateway::Route| {
@@ -200,7 +200,7 @@ async fn only_administrators_may_administer_and_nobody_without_keys() {
 }
 
 #[tokio::test]
-async fn of_two_creates_with_one_name_one_wins() {
+async fn concurrent_creates_with_one_name_return_200_and_409() {
     with_local_and_remote_core_and_settings(configure, async |server| {
         let create = async || post(server, ROOT, KEYS, &json!({"name": "alice"})).await;
         let (first, second) = tokio::join!(create(), create());
@@ -242,7 +242,7 @@ async fn secrets_are_in_the_responses_that_create_them_and_nowhere_else() {
         for (secret, text) in
             [&first, &second].into_iter().flat_map(|secret| texts.iter().map(move |text| (secret, text)))
         {
-            // Half of a secret is as bad as all of it.
+            // Neither half of the secret may appear.
             assert!(!text.contains(&secret[7..39]) && !text.contains(&secret[39..]), "{text}");
         }
     })

@@ -1,4 +1,4 @@
-//! The ledger: its verification, and holds whose outcome is unknown.
+//! The ledger of spent and reserved money: its verification, and reservations (holds) of videos whose outcome is unknown.
 
 use reqwest::Method;
 use serde_json::{Value, json};

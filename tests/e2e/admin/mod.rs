@@ -15,7 +15,7 @@ use crate::test_server::{MODEL, TestServer, chat_body, within_timeout};
 
 /// The key of an administrator.
 const ROOT: &str = "secret-of-root-00001";
-/// The key of somebody else.
+/// The key of a user who is no administrator.
 const CAROL: &str = "secret-of-carol-0001";
 
 /// Configures the administrator `root`, the key `carol`, the team `research`, and prices: a token of a chat response costs a millionth

@@ -14,7 +14,7 @@ use crate::{
 
 const LIST: &str = "/v1/models";
 
-/// Configures an upstream that serves a model and all with matching names.
+/// Configures an upstream that serves [`MODEL`] and all models whose names match `gpt-*`.
 fn pass_through(settings: &mut Settings, upstream: &FakeUpstream) {
     settings.chat.base_url = Some(upstream.url("/v1").parse().unwrap());
     settings.chat.models = vec!["gpt-*".to_owned()];

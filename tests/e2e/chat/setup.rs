@@ -25,7 +25,7 @@ pub(crate) const UNAVAILABLE: &str = r#"{"error":{"message":"away"}}"#;
 pub(crate) fn configure_targets(settings: &mut Settings, other: Option<&FakeUpstream>) {
     let chat = &mut settings.chat;
     chat.routing = Routing::default();
-    // Without a name of its own for the model, unlike `b`, which calls it `theirs`.
+    // `a` uses the name of the clients for the model, `b` calls it `theirs`.
     let a = Upstream {
         name: "a".to_owned(),
         base_url: chat.base_url.take(),
@@ -61,7 +61,7 @@ pub(crate) async fn attempted_targets(server: &TestServer) -> String {
     response.headers()["x-triptych-attempts"].to_str().unwrap().to_owned()
 }
 
-/// More than all socket buffers on the way hold: an upstream that could send it all was read to the end.
+/// More bytes than all socket buffers on the way hold: an upstream that has sent them was read to the end.
 pub(crate) const FLOOD_BYTES: usize = 48 << 20;
 
 /// Streams one small chunk, then [`FLOOD_BYTES`].

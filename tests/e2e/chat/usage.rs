@@ -1,5 +1,5 @@
-//! Token usage of streamed responses: the client gets it once, where OpenAI's API has it (in a last chunk without choices),
-//! wherever the upstream sends it.
+//! Token usage of streamed responses. The client receives it once, in a last chunk without choices as in OpenAI's API, wherever the
+//! upstream sends it.
 
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ async fn usage_of_chunks(server: &TestServer, events: &[String], options: &Value
 }
 
 #[tokio::test]
-async fn include_usage_sends_it_once_in_the_last_chunk() {
+async fn include_usage_sends_usage_once_in_the_last_chunk() {
     let streams = [
         // In a chunk of its own, as OpenAI sends it.
         vec![
@@ -107,7 +107,7 @@ async fn chunk_without_a_choice_is_dropped_unless_usage_is_requested() {
 }
 
 #[tokio::test]
-async fn continuous_usage_stats_sends_it_in_every_chunk_and_at_the_end() {
+async fn continuous_usage_stats_sends_usage_in_every_chunk_and_at_the_end() {
     let events = [event(&content_choice("a"), Some(1)), event(&finish_choice(), Some(2))];
     let options = json!({"include_usage": true, "continuous_usage_stats": true});
     with_local_and_remote_core(async |server| {

@@ -63,7 +63,7 @@ pub(crate) struct FakeUpstream {
 struct Shared {
     replies: Mutex<Replies>,
     requests: mpsc::UnboundedSender<ReceivedRequest>,
-    /// A client closed a connection during a stalling or flooding reply.
+    /// A client closed a connection during a reply with a [stall](Reply::stall) or a [flood](Reply::flood).
     disconnected: Notify,
     /// A reply with a flood was written to its end: the client has read all of it but what the buffers of the sockets hold.
     flood_read: Notify,

@@ -120,7 +120,7 @@ impl Reply {
         self.then(Step::Abort)
     }
 
-    /// Returns whether a client sees it as a failure of the upstream: an error status, or a response that does not end.
+    /// Returns whether a client sees this reply as a failure of the upstream: an error status, or a response that does not end.
     pub(super) fn is_fault(&self) -> bool {
         let breaks = self.steps.iter().any(|step| matches!(step, Step::Stall | Step::Abort));
         breaks || !self.head.starts_with("HTTP/1.1 2")

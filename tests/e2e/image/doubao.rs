@@ -148,9 +148,9 @@ async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
             server.upstream.enqueue_at(PATH, fixtures().reply(server, "image.json"));
             let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "optimize_prompt_options": {"thinking": "disabled"}, "response_format": "b64_json"});
-            let response_body = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
-            let (width, height) = size(&response_body);
-            assert_eq!((format!("{width}x{height}").as_str(), &response_body[..2]), (*requested, &[0xff, 0xd8][..]));
+            let picture = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
+            let (width, height) = size(&picture);
+            assert_eq!((format!("{width}x{height}").as_str(), &picture[..2]), (*requested, &[0xff, 0xd8][..]));
             let received = server.upstream.received().await;
             assert_eq!(received.header("authorization"), Some("bearer ark-secret"));
             assert!(received.header("x-client-request-id").is_some(), "{}", received.head);
@@ -206,8 +206,8 @@ async fn edit_sends_its_images_as_data_urls_and_rejects_a_mask() {
         let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(16), input(9)];
-        let response_body = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&response_body.pictures[0].data), (1320, 825), "the size of the model's image");
+        let response = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response.pictures[0].data), (1320, 825), "the size of the model's image");
         let received = server.upstream.received().await.json();
         assert_eq!(received["size"], "1450x725", "the first image's aspect ratio");
         for (address, width) in received["image"].as_array().unwrap().iter().zip([16, 9]) {

@@ -218,8 +218,8 @@ async fn request_is_mapped_to_a_prompt_with_parameters_and_image_hints() {
         image.pictures = vec![input(png(RgbImage::new(8, 8)))];
         (image.seed, image.user) = (Some(7), "u-1".to_owned());
         image.extra_json = r#"{"botType":"NIJI_JOURNEY"}"#.to_owned();
-        let response_body = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&response_body.pictures[0].data), (1792, 1024));
+        let response = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response.pictures[0].data), (1792, 1024));
         let received = server.upstream.received().await;
         assert_eq!((received.path.as_str(), received.header("mj-api-secret")), (IMAGINE, Some(PROVIDER.key)));
         assert!(received.header("authorization").is_none() && received.header("x-request-id").is_some(), "{}", received.head);

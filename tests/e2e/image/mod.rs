@@ -82,7 +82,7 @@ async fn images_larger_than_the_default_message_limit_are_delivered() {
 }
 
 #[tokio::test]
-async fn image_link_serves_the_file_ranges_and_not_modified() {
+async fn image_link_serves_the_file_and_ranges_and_304_for_a_known_etag() {
     with_local_and_remote_core(async |server| {
         let url = generate(server, json!({"prompt": "A pond", "size": "128x128"})).await["data"][0]["url"].clone();
         let path = url.as_str().unwrap().strip_prefix(&server.url("")).unwrap().to_owned();

@@ -125,9 +125,9 @@ async fn size_is_mapped_to_aspect_ratio_and_tier_and_the_image_resized() {
             server.upstream.enqueue_at(&path, fixtures().reply(server, "image.json"));
             let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "safetySettings": [], "moderation": "low", "response_format": "b64_json"});
-            let image_bytes = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
-            let (width, height) = size(&image_bytes);
-            assert_eq!((format!("{width}x{height}").as_str(), &image_bytes[..2]), (*requested, &[0xff, 0xd8][..]));
+            let picture = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
+            let (width, height) = size(&picture);
+            assert_eq!((format!("{width}x{height}").as_str(), &picture[..2]), (*requested, &[0xff, 0xd8][..]));
             let received = server.upstream.received().await;
             assert_eq!(
                 (received.path.as_str(), received.header("x-goog-api-key")),
@@ -183,9 +183,9 @@ async fn edit_sends_its_images_before_the_prompt_and_rejects_a_mask() {
         let mut request = generate_request(MODEL, 1, "auto");
         let image = request.image.as_mut().unwrap();
         image.pictures = vec![input(8), input(9)];
-        let image_bytes = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&image_bytes.pictures[0].data), (632, 424), "the size of the model's image");
-        assert_eq!(image_bytes.usage.unwrap().input_image_tokens, 1120);
+        let response = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response.pictures[0].data), (632, 424), "the size of the model's image");
+        assert_eq!(response.usage.unwrap().input_image_tokens, 1120);
         let received = server.upstream.received().await.json();
         let parts = received["contents"][0]["parts"].as_array().unwrap();
         assert_eq!((parts.len(), &parts[2]["text"]), (3, &json!("a boat")));

@@ -102,7 +102,7 @@ impl ProviderCase {
         expected: &Outcome,
     ) {
         let paths = enqueue_all(server, exchanges());
-        let (over_grpc, upstream_code) = with_upstream_code(server, self.model, n).await;
+        let (over_grpc, upstream_code) = request_over_grpc(server, self.model, n).await;
         assert_eq!(over_grpc, *expected, "{case} over gRPC");
         assert_requests(server, paths).await;
         let paths = enqueue_all(server, exchanges());
@@ -129,7 +129,7 @@ impl ProviderCase {
         let body = self.body();
         let over_rest = async { error_body(server.post(GENERATIONS, &body).await).await };
         let ((http_status, error), (over_grpc, upstream_code)) =
-            tokio::join!(over_rest, with_upstream_code(server, self.model, 1));
+            tokio::join!(over_rest, request_over_grpc(server, self.model, 1));
         assert_eq!(over_grpc, fails(code), "over gRPC");
         let code = upstream_code.unwrap_or(code.to_owned());
         assert_eq!((http_status.as_u16(), error["code"].as_str().unwrap()), (status, &*code), "{error}");
@@ -295,7 +295,7 @@ pub(super) async fn over_rest(server: &TestServer, model: &str, n: u32, key: &st
 
 /// Requests images of 320x200 over gRPC. Also returns the `code` of the upstream's error if it is a word: the error over REST has
 /// it as its code. A number, often the HTTP status, is replaced by the reason.
-async fn with_upstream_code(server: &TestServer, model: &str, n: u32) -> (Outcome, Option<String>) {
+async fn request_over_grpc(server: &TestServer, model: &str, n: u32) -> (Outcome, Option<String>) {
     let response = match server.image_client().await.generate_images(generate_request(model, n, "320x200")).await {
         Ok(response) => response.into_inner(),
         Err(status) => {

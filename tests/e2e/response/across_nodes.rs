@@ -11,8 +11,8 @@ use crate::{
     test_server::{TestServer, within_timeout},
 };
 
-/// Creates a response in the background whose upstream call is a stream. Returns its id and the node that generates it, once the upstream
-/// of that has the call: any node may claim it.
+/// Creates a response in the background whose upstream call is a stream. Returns its id and the index of the node that generates it,
+/// which may be any node, once the upstream of that node has received the call.
 async fn start(nodes: &[TestServer; 2], reply: impl Fn() -> Reply) -> (String, usize) {
     for node in nodes {
         node.upstream.enqueue(reply());

@@ -60,7 +60,7 @@ async fn stream_goes_on_without_its_client_and_is_resumed_with_the_same_events()
         server.upstream.skip_requests(1).await;
         assert_eq!(types(&rest).last(), Some(&"response.completed"));
         assert_eq!(output_text(&rest.last().unwrap()["response"]), "Hello!");
-        // All of it again, after the end.
+        // The whole stream again, after its end.
         let path = format!("/v1/responses/{id}?stream=true");
         let response = within_timeout("a response", server.request(Method::GET, &path).send()).await.unwrap();
         let all = events(response, 0).await;
@@ -142,7 +142,7 @@ async fn failure_of_the_upstream_is_the_error_of_the_response() {
 }
 
 #[tokio::test]
-async fn repeated_key_of_a_background_response_starts_no_second_one() {
+async fn repeated_idempotency_key_of_a_background_response_starts_no_second_one() {
     with_local_and_remote_core(async |server| {
         server.upstream.enqueue(streamed(&["Hello!"]));
         let post = async || {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn what_is_not_served_is_refused_with_its_name() {
+async fn unsupported_tool_member_or_endpoint_is_refused_by_name() {
     with_local_and_remote_core(async |server| {
         for (members, named) in [
             (json!({"tools": [{"type": "web_search"}]}), "web_search"),
@@ -53,7 +53,7 @@ async fn unknown_previous_response_and_unknown_model_are_refused() {
 }
 
 #[tokio::test]
-async fn deleted_predecessor_is_named_by_a_request_that_continues_its_successor() {
+async fn deleted_response_within_a_conversation_returns_400_with_its_id() {
     with_local_and_remote_core(async |server| {
         server.upstream.enqueue(text("1"));
         let first = create(server, &body("One", &json!({}))).await;
@@ -71,7 +71,7 @@ async fn deleted_predecessor_is_named_by_a_request_that_continues_its_successor(
 }
 
 #[tokio::test]
-async fn rate_limit_of_the_upstream_is_a_429_with_its_delay_streamed_and_not() {
+async fn rate_limit_of_the_upstream_returns_429_with_retry_after_for_complete_and_streamed_calls() {
     with_local_and_remote_core(async |server| {
         let reply = Reply::new(429, r#"{"error":{"message":"slow down","type":"requests","code":null}}"#);
         server.upstream.enqueue(reply.header("retry-after", "7"));
@@ -80,7 +80,7 @@ async fn rate_limit_of_the_upstream_is_a_429_with_its_delay_streamed_and_not() {
         let (status, error) = error_body(response).await;
         assert_eq!(status, StatusCode::TOO_MANY_REQUESTS, "{error}");
         server.upstream.skip_requests(1).await;
-        // The cool-down of the upstream, which is not called.
+        // The upstream is cooled down, and is not called.
         let response = server.post("/v1/responses", &body("Hi", &json!({"stream": true}))).await;
         assert!(response.headers().contains_key("retry-after"));
         let (status, error) = error_body(response).await;

@@ -1,4 +1,4 @@
-//! The hosted tool `image_generation`, with the built-in image engine.
+//! The hosted tool `image_generation` of the Responses API, with the built-in image engine.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ async fn image_is_generated_between_two_turns_of_the_model() {
         let picture = image::load_from_memory(&STANDARD.decode(image["result"].as_str().unwrap()).unwrap()).unwrap();
         assert_eq!((picture.width(), picture.height()), (320, 200));
         assert_eq!(output_text(&created), "Here it is.");
-        // Those of both turns.
+        // The tokens of both turns.
         assert_eq!(created["usage"]["total_tokens"], 10);
         assert_eq!(get(server, &format!("/v1/responses/{}", id(&created))).await, (200, created));
     })
@@ -80,7 +80,7 @@ async fn stream_has_the_events_of_the_image_and_its_previews() {
 }
 
 #[tokio::test]
-async fn failed_image_is_told_to_the_model_and_the_response_goes_on() {
+async fn failed_image_is_reported_to_the_model_and_the_response_completes() {
     with_local_and_remote_core(async |server| {
         let message = json!({"role": "assistant", "content": null, "tool_calls": [call("A lighthouse")]});
         server.upstream.enqueue(completion(&message, "tool_calls"));
@@ -98,7 +98,7 @@ async fn failed_image_is_told_to_the_model_and_the_response_goes_on() {
 }
 
 #[tokio::test]
-async fn model_that_calls_the_tool_in_every_turn_comes_to_an_end() {
+async fn model_that_calls_the_tool_in_every_turn_is_stopped_after_eight_images() {
     with_local_and_remote_core(async |server| {
         let message = json!({"role": "assistant", "content": null, "tool_calls": [call("Again")]});
         for _ in 0..9 {

@@ -87,7 +87,7 @@ fn output_text(response: &Value) -> &str {
     message["content"][0]["text"].as_str().unwrap()
 }
 
-/// Splits an event into its name and its data, and checks that both have the same type.
+/// Returns the data of an event, and asserts that its type is the name of the event.
 fn parsed(event: &str) -> Value {
     let (name, data) = event.strip_prefix("event: ").unwrap().split_once("\ndata: ").unwrap();
     let data: Value = serde_json::from_str(data).unwrap();
@@ -95,7 +95,7 @@ fn parsed(event: &str) -> Value {
     data
 }
 
-/// Reads an event stream to its end, and checks that its numbers begin with `first` and have no gaps.
+/// Reads an event stream to its end, and asserts that its sequence numbers begin with `first` and have no gaps.
 async fn events(response: reqwest::Response, first: u64) -> Vec<Value> {
     let events: Vec<_> = Events::new(response).read_all().await.iter().map(|event| parsed(event)).collect();
     for (number, event) in (first..).zip(&events) {

@@ -1,4 +1,4 @@
-//! The cost of chat calls in `usage`, complete and streamed: what the ledger records.
+//! The cost in the `usage` of complete and streamed chat responses, which equals the cost in the ledger.
 
 use futures_util::StreamExt;
 

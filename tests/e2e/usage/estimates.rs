@@ -1,4 +1,4 @@
-//! What a request would cost: `/v1/estimate/videos`, `/v1/estimate/images`, `EstimateVideo` and `EstimateImages`.
+//! Estimates of the cost of a request: `/v1/estimate/videos`, `/v1/estimate/images`, `EstimateVideo` and `EstimateImages`.
 
 use super::*;
 use crate::responses::error_body;

@@ -182,7 +182,7 @@ async fn cost_is_in_responses_videos_usage_and_budgets_of_the_caller_and_its_tea
         assert_eq!(column(&first, "key"), ["alice"]);
         assert_eq!(first["has_more"], true);
 
-        // Of others, a caller sees neither usage nor budgets.
+        // A caller sees neither usage nor budgets of other keys.
         assert_eq!(column(&usage_with_calls(server, BOB, "/v1/usage?group_by=key", 1).await, "key"), ["bob"]);
         let others = json_body(get(server, BOB, "/v1/usage?key=alice").await).await;
         assert_eq!(others["data"], json!([]));

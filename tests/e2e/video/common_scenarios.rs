@@ -11,7 +11,7 @@ use super::provider_case::{
 pub(super) struct CommonScenarios {
     /// An accepted submission.
     pub(super) created: Exchange,
-    /// What finds the render finished: a poll, then the request for the link if the poll does not have it.
+    /// The exchanges that find the render finished: a poll, then the request for the link if the poll does not have it.
     pub(super) finished: &'static [Exchange],
     /// The response to a submission or poll beyond a rate limit.
     pub(super) rate_limit: &'static str,

@@ -109,7 +109,7 @@ async fn video_is_the_same_over_rest_grpc_events_and_downloads() {
 
         let done = wait_until_final(server, id).await;
         let mut read = json_body(server.request(Method::GET, &format!("/v1/videos/{id}")).send().await.unwrap()).await;
-        // Events do not have it.
+        // The videos in events do not have this member.
         assert_eq!(read.as_object_mut().unwrap().remove("request").unwrap()["path"], "/v1/videos");
         assert_eq!(done, read);
         assert_eq!((&done["status"], &done["progress"]), (&json!("completed"), &json!(100)));

@@ -1,4 +1,4 @@
-//! The request of a video, over REST and gRPC: sent again, it creates the same video.
+//! The member `request` of a video, over REST and gRPC. If a client sends this request again, it creates the same video.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use reqwest::{Method, StatusCode};
@@ -60,7 +60,7 @@ async fn request_of_a_video_creates_the_same_video_again() {
         let again = repeat(server, &request).await;
         assert!(content(server, &id).await == content(server, &again).await, "the same inputs and seed");
 
-        // Over gRPC it is the message of the method. Lists do not have it.
+        // Over gRPC, `request` has the message of the method. Videos in lists do not have it.
         let mut client = server.video_client().await;
         let video = client.get_video(pb::GetVideoRequest { id: again.clone() }).await.unwrap().into_inner().video;
         let Some(Request::Create(create)) = video.unwrap().request.unwrap().request else { panic!() };
@@ -72,7 +72,7 @@ async fn request_of_a_video_creates_the_same_video_again() {
         assert!(listed.iter().all(|video| video.request.is_none()));
         assert!(get(server, "/v1/videos").await["data"][0].get("request").is_none());
 
-        // The copies end with the video, and are not served.
+        // The stored copies of the inputs are not served, and are deleted with the video.
         let media = server.request(Method::GET, &format!("/media/{key}")).send().await.unwrap();
         assert_eq!(media.status(), StatusCode::NOT_FOUND);
         delete(server, &id).await;

@@ -123,7 +123,7 @@ async fn submission(server: &TestServer, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn request_has_the_nearest_size_and_leaves_out_what_the_model_lacks() {
+async fn request_has_the_nearest_size_and_no_unsupported_parameter() {
     with_local_and_remote_core(async |server| {
         enqueue_success(server, TASKS);
         let body = json!({"model": "gen4.5", "prompt": "a boat", "size": "1920x1080", "seconds": 12, "seed": 7,

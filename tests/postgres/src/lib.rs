@@ -30,10 +30,10 @@ pub async fn database(name: &str) -> Option<String> {
         server
     });
     let server = server.as_ref()?;
-    // A file copy is not written to the log of transactions, which has no size that matters then.
+    // With `file_copy` the contents of the new database are not written to the write-ahead log, which would grow with each database.
     if let Err(error) = execute(server, format!("CREATE DATABASE \"{name}\" STRATEGY file_copy")).await {
         let code = error.as_database_error().and_then(DatabaseError::code);
-        // It exists, or another test has created it meanwhile.
+        // duplicate_database, or unique_violation if another test creates it at the same time.
         let exists = code.is_some_and(|code| code == "42P04" || code == "23505");
         assert!(exists, "the database {name} cannot be created: {error}");
     }
@@ -50,7 +50,7 @@ pub async fn drop_database(name: &str) {
     dropped.unwrap_or_else(|error| panic!("the database {name} cannot be dropped: {error}"));
 }
 
-/// Executes a statement in the database that each server has.
+/// Executes a statement in the database `postgres`, which every server has.
 async fn execute(server: &Server, statement: String) -> Result<(), sqlx::Error> {
     let mut connection = PgConnection::connect(&server.url("postgres")).await?;
     connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement))).await?;

@@ -1,4 +1,4 @@
-//! A server in a temporary directory.
+//! A PostgreSQL server in a temporary directory.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -12,8 +12,8 @@ use std::{
 
 use crate::binaries;
 
-/// Initializes and runs a server: `$1` has the binaries, `$2` is its directory. Ends when stdin is closed. The default collation is one
-/// that does not compare bytes, if the binaries support it, so that the tests find texts without a collation of their own.
+/// Initializes and runs a server: `$1` has the binaries, `$2` is its directory. Ends when stdin is closed. The default collation is
+/// linguistic (ICU) if the binaries support it, so that tests fail for a text column without `COLLATE "C"`, whose order would then differ.
 const SUPERVISE: &str = r#"
 set -e
 cd "$2"
@@ -53,7 +53,7 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // A signal of the terminal is not for the server.
+            // Ctrl-C in the terminal must not reach the server.
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("the supervisor of the server cannot be started: {error}"));
@@ -78,8 +78,8 @@ impl Server {
     }
 }
 
-/// Returns the start of a command that runs as the owner of the directory. PostgreSQL refuses to run as root: then the owner becomes the
-/// user `nobody`.
+/// Returns a command that runs the program in its arguments as the owner of the directory. PostgreSQL refuses to run as root: a test
+/// process of root gives the directory to the user `nobody`.
 fn command(directory: &Path) -> Command {
     let metadata = std::fs::metadata(directory).unwrap_or_else(|error| panic!("the directory of the server: {error}"));
     if metadata.uid() != 0 {

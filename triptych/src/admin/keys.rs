@@ -18,7 +18,7 @@ use super::{
     connection::AdminClient,
 };
 
-/// The keys of a page, the most that the server returns.
+/// The number of keys per page: the maximum that the server allows.
 const PAGE: u32 = 100;
 
 /// Creates a key and prints its secret.

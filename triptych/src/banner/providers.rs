@@ -47,7 +47,7 @@ fn write_image_providers(f: &mut impl fmt::Write, image: &Image) -> fmt::Result 
         Dashscope => "DashScope",
         Doubao => "Volcengine Ark",
         NanoBanana => "Gemini",
-        // A proxy has no name, but always an address.
+        // Midjourney is reached through a proxy, which always has an address.
         Midjourney | Offline => "",
     };
     let has_address = |service_type| matches!(service_type, Openai | Midjourney);
@@ -80,11 +80,11 @@ fn write_video_providers(f: &mut impl fmt::Write, video: &Video) -> fmt::Result 
         Vidu => "Vidu",
         Wan => "DashScope",
         Xai => "xAI",
-        // A proxy has no name, but always an address.
+        // Midjourney is reached through a proxy, which always has an address.
         Midjourney | Offline => "",
     };
     let has_address = |service_type| matches!(service_type, Openai | Midjourney);
-    // Of the Gemini API and Vertex AI, one may serve the models of both.
+    // The Gemini API or Vertex AI may serve the models of both; the other then has none.
     let connected = video.connected().into_iter().filter(|provider| !provider.models.is_empty());
     let lines = connected.map(|provider| {
         let service_type = provider.service_type;

@@ -87,6 +87,7 @@ impl fmt::Display for Origin {
 pub(crate) struct Layers {
     tree: Table,
     origins: BTreeMap<String, Origin>,
+    /// The names of the ignored variables.
     service_links: Vec<String>,
 }
 
@@ -158,7 +159,7 @@ impl Layers {
                 let suggestion = suggestion(&key, self.origins.keys().map(String::as_str));
                 return Err(error(format!("unknown setting{suggestion}")));
             };
-            // A word or a number, which variables set as a text.
+            // `threads` is a word or a number. Its default is a text, so a number in the file becomes a text, as in a variable.
             let count = value.as_integer().filter(|_| key == "threads").map(|count| Value::String(count.to_string()));
             let value = count.as_ref().unwrap_or(value);
             if !current.same_type(value) {

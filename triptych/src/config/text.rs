@@ -1,4 +1,4 @@
-//! Reads text files as editors and shells of all systems write them.
+//! Reads UTF-8 text files, with or without a byte order mark.
 
 use std::{fmt, io, path::Path};
 

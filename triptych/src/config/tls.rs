@@ -55,9 +55,9 @@ impl ServerTls {
     /// Returns the files; `None` without TLS.
     pub(crate) fn files(&self) -> Option<TlsFiles> {
         Some(TlsFiles {
-            certificate: some(&self.certificate)?,
+            certificate: non_empty(&self.certificate)?,
             key: self.key.clone(),
-            client_ca: some(&self.client_ca),
+            client_ca: non_empty(&self.client_ca),
         })
     }
 }
@@ -69,8 +69,11 @@ impl CoreTlsSettings {
 
     /// Returns the files.
     pub(crate) fn files(&self) -> CoreTlsFiles {
-        let certificate = some(&self.certificate);
-        CoreTlsFiles { ca: some(&self.ca), identity: certificate.map(|certificate| (certificate, self.key.clone())) }
+        let certificate = non_empty(&self.certificate);
+        CoreTlsFiles {
+            ca: non_empty(&self.ca),
+            identity: certificate.map(|certificate| (certificate, self.key.clone())),
+        }
     }
 }
 
@@ -101,6 +104,6 @@ fn together(certificate: &Path, key: &Path) -> Result<(), Problem> {
     }
 }
 
-fn some(path: &Path) -> Option<PathBuf> {
+fn non_empty(path: &Path) -> Option<PathBuf> {
     (!path.as_os_str().is_empty()).then(|| path.to_owned())
 }

@@ -36,7 +36,7 @@ fn admin_commands_create_keys_and_verify_the_ledger() {
     let created = run(root, &create);
     let secret = stdout(&created).trim().to_owned();
     assert!(secret.starts_with("sk-trp-") && secret.len() == 71, "{secret}");
-    // Its owner is no administrator.
+    // The new key is not that of an administrator.
     let refused = run(&secret, &["verify"]);
     assert!(stderr(&refused).contains("`alice` is not the key of an administrator"), "{refused:?}");
     let rotated = run(root, &["keys", "rotate", "alice", "--overlap", "1h"]);

@@ -1,5 +1,5 @@
-//! A disk that is full. The process gets a limit of the file size in its place: every write then fails in the kernel, in the
-//! database as well as in media files, and a larger limit is the space that an operator has freed.
+//! A full disk, simulated by a limit of the file size of the process: every write of the database and of media files then fails
+//! in the kernel. Raising the limit stands for an operator who frees space.
 
 use tempfile::tempdir;
 

@@ -16,8 +16,8 @@ use crate::{proxy::PNG, triptych_process::TriptychProcess};
 /// The budgets of request bodies and of input pictures, 512 MiB each, and as much for everything else.
 const MEMORY_LIMIT: u64 = 1536 << 20;
 
-/// Sends requests at the same time and returns the number of answers of each status.
-fn answers(address: SocketAddr, count: usize, request: &[u8]) -> Vec<(String, usize)> {
+/// Sends requests at the same time and returns the number of responses with each status.
+fn status_counts(address: SocketAddr, count: usize, request: &[u8]) -> Vec<(String, usize)> {
     let statuses: Vec<String> = thread::scope(|scope| {
         let send = || {
             let mut stream = TcpStream::connect(address).unwrap();
@@ -39,8 +39,8 @@ fn request(path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), format!("{headers}content-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat()
 }
 
-fn count(answers: &[(String, usize)], status: &str) -> usize {
-    answers.iter().find(|(known, _)| known == status).map_or(0, |(_, count)| *count)
+fn count(counts: &[(String, usize)], status: &str) -> usize {
+    counts.iter().find(|(known, _)| known == status).map_or(0, |(_, count)| *count)
 }
 
 #[test]
@@ -54,10 +54,10 @@ fn compressed_bodies_that_expand_to_gigabytes_are_answered_429() {
     gzip.write_all(&vec![b' '; 60 << 20]).unwrap();
     gzip.write_all(b"}").unwrap();
     let body = gzip.finish().unwrap();
-    let answers =
-        answers(server.rest.unwrap(), 40, &request("/v1/chat/completions", "content-encoding: gzip\r\n", &body));
-    let (answered, refused) = (count(&answers, "200"), count(&answers, "429"));
-    assert!(answered > 0 && refused > 0 && answered + refused == 40, "{answers:?}");
+    let counts =
+        status_counts(server.rest.unwrap(), 40, &request("/v1/chat/completions", "content-encoding: gzip\r\n", &body));
+    let (succeeded, refused) = (count(&counts, "200"), count(&counts, "429"));
+    assert!(succeeded > 0 && refused > 0 && succeeded + refused == 40, "{counts:?}");
     assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
 }
 
@@ -89,11 +89,11 @@ fn picture_addresses_that_lead_to_gigabytes_are_answered_429() {
     let images = vec![image; 16].join(",");
     let body = format!(r#"{{"model":"offline-image","prompt":"a","size":"64x64","images":[{images}]}}"#);
     let edit = request("/v1/images/edits", "", body.as_bytes());
-    // How many are answered depends on how their downloads interleave.
-    let concurrent = answers(server.rest.unwrap(), 8, &edit);
-    let (answered, refused) = (count(&concurrent, "200"), count(&concurrent, "429"));
-    assert!(refused > 0 && answered + refused == 8, "{concurrent:?}");
-    let alone = answers(server.rest.unwrap(), 1, &edit);
+    // How many succeed depends on how their downloads interleave.
+    let concurrent = status_counts(server.rest.unwrap(), 8, &edit);
+    let (succeeded, refused) = (count(&concurrent, "200"), count(&concurrent, "429"));
+    assert!(refused > 0 && succeeded + refused == 8, "{concurrent:?}");
+    let alone = status_counts(server.rest.unwrap(), 1, &edit);
     assert_eq!(count(&alone, "200"), 1, "{alone:?}");
     assert!(server.get("/readyz").starts_with("HTTP/1.1 200"));
 }

@@ -36,7 +36,7 @@ fn core_alone_serves_metrics_and_health_at_its_admin_port() {
 }
 
 #[test]
-fn admin_port_takes_the_metrics_from_the_rest_port_and_needs_no_key_for_targets() {
+fn admin_port_serves_metrics_without_a_key_and_the_rest_port_no_longer_does() {
     let dir = tempfile::tempdir().unwrap();
     let file = "keys = [{ name = 'a', secret = '0123456789abcdef' }]\n[chat]\nmodel = 'm'\n[[chat.upstreams]]\nname = 'near'\n\
                 base_url = 'http://127.0.0.1:9/v1'\nmodels = ['m']\n[[chat.upstreams]]\nname = 'far'\n\

@@ -15,7 +15,7 @@ async fn removed_data_directory_fails_creates_and_readiness_but_not_chat() {
     let request = |service: &str| HealthCheckRequest { service: format!("triptych.v1.{service}") };
     let mut updates = health.watch(request("VideoService")).await.unwrap().into_inner();
     assert_eq!(updates.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
-    // One step, which cannot fail because the server writes into the directory at the same time.
+    // A rename: deleting the directory could fail, because the server writes into it at the same time.
     std::fs::rename(dir.path().join("data"), dir.path().join("removed")).unwrap();
     let response = server.post("/v1/videos", CREATE);
     assert!(response.starts_with("HTTP/1.1 503 ") && response.contains("storage_unavailable"), "{response}");

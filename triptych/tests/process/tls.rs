@@ -37,8 +37,8 @@ pub(crate) fn issue(authority: &Authority, directory: &Path, name: &str) {
     authority.issue(&["localhost", "127.0.0.1"]).write(directory, name);
 }
 
-/// Connects with TLS to a server whose certificate the authority has issued, and sends a request. The connection fails when the
-/// response is read if the certificate is another one.
+/// Connects with TLS to a server whose certificate the authority has issued, and sends a request. With a certificate of another
+/// authority, reading the response fails.
 pub(crate) fn send(address: SocketAddr, authority: &Authority, method: &str, path: &str, body: &str) -> Stream {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.certificate.as_bytes()).unwrap()).unwrap();

@@ -38,6 +38,7 @@ fn unusable_files_keep_the_last_certificate_and_are_reported() {
     let server = TriptychProcess::start(dir.path(), &SETTINGS[..2]);
     let rest = server.rest.unwrap();
     let metrics = || exchange(rest, &authority, "GET", "/metrics", "");
+    // 4096-01-01, the end of the certificates of `Authority`.
     let expiry = format!("triptych_tls_certificate_expiry_timestamp_seconds{{place=\"rest\"}} {}", 67_090_118_400_u64);
     for line in ["triptych_tls_certificate_reload_success{place=\"rest\"} 1", expiry.as_str()] {
         assert!(metrics().contains(line), "{line} is missing in {}", metrics());

@@ -15,21 +15,22 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const COMPLETION: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
 const CHAT: &str = r#"{"model":"traced","messages":[{"role":"user","content":"Hi"}]}"#;
 
-/// Answers every request on a new connection with `body`, and passes on what was received.
+/// Responds to every request with `body`, one request per connection, and passes on what was received.
 fn serve(body: &'static str) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let (sender, requests) = channel();
     std::thread::spawn(move || {
         for connection in listener.incoming() {
-            let request = answer(&connection.unwrap(), body);
+            let request = respond(&connection.unwrap(), body);
             let _ = sender.send(request);
         }
     });
     (base, requests)
 }
 
-fn answer(mut connection: &TcpStream, body: &str) -> String {
+/// Responds to one request and returns its text.
+fn respond(mut connection: &TcpStream, body: &str) -> String {
     let mut reader = BufReader::new(connection);
     let (mut head, mut length) = (String::new(), 0);
     while reader.read_line(&mut head).unwrap() > 2 {
@@ -39,12 +40,12 @@ fn answer(mut connection: &TcpStream, body: &str) -> String {
     }
     let mut received = vec![0; length];
     reader.read_exact(&mut received).unwrap();
-    let answer_head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
-    write!(connection, "{answer_head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    let response_head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+    write!(connection, "{response_head}content-length: {}\r\n\r\n{body}", body.len()).unwrap();
     head + &String::from_utf8_lossy(&received)
 }
 
-/// Sends a request of a client with a span of this trace.
+/// Sends a request whose client has a span in this trace.
 fn post_within(trace: &str, process: &TriptychProcess, path: &str, body: &str) -> String {
     let address = process.rest.unwrap();
     let mut stream = TcpStream::connect(address).unwrap();
@@ -120,7 +121,7 @@ fn dead_collector_keeps_neither_calls_nor_the_exit_waiting() {
         &[
             ("TRIPTYCH_THREADS", "1"),
             ("TOKIO_WORKER_THREADS", "1"),
-            // A port that nobody listens on.
+            // A port on which no process listens.
             ("TRIPTYCH_TELEMETRY_OTLP_ENDPOINT", "http://127.0.0.1:1"),
         ],
     );

@@ -123,7 +123,7 @@ impl TriptychProcess {
         read_to_end(self.send_request("POST", path, body))
     }
 
-    /// Returns the resident memory of the process in bytes, now and at most.
+    /// Returns the resident memory of the process in bytes: now and at its peak.
     #[cfg(target_os = "linux")]
     pub(crate) fn memory(&self) -> (u64, u64) {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -124,8 +124,8 @@ async fn hangup_reloads_the_endpoints_with_their_secrets_and_events() {
     write(&a, &format!("secret = '{SECOND}'\nprevious_secret = '{FIRST}'\nevents = ['video.failed']"), "");
     server.signal("HUP");
     server.wait_for_log("reloaded the configuration");
-    let fails = "offline-video-fault-refused";
-    let video = create(&server, fails).await;
+    let failing_model = "offline-video-fault-refused";
+    let video = create(&server, failing_model).await;
     let (event, signatures) = accept(&a).await;
     assert!(event.contains(&video) && event.contains("video.failed"), "{event}");
     assert_eq!(signatures, 2, "the new secret and the previous one");
@@ -133,7 +133,7 @@ async fn hangup_reloads_the_endpoints_with_their_secrets_and_events() {
     write(&b, &format!("secret = '{SECOND}'"), "max_in_flight = 7");
     server.signal("HUP");
     server.wait_for_log("need a restart: webhooks.max_in_flight");
-    let video = create(&server, fails).await;
+    let video = create(&server, failing_model).await;
     let (event, signatures) = accept(&b).await;
     assert!(event.contains(&video), "{event}");
     assert_eq!(signatures, 1);

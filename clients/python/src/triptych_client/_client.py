@@ -19,7 +19,7 @@ def connect(
     """Returns a client for the server at `target`, for example `127.0.0.1:50051` or `dns:///triptych:50051`. It connects with
     the first call.
 
-    `api_key` is sent as bearer token with each call. `tls` is true for a server behind a proxy with a public certificate, or
+    `api_key` is sent as bearer token with each call. `tls` is true for a server with a public certificate, or
     credentials of `grpc.ssl_channel_credentials`. Set `idempotency_keys` only if every create of videos and images has its
     `idempotency_key`: creates are then retried as well, and not only calls without side effects. `options` are further options
     of the channel.

@@ -9,7 +9,7 @@ from triptych_client import v1
 from triptych_client._errors import error_details
 
 FINAL_STATES = frozenset({v1.Video.STATE_SUCCEEDED, v1.Video.STATE_FAILED, v1.Video.STATE_CANCELLED})
-# Back-off between two attempts, in seconds: that of the service configuration.
+# Back-off between two attempts, in seconds: that of the service configuration (`v1/service_config.py`).
 INITIAL_BACKOFF, MAX_BACKOFF = 0.2, 5.0
 # The codes by which gRPC and proxies report a broken connection. Errors of Triptych have a reason as well.
 BROKEN_CONNECTION = frozenset(

@@ -1,4 +1,4 @@
-//! The methods for keys.
+//! The methods for API keys.
 
 use triptych_proto::v1 as pb;
 

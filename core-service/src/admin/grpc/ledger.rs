@@ -27,7 +27,7 @@ impl AdminGrpc {
             }
         };
         let after = (!request.page_token.is_empty()).then_some(request.page_token);
-        // One more than requested tells whether there is another page.
+        // One more than requested, to find out whether there is another page.
         let filter = HoldFilter { item: None, state, after, limit: limit + 1 };
         let mut holds = self.ledger.holds(&filter).await?;
         let more = holds.len() > limit as usize;

@@ -1,4 +1,4 @@
-//! The gRPC service for administrators: keys, and the repair of the ledger.
+//! The gRPC service for administrators: API keys, and the repair of the ledger (the record of spent and reserved money).
 
 mod keys;
 mod ledger;
@@ -20,12 +20,12 @@ use crate::{context::RequestContext, error::Error, ledger::LedgerStore, video::j
 pub struct AdminGrpc {
     registry: KeyRegistry,
     ledger: LedgerStore,
-    /// Those whose money the ledger holds.
+    /// The video jobs, for which the ledger reserves money.
     jobs: Jobs,
 }
 
 impl AdminGrpc {
-    /// Serves the keys of this registry, and the ledger of these jobs.
+    /// Serves the keys of this registry and this ledger, in which `jobs` reserve money.
     pub fn new(registry: KeyRegistry, ledger: LedgerStore, jobs: Jobs) -> Self {
         Self { registry, ledger, jobs }
     }
@@ -33,7 +33,7 @@ impl AdminGrpc {
     /// Authenticates an administrator. Returns the context of the call with the name of its key.
     ///
     /// # Errors
-    /// [`Error::InvalidApiKey`]; [`Error::PermissionDenied`] for other callers, and for all callers without keys.
+    /// [`Error::InvalidApiKey`]; [`Error::PermissionDenied`] for other callers, and for all callers if no keys are configured.
     fn admin<T>(&self, request: &Request<T>) -> Result<(RequestContext, String), Error> {
         let context = RequestContext::new(request, self.registry.keys(), "")?;
         match context.caller.name() {

@@ -140,7 +140,7 @@ async fn update_changes_the_fields_of_the_mask_only() {
 }
 
 #[test]
-fn bounds_are_checked() {
+fn name_overlap_time_and_limits_out_of_bounds_are_rejected() {
     assert!(validate::name("a.b_c-1").is_ok());
     for wrong in ["", "a b", "a/b", "ä", &"a".repeat(65)] {
         assert!(validate::name(wrong).is_err(), "{wrong}");

@@ -36,12 +36,12 @@ pub(super) fn team(name: &str, keys: &Keys) -> Result<(), Error> {
     Err(Error::invalid("team", "must be a team of the setting `teams`; add it there, or leave the team out"))
 }
 
-/// Parses what happens to calls after a disconnect.
+/// Parses the policy for calls whose client disconnects.
 pub(super) fn on_disconnect(text: &str) -> Result<OnDisconnect, Error> {
     text.parse().map_err(|error: crate::on_disconnect::ParseError| Error::invalid("on_disconnect", error.to_string()))
 }
 
-/// Converts the number of a priority, which may be from a later version of the contract.
+/// Converts the number of a priority, which may be from a later version of the gRPC contract.
 pub(super) fn priority(number: i32) -> Result<Priority, Error> {
     match api_key::Priority::try_from(number) {
         Ok(api_key::Priority::Low) => Ok(Priority::Low),

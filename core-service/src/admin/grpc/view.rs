@@ -1,4 +1,4 @@
-//! Conversion into the messages of the contract. Secrets and digests are not in them.
+//! Conversion into the messages of the gRPC contract, which contain neither secrets nor their digests.
 
 use std::time::SystemTime;
 

@@ -37,7 +37,7 @@ impl Fixture {
         Self { store, keys, directory: Some(directory) }
     }
 
-    /// Returns the revision of a key in the table of calls.
+    /// Returns the revision of a key in the [`Keys`] that calls are checked against.
     fn applied(&self, name: &str) -> Option<u32> {
         match self.keys.record(name) {
             Some(KeyRecord::Stored(key)) => Some(key.revision),

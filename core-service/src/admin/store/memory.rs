@@ -51,7 +51,7 @@ impl KeyStore for MemoryKeyStore {
     }
 
     async fn replace(&self, key: StoredKey) -> Result<bool, Error> {
-        // As a database does, so that concurrent changes of a test overtake each other.
+        // Yields like a database, so that the concurrent changes of a test conflict.
         tokio::task::yield_now().await;
         match self.by_name().get_mut(&key.definition.name) {
             Some(stored) if stored.revision + 1 == key.revision => *stored = key.clone(),

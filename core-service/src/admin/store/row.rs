@@ -18,19 +18,19 @@ pub(super) const INSERT: &str = "INSERT INTO api_keys (name, revision, digest, h
      previous_until, team, admin, on_disconnect, limits, expires_at, created_at, created_by, updated_at, updated_by, revoked_at, \
      priority) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) ON CONFLICT (name) DO NOTHING";
 
-/// Replaces a key if its stored revision is the one before. The parameters are those of [`bind`].
+/// Replaces a key if the stored revision is the one before that of `key`. The parameters are those of [`bind`].
 pub(super) const REPLACE: &str = "UPDATE api_keys SET revision = $2, digest = $3, hint = $4, previous_digest = $5, \
      previous_hint = $6, previous_until = $7, team = $8, admin = $9, on_disconnect = $10, limits = $11, expires_at = $12, \
      created_at = $13, created_by = $14, updated_at = $15, updated_by = $16, revoked_at = $17, priority = $18 \
      WHERE name = $1 AND revision = $2 - 1";
 
-/// The columns that are texts of structures.
+/// The columns that contain structures as text, `limits` as JSON.
 pub(super) struct Columns {
     on_disconnect: Option<String>,
     limits: String,
 }
 
-/// Returns the columns that are texts of structures.
+/// Returns these columns for a key.
 pub(super) fn columns(key: &StoredKey) -> Result<Columns, Error> {
     let KeyDefinition { on_disconnect, limits, .. } = &key.definition;
     let limits = serde_json::to_string(limits).map_err(|error| Error::Internal(format!("limits of a key: {error}")))?;

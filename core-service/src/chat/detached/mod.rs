@@ -49,7 +49,7 @@ impl DetachedCalls {
         }
     }
 
-    /// Returns the result of `work`. When this future is dropped, `on_disconnect` determines whether and how long it continues.
+    /// Returns the result of `work`. When this future is dropped, `on_disconnect` determines whether and how long `work` continues.
     pub(super) async fn complete<T: Send + 'static>(
         &self,
         on_disconnect: OnDisconnect,
@@ -64,7 +64,7 @@ impl DetachedCalls {
     }
 
     /// Returns the stream that `start` resolves to. When this future or the stream is dropped, `on_disconnect` determines whether
-    /// and how long it is still read.
+    /// and how long the rest of the stream is read.
     pub(super) async fn stream<T: Send + 'static>(
         &self,
         on_disconnect: OnDisconnect,

@@ -1,4 +1,4 @@
-//! Clients that disconnect at once, with a paused clock.
+//! Calls whose clients disconnect at once, with a paused clock.
 
 use std::{
     future::poll_fn,

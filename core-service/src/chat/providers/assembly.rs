@@ -37,12 +37,12 @@ pub(crate) struct ChatModels {
     pub(crate) entries: Vec<Entry<dyn ChatProvider>>,
     /// The models that are passed through; their names are patterns.
     pub(crate) patterns: Vec<Entry<dyn ChatProvider>>,
-    /// The lists of the upstreams that have patterns.
+    /// The model lists of the upstreams that have patterns.
     pub(crate) discovered: Vec<DiscoveredModels>,
 }
 
 /// Returns all chat models: those of the configured upstreams, and the built-in engine. The settings must be valid. With
-/// patterns it must be called within a runtime.
+/// patterns, must be called within a tokio runtime.
 ///
 /// # Errors
 /// An upstream that cannot be set up.
@@ -156,7 +156,8 @@ fn discovery(UpstreamClient { upstream, provider, .. }: &UpstreamClient<'_>) -> 
     Some(DiscoveredModels::start(upstream.name.clone(), list, is_kept))
 }
 
-/// Returns the targets of a model, one for each upstream that has it; if there is none, for each with the pattern that serves it.
+/// Returns the targets of a model: one for each upstream that lists or renames it, or, if there is none, one for each upstream with
+/// the first pattern that it matches.
 fn targets(
     model: &String,
     upstreams: &[config::Upstream],

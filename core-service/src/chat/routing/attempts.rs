@@ -88,8 +88,8 @@ impl<'a> Attempts<'a> {
         self.failure
     }
 
-    /// Keeps the failure that is most likely to pass, the last one among equals: behind a 503 of one upstream, the wrong
-    /// key of another is of no use to the caller.
+    /// Keeps the failure that is most likely to be temporary, the last one among equals: a 503 of one upstream tells the caller more
+    /// than the rejected key of another.
     fn keep_failure(&mut self, error: &ProviderError) {
         let rank = |error: &ProviderError| match self.settings.scope(error) {
             RetryScope::AnyTarget => 2,

@@ -1,5 +1,5 @@
-//! Counts the tokens of chat calls: against the limit `tokens_per_minute` of the caller, with an estimate when a call is admitted and the
-//! tokens beyond it after the response (see [`crate::limits`]); and for the [ledger](crate::ledger).
+//! Counts the tokens of chat calls, for the limit `tokens_per_minute` of the caller and for the [ledger](crate::ledger) of costs. The
+//! limit is charged an estimate when a call is admitted, and the tokens beyond it after the response (see [`crate::limits`]).
 
 use std::sync::Arc;
 
@@ -80,13 +80,13 @@ fn text_bytes(content: Option<&Content>) -> usize {
     }
 }
 
-/// What counts the tokens of one call.
+/// The rate limits and the ledger entry that count the tokens of one call.
 #[derive(Debug, Clone)]
 pub(super) struct Metering {
     pub(super) admission: Admission,
     pub(super) meter: CallMeter,
     pub(super) estimate: Estimate,
-    /// Whether the usage of a stream is for the client, who then gets the cost with it.
+    /// Whether the client of a stream has requested its usage, with which it gets the cost.
     pub(super) shows_usage: bool,
 }
 
@@ -140,7 +140,7 @@ pub(super) async fn complete(
                     metering.record(usage);
                     metering.add_cost(usage, quantities(usage));
                 }
-                None => metering.meter.record(seen(&metering.estimate, response_bytes(&response))),
+                None => metering.meter.record(estimated_usage(&metering.estimate, response_bytes(&response))),
             }
             Ok(response)
         }
@@ -152,8 +152,8 @@ pub(super) async fn complete(
     }
 }
 
-/// Returns what a call has used by the text of its response, for upstreams that report no usage.
-fn seen(estimate: &Estimate, bytes: usize) -> Quantities {
+/// Returns what a call has used, estimated by the length of its response in bytes, for upstreams that report no usage.
+fn estimated_usage(estimate: &Estimate, bytes: usize) -> Quantities {
     Quantities { output_tokens: bytes.div_ceil(BYTES_PER_TOKEN) as u64, ..estimate.sent() }
 }
 
@@ -223,7 +223,7 @@ impl MeteredStream {
             counted => counted.insert(usage.clone()),
         };
         if self.metering.shows_usage {
-            // That of the counted usage, because it is the one that is charged.
+            // The cost of the counted usage, because it is the one that is charged.
             self.metering.add_cost(usage, quantities(counted));
         }
     }
@@ -239,9 +239,9 @@ impl Drop for MeteredStream {
     fn drop(&mut self) {
         match &self.usage {
             Some(usage) => self.metering.record(usage),
-            // As a call that fails before its response begins.
+            // Costs nothing, like a call that fails before its response begins.
             None if self.failed && self.bytes == 0 => self.metering.meter.record(Quantities::default()),
-            None => self.metering.meter.record(seen(&self.metering.estimate, self.bytes)),
+            None => self.metering.meter.record(estimated_usage(&self.metering.estimate, self.bytes)),
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct Kling {
     /// The base URL without a path.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
-    /// The API key, which precedes the pair.
+    /// The API key, which takes precedence over the access key and its secret key.
     #[serde(deserialize_with = "secret")]
     pub api_key: Option<SecretString>,
     /// Earlier API keys, of which each is used for the renders that it started.

@@ -39,7 +39,7 @@ pub use self::{
 use super::{error::SettingError, guard::GuardSettings};
 use crate::model_facts::{FactsTable, fit::FitPolicy};
 
-/// The video service.
+/// The `[video]` settings.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Video {
@@ -59,7 +59,7 @@ pub struct Video {
     /// Facts: which sizes, durations and inputs a model accepts and what it returns. They take precedence over the compiled-in
     /// facts.
     pub model_facts: FactsTable,
-    /// Circuit breaker and concurrency limit of the connected providers.
+    /// Circuit breaker and concurrency limit of the connected providers: all but the built-in engine.
     pub routing: VideoRouting,
     /// fal.
     pub fal: Fal,

@@ -24,7 +24,7 @@ pub struct Vertex {
     /// The base URL without a path. `None`: that of the location.
     #[serde(deserialize_with = "base_url")]
     pub base_url: Option<Url>,
-    /// The JSON of the service account's key. It precedes the file.
+    /// The JSON of the service account's key. Takes precedence over the file.
     #[serde(deserialize_with = "json")]
     pub credentials: Option<SecretString>,
     /// The file with the JSON; empty: none.
@@ -94,7 +94,7 @@ impl Vertex {
     /// Returns the project: the configured one, or that of the service account.
     ///
     /// # Errors
-    /// Neither is there.
+    /// Neither names a project.
     pub(crate) fn project_of(&self, account: &ServiceAccount) -> Result<String, SettingError> {
         let configured = Some(self.project.as_str()).filter(|project| !project.is_empty());
         configured.or(account.project()).map(str::to_owned).ok_or_else(|| {

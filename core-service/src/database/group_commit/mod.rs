@@ -96,7 +96,7 @@ async fn run(
                 let mut writer = Writer { pool: &writer, dialect, connection: Some(connection), mark: &mut mark };
                 let committed = AssertUnwindSafe(commit(&mut writer, group)).catch_unwind().await;
                 if committed.is_err() {
-                    // Its callers get an error. The connection may have an open transaction.
+                    // The callers of the group get an error. The connection may have an open transaction.
                     tracing::error!("a write to the database panicked");
                     writer.discard();
                 }
@@ -140,7 +140,7 @@ async fn commit_each(writer: &mut Writer<'_>, group: Vec<Box<dyn QueuedWrite>>) 
     }
 }
 
-/// Gives each caller the error. `sqlx::Error` is not `Clone`: if there are several, they get its message.
+/// Gives each caller the error. `sqlx::Error` is not `Clone`: all but one get its message.
 fn fail(mut group: Vec<Box<dyn QueuedWrite>>, error: sqlx::Error) {
     let last = group.pop();
     let message = error.to_string();

@@ -1,4 +1,5 @@
-//! A transaction of PostgreSQL, which excludes those of other processes.
+//! A transaction of PostgreSQL. It excludes those of other processes, and has a mark (`postgres/outcome.rs`), by which it is found out
+//! whether it was committed if the connection is lost during the commit.
 
 use std::io;
 
@@ -32,7 +33,7 @@ pub(super) async fn transaction(writer: &mut Writer<'_>, group: &mut [Box<dyn Qu
         }
         Failed::Commit(error) => {
             writer.discard();
-            // Also for an error of the server: one that ends the session can arrive after the commit.
+            // Asks even after an error of the server: one that ends the session can arrive after the commit.
             match postgres::outcome(writer.pool, &mark).await {
                 Outcome::Committed => Ok(()),
                 Outcome::Aborted if is_unavailable(&error) => Err(Failure::Unavailable(error)),

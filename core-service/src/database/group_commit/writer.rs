@@ -13,7 +13,7 @@ pub(super) struct Writer<'a> {
     pub(super) pool: &'a DbPool,
     pub(super) dialect: Dialect,
     pub(super) connection: Option<PoolConnection<Db>>,
-    /// That of the last transaction in PostgreSQL.
+    /// The mark of the last transaction, for PostgreSQL only.
     pub(super) mark: &'a mut CommitMark,
 }
 

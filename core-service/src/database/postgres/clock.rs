@@ -42,15 +42,15 @@ impl State {
         i64::try_from(at.saturating_duration_since(self.start).as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Asks the server for its time. The clock is assumed to have been read halfway between question and answer.
+    /// Reads the time of the server, assuming that it was read halfway between the query and its result.
     async fn compare(&self, pool: &DbPool) -> Result<(), sqlx::Error> {
         let query = "SELECT CAST(floor(extract(epoch FROM clock_timestamp()) * 1000) AS BIGINT)";
         let mut connection = pool.acquire().await?;
-        let asked = Instant::now();
+        let sent = Instant::now();
         let server: i64 = sqlx::query_scalar(query).fetch_one(&mut *connection).await?;
-        let round_trip = asked.elapsed();
+        let round_trip = sent.elapsed();
         if round_trip <= MAX_ROUND_TRIP {
-            self.origin.store(server - self.elapsed(asked + round_trip / 2), Ordering::Relaxed);
+            self.origin.store(server - self.elapsed(sent + round_trip / 2), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ async fn follow(state: Arc<State>, pool: DbPool) {
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        // Without an answer the clock of this process goes on by itself.
+        // After a failed comparison, the time goes on from the last one.
         if let Ok(Err(error)) = timeout(INTERVAL, state.compare(&pool)).await {
             tracing::debug!("the time of the database server cannot be read: {error}");
         }

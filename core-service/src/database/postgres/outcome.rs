@@ -1,7 +1,7 @@
 //! The outcome of a commit whose result was lost.
 //!
-//! Each transaction inserts a row with its number, so that the row says whether the transaction was committed. The status of the transaction
-//! on the server (`pg_xact_status`) would not do: after a failover, another server has given its number to another one.
+//! Each transaction inserts a row with a number of this process: the row exists exactly if the transaction was committed. The status by
+//! the id of the transaction (`pg_xact_status`) does not suffice: after a failover, the new server may have given the id to another one.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use super::{
 };
 use crate::database::driver::{DbConnection, DbPool};
 
-/// The delay between two questions for the outcome of a transaction.
+/// The delay between two queries for the outcome of a transaction.
 const OUTCOME_DELAY: Duration = Duration::from_millis(200);
 
-/// After so many transactions, the rows of the earlier ones are removed.
+/// After this many transactions, the rows of the earlier ones are removed.
 const KEPT: i64 = 256;
 
 /// Removes the rows of processes that have ended.
 pub(super) const REMOVE_OLD_MARKS: &str = "DELETE FROM commit_marks WHERE written_at < now() - interval '1 day'";
 
-/// Names a transaction in the database.
+/// Identifies a transaction in the table `commit_marks`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::database) struct CommitMark {
     /// A random id of this process.
@@ -31,7 +31,7 @@ pub(in crate::database) struct CommitMark {
     number: i64,
 }
 
-/// What became of a transaction whose commit had no result.
+/// The outcome of a transaction whose commit returned no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::database) enum Outcome {
     Committed,
@@ -71,17 +71,17 @@ impl CommitMark {
     /// Returns whether the transaction was committed; `None` if the server is a standby.
     async fn is_committed(&self, pool: &DbPool) -> Result<Option<bool>, sqlx::Error> {
         let mut transaction = pool.begin().await?;
-        // The transaction in question has the lock until it ends.
+        // The transaction in question holds the lock until it ends.
         lock(&mut transaction).await?;
         let query = "SELECT EXISTS (SELECT 1 FROM commit_marks WHERE writer = $1 AND number = $2) WHERE NOT pg_is_in_recovery()";
         sqlx::query_scalar(query).bind(&self.writer).bind(self.number).fetch_optional(&mut *transaction).await
     }
 }
 
-/// Finds out the outcome of a transaction, which is the last of this process, on a new connection, until a server that can be written answers or
-/// [`WRITE_TIMEOUT`] has passed.
+/// Finds out the outcome of the last transaction of this process, on a new connection. Retries until a server that can be written
+/// responds or [`WRITE_TIMEOUT`] has passed.
 pub(in crate::database) async fn outcome(pool: &DbPool, mark: &CommitMark) -> Outcome {
-    let ask = async {
+    let poll = async {
         loop {
             match mark.is_committed(pool).await {
                 Ok(Some(true)) => return Outcome::Committed,
@@ -91,5 +91,5 @@ pub(in crate::database) async fn outcome(pool: &DbPool, mark: &CommitMark) -> Ou
             }
         }
     };
-    timeout(WRITE_TIMEOUT, ask).await.unwrap_or(Outcome::Unknown)
+    timeout(WRITE_TIMEOUT, poll).await.unwrap_or(Outcome::Unknown)
 }

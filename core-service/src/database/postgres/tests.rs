@@ -1,4 +1,4 @@
-//! What only PostgreSQL has: several processes, lost connections, the clock of the server.
+//! Behaviour that only PostgreSQL has: several processes, lost connections, the clock of the server.
 
 use std::{
     path::Path,
@@ -156,7 +156,7 @@ async fn readers_cannot_write_and_the_clock_is_that_of_the_server() {
 }
 
 #[tokio::test]
-async fn server_that_is_away_is_an_error_within_seconds_without_the_password() {
+async fn unreachable_server_is_an_error_within_seconds_without_the_password() {
     let start = Instant::now();
     let error = Database::connect("postgres://user:pass-word@127.0.0.1:1/db", 4).await.unwrap_err();
     assert!(start.elapsed() < 3 * ACQUIRE_TIMEOUT, "{error}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How long a call waits for a connection. A database that is away gives an error within this time.
+/// How long a call waits for a connection. An unreachable database is an error after this time.
 pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The maximum duration of a write without its commit, and of a commit. The server has shorter limits of its own; these are for a

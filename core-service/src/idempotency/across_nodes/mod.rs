@@ -1,7 +1,9 @@
-//! Repeated calls that reach different nodes: one of them executes, the others wait for its outcome in the database.
+//! Repeated calls that reach different nodes (processes that share the database): one node executes the call, the others wait for its
+//! outcome in the database.
 //!
 //! The single flight of a node (`single_flight`) shares the calls that reach the same node; what it executes then goes through here. If the
-//! executing node dies, the next node executes the call again: the first call may have reached the provider, but its outcome is lost with the node.
+//! executing node dies, the next node executes the call again: the first call may have reached the provider, but its outcome is lost with
+//! the node.
 
 mod rows;
 #[cfg(test)]
@@ -25,7 +27,7 @@ use crate::{
 /// The interval at which a waiting call looks for the outcome.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How long the claim of a call without an idempotency key may take: then it is not worth waiting for.
+/// How long the claim of a call without an idempotency key may take. After that, the call is executed without being shared.
 const CONTENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The delay before a failed write of an outcome is repeated, and how often it is tried.
@@ -42,15 +44,15 @@ pub(crate) struct SharedCalls {
     node: Node,
 }
 
-/// What a node has to do for a call.
+/// The role of a node in a call.
 #[derive(Debug)]
 pub(crate) enum Role {
-    /// To execute it.
+    /// Executes the call.
     Execute(Execution),
-    /// To return this response of an earlier execution.
+    /// Returns this response of an earlier execution.
     Return {
         response: Vec<u8>,
-        /// Names the earlier execution.
+        /// The id of the earlier execution.
         execution: String,
     },
 }
@@ -67,9 +69,8 @@ impl SharedCalls {
         Self { database, node }
     }
 
-    /// Decides whether this node executes a call or returns the response of an equal one. While another node executes an equal one, waits for
-    /// its outcome. `invalid` names an
-    /// earlier execution whose response cannot be used any more.
+    /// Decides whether this node executes a call or returns the response of an equal one. While another node executes an equal one, waits
+    /// for its outcome. `invalid` is the id of an earlier execution whose response cannot be used any more.
     ///
     /// # Errors
     /// The failure of the execution that was waited for; [`Error::IdempotencyConflict`]; [`Error::Storage`], for a call without an
@@ -86,7 +87,7 @@ impl SharedCalls {
             };
             let claimed = match &call.scope.key {
                 Key::Explicit(_) => self.write(claim).await?,
-                // After the timeout, the claim is released when it has been written.
+                // A claim that is written after the timeout is released by the drop of `execution`.
                 Key::Content(_) => {
                     let late = |_| Error::Storage("shared call: the database does not answer in time".to_owned());
                     timeout(CONTENT_TIMEOUT, self.write(claim)).await.map_err(late)??

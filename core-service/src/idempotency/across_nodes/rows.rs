@@ -1,4 +1,4 @@
-//! The table `shared_calls`.
+//! The table `shared_calls`: one row for each repeatable call that a node executes or has executed.
 
 use async_trait::async_trait;
 use sqlx::Row as _;
@@ -16,9 +16,9 @@ const MAX_RUN_MILLIS: i64 = 24 * 60 * 60 * 1000;
 /// Claims a call for an execution, unless an equal one is running or has a response.
 pub(super) struct Claim {
     pub(super) call: Idempotency,
-    /// Names the new execution.
+    /// The id of the new execution.
     pub(super) execution: String,
-    /// An earlier execution that does not count.
+    /// The id of an earlier execution whose response cannot be used any more.
     pub(super) invalid: Option<String>,
     pub(super) node: NodeId,
     /// Milliseconds since 1970.
@@ -104,7 +104,7 @@ pub(super) async fn state(database: &Database, call: &Idempotency, execution: &s
         "running" if is_alive => State::Running,
         "failed" => {
             let error: Vec<u8> = row.try_get("outcome")?;
-            // One that a later version has written is not waited for.
+            // An error that only a later version can read ends the wait, so that this node executes the call.
             let error = serde_json::from_slice::<ProviderError>(&error).map(Error::Provider);
             error.map_or(State::Over, State::Failed)
         }

@@ -1,4 +1,4 @@
-//! Two nodes with one database. On SQLite they are two connections of one process, which the table does not know.
+//! Two nodes with one database. On SQLite, which only one node uses, two connections of this process stand for them.
 
 use futures_util::FutureExt;
 
@@ -48,7 +48,7 @@ impl Fixture {
         }
     }
 
-    /// Returns the response of an earlier execution, and the name of that.
+    /// Returns the response of an earlier execution, and the id of that execution.
     async fn response(&self, node: usize, call: &Idempotency) -> (Vec<u8>, String) {
         match self.nodes[node].role(call, None).await.unwrap() {
             Role::Return { response, execution } => (response, execution),

@@ -10,8 +10,9 @@ use crate::{call::Chunks, error::ProviderError};
 /// Generates `n` images with one call each, at most `at_once` of them concurrently.
 ///
 /// `generate` returns the events of the image with an index; it must not send the request before its stream is polled. The
-/// error of a call fails its image only, unless `fails_all` holds: then the images whose calls have not started fail with it
-/// as well. Calls that have started may be billed already and run to their end. Dropping the stream drops every running call.
+/// error of a call fails its image only, unless all other calls would fail with it too, for example because of a wrong API key:
+/// then the images whose calls have not started fail with this error as well. Calls that have started may be billed already and
+/// run to their end. Dropping the stream drops every running call.
 pub fn fan_out<S>(n: u32, at_once: usize, generate: impl Fn(u32) -> S + Send + 'static) -> Chunks<ImageEvent>
 where
     S: Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static,

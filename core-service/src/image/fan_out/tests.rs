@@ -1,4 +1,4 @@
-//! Concurrency, errors and cancellation.
+//! Concurrency, errors and cancellation of the calls, one for each image.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -58,7 +58,7 @@ async fn rejected_image_fails_alone() {
 }
 
 #[tokio::test]
-async fn error_common_to_all_calls_starts_no_further_calls() {
+async fn no_call_starts_after_an_error_common_to_all() {
     let started = Arc::new(AtomicUsize::new(0));
     let wrong = || ProviderError::Credentials("wrong key".to_owned());
     let events = fan_out(10, 1, {

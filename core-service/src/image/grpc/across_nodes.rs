@@ -57,7 +57,7 @@ impl StoredItem {
     }
 }
 
-/// Returns an item without the bytes of its images, and those in the order of the images; `None` for a preview.
+/// Returns an item without the bytes of its images, and the bytes and media types in the order of the images. `None` for a preview.
 fn without_bytes(item: SharedItem) -> Option<(StoredItem, Vec<(Bytes, String)>)> {
     let mut stored = match item {
         SharedItem::Unary(response) => StoredItem { unary: Some(response), ..StoredItem::default() },
@@ -70,7 +70,7 @@ fn without_bytes(item: SharedItem) -> Option<(StoredItem, Vec<(Bytes, String)>)>
 }
 
 impl ImageGrpc {
-    /// Returns the response of a request whose equal another node may execute or have executed. Otherwise executes `work`.
+    /// Returns the response to a request that another node has executed or is executing; executes `work` if there is none.
     pub(super) fn across_nodes(
         &self,
         calls: SharedCalls,
@@ -82,7 +82,7 @@ impl ImageGrpc {
             let mut invalid = None;
             loop {
                 let role = match calls.role(&call, invalid.take()).await {
-                    // Without an idempotency key, nothing was promised.
+                    // A call without an idempotency key may be executed twice.
                     Err(error @ Error::Storage(_)) if matches!(call.scope.key, Key::Content(_)) => {
                         tracing::warn!("a request is not shared with other nodes: {error}");
                         return Ok(work);
@@ -122,7 +122,7 @@ impl ImageGrpc {
         for key in bytes_keys {
             total += delivered_bytes(media_store.describe(&key).await?.size_bytes);
         }
-        // For all images at once: with a part each, several responses could wait for each other.
+        // For all images at once: if each image reserved its own memory, several responses could deadlock.
         let mut memory = self.budget.response(total).await;
         let mut items = Vec::with_capacity(stored.items.len());
         for mut item in stored.items {
@@ -135,7 +135,7 @@ impl ImageGrpc {
                 }
                 for key in [&picture.media_key, &picture.original_media_key] {
                     if let Some(key) = MediaKey::parse(key) {
-                        // Also renews its retention.
+                        // Also renews the retention of the file.
                         media_store.describe(&key).await?;
                     }
                 }
@@ -176,7 +176,8 @@ impl Executed {
     }
 }
 
-/// Returns the items of `work`. Stores each after it was returned, so that no client waits for the media store, and their end.
+/// Returns the items of `work`. Stores the images of each item after returning it, so that no client waits for the media store, and
+/// the response or its error at the end.
 fn executed(
     execution: Execution,
     ttl: Duration,

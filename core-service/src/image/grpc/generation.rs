@@ -175,7 +175,7 @@ impl Generation {
         Ok(None)
     }
 
-    /// Stores an image if it is delivered as a link or no longer fits into the message.
+    /// Returns the message for an image. Stores the image if it is delivered as a link or no longer fits into the response.
     async fn deliver(&mut self, resized: Resized, revised_prompt: String) -> Result<pb::Picture, Error> {
         let Resized { image, original } = resized;
         let original_media_key = match original {

@@ -59,7 +59,7 @@ struct Admitted {
     entry: Arc<Entry<dyn ImageProvider>>,
     request: Validated,
     admission: Admission,
-    /// The cost of the unary response that this request, and no earlier one, has caused. Set when it is known.
+    /// The cost of the unary response, once it is known. Remains unset if the response is that of an earlier request.
     cost: Arc<OnceLock<Usd>>,
 }
 
@@ -72,7 +72,7 @@ pub struct ImageGrpc {
     budget: PictureBudget,
     resizer: ImageResizer,
     single_flight: SingleFlight<SharedItem>,
-    /// The repeatable requests of all nodes; `None` if there is one node.
+    /// Shares repeated requests with other nodes; `None` if there is one node.
     shared_calls: Option<SharedCalls>,
     keys: Keys,
     ledger: Ledger,
@@ -124,7 +124,7 @@ impl ImageGrpc {
         Self { ledger, ..self }
     }
 
-    /// Shares the responses of repeatable requests with the other nodes of a database, if there can be any.
+    /// Shares the responses of repeatable requests with the other nodes of the database; `None` if there are none.
     #[must_use]
     pub(crate) fn with_shared_calls(self, shared_calls: Option<SharedCalls>) -> Self {
         Self { shared_calls, ..self }
@@ -164,8 +164,8 @@ impl ImageGrpc {
         Ok(Admitted { entry, request, admission, cost: Arc::default() })
     }
 
-    /// Returns what a request would reserve, by the current prices. Its input images are neither read nor fetched, and nothing
-    /// counts against the limits of the caller.
+    /// Returns the cost that a request would reserve at the current prices. Its input images are neither read nor fetched, and
+    /// nothing counts against the limits of the caller.
     ///
     /// # Errors
     /// Those of `GenerateImages` for an invalid request, except for its input images.
@@ -177,7 +177,7 @@ impl ImageGrpc {
         let (entry, Validated { parameters, .. }) = self.validated(image, 0, context)?;
         context.caller.check_model(&entry.id)?;
         let CallStart { modality, model, attributes, .. } = call_start(context, &entry, &parameters);
-        let highest = self.ledger.prices().of_model(modality, model).highest(&attributes, most(&parameters));
+        let highest = self.ledger.prices().of_model(modality, model).highest(&attributes, max_quantities(&parameters));
         let (price, cost) = highest.unzip();
         Ok(pb::ImageEstimate {
             model: entry.id.clone(),
@@ -193,7 +193,7 @@ impl ImageGrpc {
     async fn start(&self, context: RequestContext, admitted: Admitted) -> Result<Generation, Error> {
         let Admitted { entry, request, admission, cost: _ } = admitted;
         let Validated { parameters, pictures, mask, delivery, keep_original } = request;
-        let meter = self.ledger.begin(call_start(&context, &entry, &parameters), most(&parameters)).await?;
+        let meter = self.ledger.begin(call_start(&context, &entry, &parameters), max_quantities(&parameters)).await?;
         let target = Target {
             size: parameters.size,
             encoding: parameters.format,
@@ -241,7 +241,7 @@ impl ImageGrpc {
         let inputs = &self.inputs;
         let pictures = stream::iter(pictures)
             .enumerate()
-            .map(|(place, input)| async move { inputs.resolve(&format!("pictures[{place}]"), input, owners).await });
+            .map(|(index, input)| async move { inputs.resolve(&format!("pictures[{index}]"), input, owners).await });
         let pictures: Vec<InputPicture> = pictures.buffered(INPUTS_AT_ONCE).try_collect().await?;
         if let (Some(mask), Some(first)) = (mask, pictures.first()) {
             let mask = inputs.resolve("mask", mask, owners).await?;
@@ -260,13 +260,13 @@ impl ImageGrpc {
         let meter = generation.meter.clone();
         let response = Generation { bytes_left: self.max_image_bytes, ..generation }.unary(response_deadline).await?;
         if let Some(amount) = meter.settle() {
-            // Fails never: each request is generated once.
+            // Never fails: each request is generated once.
             let _ = cost.set(amount);
         }
         Ok(response)
     }
 
-    /// Returns the messages of a request. The stream begins before the generation does.
+    /// Returns the messages of a streamed response. The generation starts when the stream is polled.
     fn stream(
         &self,
         context: RequestContext,
@@ -277,8 +277,8 @@ impl ImageGrpc {
         start.try_flatten_stream().boxed()
     }
 
-    /// Returns the shared response to a repeatable request, or `None` if the request is not repeatable. `work` is executed
-    /// for the first request only. Each client waits until its own deadline; the work has none.
+    /// Returns the shared response to a repeatable request (see [`Idempotency`]); `None` if the request is not repeatable. `work`
+    /// is executed for the first request only. Each client waits until its own deadline; the work has none.
     async fn shared<R: Message + Clone + 'static>(
         &self,
         context: &RequestContext,
@@ -338,7 +338,7 @@ impl ImageService for ImageGrpc {
             response.into_stream().boxed()
         };
         let Some(mut items) = self.shared(&context, "GenerateImages", &request, work).await? else {
-            return answered(&admission, self.generate(context, admitted).await)
+            return with_rate_limits(&admission, self.generate(context, admitted).await)
                 .map(|response| with_cost(response, &cost));
         };
         let response = match items.try_next().await {
@@ -348,7 +348,7 @@ impl ImageService for ImageGrpc {
             }
             Err(error) => Err(error),
         };
-        answered(&admission, response).map(|response| with_cost(response, &cost))
+        with_rate_limits(&admission, response).map(|response| with_cost(response, &cost))
     }
 
     type StreamImagesStream = BoxStream<'static, Result<pb::StreamImagesResponse, Status>>;
@@ -367,7 +367,7 @@ impl ImageService for ImageGrpc {
         // Validation errors are the status of the call; later errors are items of the stream, so that clients get its metadata at
         // once.
         let Some(items) = self.shared(&context, "StreamImages", &request, work).await? else {
-            return answered(&admission, Ok(self.stream(context, admitted).map_err(Status::from).boxed()));
+            return with_rate_limits(&admission, Ok(self.stream(context, admitted).map_err(Status::from).boxed()));
         };
         // Moved into the stream, so that the call counts as in flight until the stream is dropped.
         let in_flight = admission.clone();
@@ -376,7 +376,7 @@ impl ImageService for ImageGrpc {
             Ok(SharedItem::Unary(_)) => Err(Error::Internal("a shared stream has a unary response".to_owned()).into()),
             Err(error) => Err(error.into()),
         });
-        answered(&admission, Ok(messages.inspect(move |_| _ = &in_flight).boxed()))
+        with_rate_limits(&admission, Ok(messages.inspect(move |_| _ = &in_flight).boxed()))
     }
 }
 
@@ -385,7 +385,7 @@ fn with_cost<T>(mut response: Response<T>, cost: &OnceLock<Usd>) -> Response<T> 
     response
 }
 
-/// Returns what the ledger needs to know of a request.
+/// Describes a request for the ledger: who pays, for which model, and the attributes on which the price depends.
 fn call_start<'a>(
     context: &'a RequestContext,
     entry: &'a Entry<dyn ImageProvider>,
@@ -404,8 +404,8 @@ fn call_start<'a>(
     }
 }
 
-/// Returns what a request can use at most, by a price.
-fn most(parameters: &ImageParameters) -> impl Fn(&Price) -> Quantities + use<> {
+/// Returns a function from a price to the maximum quantities that a request can use, for which money is reserved.
+fn max_quantities(parameters: &ImageParameters) -> impl Fn(&Price) -> Quantities + use<> {
     let images = u64::from(parameters.n);
     // Estimated: four bytes of text are about a token.
     let input_tokens = (parameters.prompt.len() / 4) as u64;
@@ -415,8 +415,8 @@ fn most(parameters: &ImageParameters) -> impl Fn(&Price) -> Quantities + use<> {
     }
 }
 
-/// Returns a response or status with the state of the caller's rate limits.
-fn answered<T>(admission: &Admission, result: Result<T, Error>) -> Result<Response<T>, Status> {
+/// Returns the response or the status of a call, with the state of the caller's rate limits in its metadata.
+fn with_rate_limits<T>(admission: &Admission, result: Result<T, Error>) -> Result<Response<T>, Status> {
     match result {
         Ok(message) => Ok(admission.response(message)),
         Err(error) => {

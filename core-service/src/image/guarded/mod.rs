@@ -56,7 +56,7 @@ impl ImageProvider for Guarded {
         call.context.report.add_attempt(&self.name);
         let events = match self.inner.generate(call.clone()).await {
             Ok(events) => events,
-            // Refused by the provider itself, before the upstream was called: no sign of the upstream's health.
+            // Refused before the upstream was called: says nothing about the upstream's health.
             Err(error @ (ProviderError::Refused { .. } | ProviderError::NotSupported(_))) => return Err(error),
             Err(error) => stream::iter([Err(error)]).boxed(),
         };
@@ -141,7 +141,7 @@ impl Request {
                     return Some(Ok(event));
                 }
                 None => {
-                    // The provider ended the stream without a result for each image; this counts as a complete stream.
+                    // The stream ended without a result for each picture. It counts as complete.
                     if self.settled < self.call.request.n {
                         self.record_end();
                     }
@@ -172,7 +172,7 @@ impl Request {
         tracing::info!(model = self.call.model, %error, failures = self.failures, "an image request is retried");
         sleep(wait).await;
         let Ok(mut admitted) = self.admission.admit(&self.call.context).await else { return Err(error) };
-        // A sibling of the attempt before.
+        // The attempts are siblings in the trace.
         self.call.context.trace.clone_from(&self.trace);
         admitted.trace(&mut self.call.context, Modality::Image, &self.call.model);
         self.admitted = admitted;

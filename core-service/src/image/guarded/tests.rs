@@ -1,4 +1,4 @@
-//! A scripted provider behind the wrapper, with a paused clock.
+//! A scripted provider behind [`Guarded`], with a paused clock.
 
 use std::{collections::VecDeque, sync::Mutex, time::Duration};
 
@@ -136,7 +136,7 @@ async fn safe_failures_are_retried_before_the_first_event_only() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn retries_end_with_their_number_and_before_the_deadline() {
+async fn retries_stop_at_their_limit_and_before_the_deadline() {
     let provider = Scripted::new((0..9).map(|_| vec![Err(unavailable())]));
     let settings = GuardSettings { failure_threshold: 9, ..SETTINGS };
     assert_eq!(generate(&guarded(&provider, settings), call(1)).await, Err(unavailable()));

@@ -1,5 +1,5 @@
-//! Choosing the native size, one that the upstream can generate, so that the image can be cropped and scaled down to the size
-//! that the client requested.
+//! The choice of the native size of an image: a size that the upstream can generate. The gateway then crops the image and scales it
+//! down to the size that the client requested.
 //!
 //! Upstreams offer a list of sizes, or ratios and tiers such as 16:9 and 2K (also a list: every combination has a size), or any
 //! size within a [`Window`]. The choice prefers, in this order, a size that covers the requested one, so that nothing is

@@ -65,7 +65,7 @@ pub(super) struct EncodedImage {
     pub(super) size: Size,
 }
 
-/// Converts images on blocking threads, within a budget.
+/// Converts images on blocking threads, within a budget of memory and threads.
 #[derive(Debug, Clone)]
 pub(super) struct ImageResizer {
     budget: PictureBudget,

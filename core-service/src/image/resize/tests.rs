@@ -1,4 +1,4 @@
-//! Conversion of sizes, formats and transparency.
+//! Conversion of the size, format and transparency of images.
 
 use image::{Rgba, RgbaImage};
 
@@ -94,7 +94,7 @@ async fn exif_orientation_is_applied_before_the_size_is_read() {
                 let pixels = decoded(&image);
                 assert_eq!(pixels.dimensions(), size, "{format}");
                 assert!(pixels.get_pixel(size.0 / 2, 1)[0] > 200, "{format} {size:?}");
-                // No reader turns it once more.
+                // A reader must not rotate it again.
                 assert_eq!(Header::read(&image.data).unwrap().size, image.size);
             }
         }
@@ -117,9 +117,9 @@ async fn overlap_is_cropped_evenly_and_nothing_is_distorted() {
     for (x, y) in [(2, 2), (25, 25), (47, 47), (2, 47)] {
         assert!(is_close(*resized.get_pixel(x, y), [0, 255, 0, 255]), "{x},{y}: {:?}", resized.get_pixel(x, y));
     }
-    let whole = decoded(&resize(&file(&thirds, ImageFormat::Png), sized(150, 50)).await.unwrap().image);
+    let uncropped = decoded(&resize(&file(&thirds, ImageFormat::Png), sized(150, 50)).await.unwrap().image);
     for (x, expected) in [(10, [255, 0, 0, 255]), (75, [0, 255, 0, 255]), (140, [0, 0, 255, 255])] {
-        assert!(is_close(*whole.get_pixel(x, 25), expected));
+        assert!(is_close(*uncropped.get_pixel(x, 25), expected));
     }
 }
 

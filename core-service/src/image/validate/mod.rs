@@ -19,7 +19,7 @@ const MAX_N: u32 = 10;
 const MAX_PICTURES: usize = 16;
 /// The maximum number of previews per image, as in OpenAI's API.
 const MAX_PREVIEWS: u32 = 3;
-/// Members that have a field, in the spellings of both APIs; `extra_json` must not repeat them.
+/// Members with a field of their own, under their names in the REST and the gRPC API; `extra_json` must not repeat them.
 const MEMBERS: &[&str] = &[
     "model",
     "prompt",
@@ -124,7 +124,7 @@ pub(super) fn request(image: pb::ImageRequest, partial_images: u32) -> Result<Va
     Ok(Validated { parameters, pictures, mask, delivery, keep_original })
 }
 
-/// Checks that a model supports the edit that a request requires.
+/// Checks that a model supports the edit that a request asks for: the number of its input images, and whether it has a mask.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`]; [`Error::InvalidField`] for too many input images.

@@ -1,4 +1,4 @@
-//! Defaults, limits and error messages.
+//! Defaults, limits and error messages of image requests.
 
 use super::*;
 

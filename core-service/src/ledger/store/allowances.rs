@@ -1,4 +1,4 @@
-//! The holds that cover the allowances in memory.
+//! The holds (reserved money in the database) that cover the allowances of keys in memory.
 
 use std::sync::{
     Arc,
@@ -63,7 +63,7 @@ pub(super) struct SettleAllowance {
     allowance: Arc<Allowance>,
     settlement: Option<Settlement>,
     is_committed: AtomicBool,
-    /// Names the entry in the ledger, which has one of each name and kind.
+    /// The item of the ledger entry: unique, because an item has at most one entry of a kind.
     entry: String,
     now: i64,
 }
@@ -112,10 +112,11 @@ impl Drop for SettleAllowance {
     }
 }
 
-/// Which allowances name a node without a lease. Their items are `allowance:`, the id of the node, `:` and the account.
+/// The SQL condition for the holds of allowances whose node has no lease. Their items are `allowance:`, the id of the node, `:` and the
+/// account.
 const OF_DEAD_NODES: &str = "item LIKE 'allowance:%' AND substr(item, 11, 36) NOT IN (SELECT id FROM nodes)";
 
-/// Counts the allowances of dead nodes as spent, which did not settle them.
+/// Counts as spent the allowances that dead nodes did not settle.
 pub(super) struct SpendAllowances {
     pub(super) now: i64,
 }
@@ -139,7 +140,7 @@ impl Write for SpendAllowances {
         let mut lost = Usd::ZERO;
         for (item, key, team, amount) in holds {
             let amount = Usd::from_micros(amount);
-            // Named by the time as well: a node that was only stopped for a while goes on with the same item.
+            // The time makes the name unique: a node that was only paused continues with the same item, which may be lost again.
             let entry = format!("{item}:{}", self.now);
             let entry =
                 Entry { item: &entry, kind: "settle", key: &key, team: &team, amount, price_version: "", author: "" };

@@ -18,14 +18,16 @@ pub(super) fn day(millis: i64) -> String {
     day
 }
 
-/// An entry of the ledger.
+/// An entry of the ledger: a row of `ledger_entries`, which is never changed.
 pub(super) struct Entry<'a> {
+    /// The id of a video job, or a unique name for a settlement of an allowance.
     pub(super) item: &'a str,
     /// `hold`, `settle`, `release` or `adjust`.
     pub(super) kind: &'static str,
     pub(super) key: &'a str,
     pub(super) team: &'a str,
     pub(super) amount: Usd,
+    /// The version of the price by which the amount was computed; empty if several prices were used.
     pub(super) price_version: &'a str,
     /// The administrator who resolved a hold; empty if a call or a job made the entry.
     pub(super) author: &'a str,

@@ -1,9 +1,9 @@
-//! The holds of video jobs. They are opened and ended within the transactions of the job store.
+//! The holds (reserved money) of video jobs. They are opened and ended within the transactions of the job store.
 
 use super::{budgets::budgets_left, entry::Entry};
 use crate::{database::DbConnection, error::BudgetExceeded, ledger::Payer, usd::Usd};
 
-/// Reserves money for an item, if the budgets of the payer have enough left.
+/// Reserves money for an item (a video job), if the budgets of the payer have enough left.
 ///
 /// # Errors
 /// The database failed.
@@ -27,8 +27,8 @@ pub async fn open_hold(
     Ok(Ok(()))
 }
 
-/// Ends the open hold of an item: `cost` was spent; `None`: nothing. Returns whether there was one, so that a hold is ended once.
-/// `author` is the administrator who decided it, if one did.
+/// Ends the open hold of an item. `cost` is what was spent; `None` if nothing was. Returns whether there was an open hold: it is ended
+/// only once. `author` is the administrator who ended it by hand, if one did.
 ///
 /// # Errors
 /// The database failed.

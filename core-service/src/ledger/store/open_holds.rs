@@ -1,4 +1,4 @@
-//! The list of open holds.
+//! The list of open holds: money that is reserved for calls and video jobs.
 
 use sqlx::Row;
 
@@ -33,7 +33,7 @@ pub enum HoldState {
     Calls,
     /// Its video job is not final.
     InProgress,
-    /// Its video job is final or deleted, and its render is being searched or stopped at the provider.
+    /// Its video job is final or deleted, and the runner is still searching for its render at the provider, or stopping it.
     Stopping,
     /// Its video job is final, and it is unknown whether the provider has billed a render, or the cost is implausible. Nothing but an
     /// administrator, or the removal of the job, ends it.
@@ -43,13 +43,13 @@ pub enum HoldState {
 /// Which holds to return.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HoldFilter {
-    /// The only id, if any.
+    /// Only the hold with this id.
     pub item: Option<String>,
-    /// The only state, if any.
+    /// Only holds in this state.
     pub state: Option<HoldState>,
     /// Only holds after this id.
     pub after: Option<String>,
-    /// The most holds.
+    /// The maximum number of holds.
     pub limit: u32,
 }
 

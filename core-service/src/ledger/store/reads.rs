@@ -14,7 +14,7 @@ use crate::{
     usd::Usd,
 };
 
-/// The members of usage rows that are kept apart; the others are summed up.
+/// The columns by which usage is grouped (`GROUP BY`). Rows that differ only in the others are summed up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Grouping {
     /// The day.
@@ -34,17 +34,17 @@ pub struct UsageFilter {
     pub first_day: String,
     /// The last day, which is included.
     pub last_day: String,
-    /// The only key, if any.
+    /// Only the usage of this key.
     pub key: Option<String>,
-    /// The only model, if any.
+    /// Only the usage of this model.
     pub model: Option<String>,
-    /// What is kept apart.
+    /// The columns by which the usage is grouped.
     pub grouping: Grouping,
-    /// The most rows.
+    /// The maximum number of rows.
     pub limit: u32,
 }
 
-/// The sum of some calls. Members that are not kept apart are empty.
+/// The sum of some calls. Members by which the usage is not grouped are empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageRow {
     /// The day, `YYYY-MM-DD`.

@@ -10,7 +10,7 @@ use crate::{error::Error, usd::Usd};
 pub struct Discrepancy {
     /// What the figures are about.
     pub what: String,
-    /// The figure that calls use.
+    /// The stored sum, which the budget checks read.
     pub stored: Usd,
     /// The sum of the rows behind it.
     pub sum: Usd,
@@ -46,7 +46,7 @@ const HOLDS: &str = "SELECT 'hold of ' || item, COALESCE((SELECT amount FROM led
      EXISTS (SELECT 1 FROM ledger_entries AS d WHERE d.item = e.item AND d.kind IN ('settle', 'release')))";
 
 impl LedgerStore {
-    /// Compares the sums that calls use with the rows behind them. An empty result means that the ledger is consistent.
+    /// Compares the stored sums, which the budget checks read, with the rows behind them. Returns the differences.
     ///
     /// # Errors
     /// [`Error::Storage`].

@@ -11,7 +11,8 @@ const MAX_HEADER_BYTES: u64 = 32 << 20;
 /// The most samples of one table: an hour at 120 frames a second.
 const MAX_SAMPLES: u32 = 432_000;
 
-/// The boxes with a number of samples, and the offset of that number from the name: the sample sizes of a file, and of a fragment.
+/// The boxes with a number of samples, and the offset of that number from the name: the table of sample sizes, and the samples of a
+/// fragment.
 const COUNTED: [(&[u8; 4], usize); 2] = [(b"stsz", 12), (b"trun", 8)];
 
 /// Fails if the file claims more samples, or longer descriptions of them, than any real video has. Leaves the file at its start.

@@ -103,8 +103,8 @@ impl Frames {
         self.samples.iter().rposition(|sample| sample.is_sync).unwrap_or_default()
     }
 
-    /// Decodes a range of frames, which begins with one that needs no other, and calls `take` with each, and with the number of
-    /// the frame that was read last. A frame that cannot be decoded is left out.
+    /// Decodes a range of samples, whose first must be a sync sample, and calls `take` with each frame and the index of the sample
+    /// that was read last. A frame that cannot be decoded is left out.
     pub(super) fn decode(
         &mut self,
         range: Range<usize>,

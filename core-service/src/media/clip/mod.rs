@@ -1,4 +1,5 @@
-//! Reads stored MP4 files: the size, the duration and the sound track of a video, its first and last frame, and stills of it.
+//! Reads stored MP4 files: the size, the duration and the sound track of a video, its first and last frame, and its *stills*, a
+//! thumbnail and a spritesheet.
 //!
 //! The files come from providers and may be invalid. A video whose file cannot be read is reported with the size and the duration
 //! that were requested, and gets no stills.
@@ -98,7 +99,7 @@ fn parse(mut file: StoredFile) -> Result<Mp4, String> {
     Mp4::read(file, size).map_err(|error| error.to_string())
 }
 
-/// Returns the content of a parsed file; fails without a size or a duration.
+/// Returns size, duration and sound of a parsed file; fails without a size or a duration.
 fn info(mp4: &Mp4) -> Result<ClipInfo, String> {
     let video = video_track(mp4)?;
     let has_audio = mp4.tracks().values().any(|track| track.kind == Some(TrackKind::Audio));

@@ -39,7 +39,7 @@ impl StoredFile {
         self.size
     }
 
-    /// Returns the bytes from the position on that are in the block, which is read if there are none.
+    /// Returns the bytes of the block from the current position on. Reads the next block if there are none.
     fn fill(&mut self) -> Result<Bytes> {
         let (start, block) = &self.block;
         let within = self.position.checked_sub(*start).and_then(|offset| usize::try_from(offset).ok());

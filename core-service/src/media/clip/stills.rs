@@ -33,7 +33,7 @@ pub(super) fn make(file: StoredFile) -> Result<Stills, String> {
     sheet.finish()
 }
 
-/// The stills so far.
+/// The stills while frames are added.
 struct Sheet {
     /// The number of frames of the video.
     frames: usize,

@@ -1,4 +1,4 @@
-//! Files of the built-in engine, and damaged ones.
+//! Reads files of the built-in video engine (`offline_video`), and damaged ones.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! Sends requests to the links of providers, with the checks that links from elsewhere need.
+//! Sends requests to the links of providers. Links outside the provider's own origin are checked against the address policy.
 
 use std::{error::Error as _, sync::Arc};
 
@@ -104,7 +104,7 @@ impl LinkClient {
 }
 
 /// Accepts a response with a file. Maps every other status to an error after which the request is not sent to the provider again,
-/// because the result may have been paid for. After [`ProviderError::Broken`], the download alone may be repeated.
+/// because the result may have been billed. After [`ProviderError::Broken`], the download alone may be repeated.
 fn check_status(response: Response, with_key: bool) -> Result<Response, ProviderError> {
     let status = response.status();
     let message = format!("the provider's link responded with status {}", status.as_u16());

@@ -43,7 +43,7 @@ fn origin(base: &str) -> TrustedOrigin {
 }
 
 /// Starts a server. Returns its URL and all requests it receives.
-async fn recording(
+async fn logging_server(
     mut respond: impl FnMut(&ReceivedRequest) -> Vec<u8> + Send + 'static,
 ) -> (String, Arc<Mutex<Vec<ReceivedRequest>>>) {
     let received = Arc::<Mutex<Vec<ReceivedRequest>>>::default();
@@ -103,9 +103,9 @@ async fn picture_type_is_detected_and_relative_link_is_resolved_against_the_api(
 async fn key_and_request_id_are_sent_to_the_trusted_origin_only() {
     let picture = encoded(MediaType::Png, 8, 8);
     let body = picture.clone();
-    let (cdn, cdn_received) = recording(move |_| ok(&body)).await;
+    let (cdn, cdn_received) = logging_server(move |_| ok(&body)).await;
     let (to, body) = (cdn.clone(), picture.clone());
-    let (api, api_received) = recording(move |request| match request.path() {
+    let (api, api_received) = logging_server(move |request| match request.path() {
         "/same" => redirect("/here"),
         "/other" => redirect(&to),
         _ => ok(&body),
@@ -134,7 +134,7 @@ async fn key_and_request_id_are_sent_to_the_trusted_origin_only() {
 #[tokio::test]
 async fn redirect_back_to_the_trusted_origin_stays_untrusted() {
     static CHECKED: AtomicBool = AtomicBool::new(false);
-    let (api, received) = recording(|_| ok(b"secret")).await;
+    let (api, received) = logging_server(|_| ok(b"secret")).await;
     let back = api.clone();
     let cdn = serve(move |_| redirect(&back)).await;
     let downloader = Downloader::new(DownloadSettings {
@@ -178,7 +178,7 @@ async fn private_address_is_refused_outside_the_trusted_origin() {
 async fn interrupted_download_is_resumed_once() {
     let bytes = encoded(MediaType::Png, 64, 64);
     let body = bytes.clone();
-    let (url, received) = recording(move |request| match request.header("range") {
+    let (url, received) = logging_server(move |request| match request.header("range") {
         None => truncated(&["etag: \"a\""], &body, 1000),
         Some(_) => part(request, "\"a\"", &body),
     })
@@ -187,7 +187,7 @@ async fn interrupted_download_is_resumed_once() {
     assert_eq!(received.lock().unwrap().len(), 2);
 
     let body = bytes.clone();
-    let (url, received) = recording(move |_| truncated(&["etag: \"a\""], &body, 1000)).await;
+    let (url, received) = logging_server(move |_| truncated(&["etag: \"a\""], &body, 1000)).await;
     assert!(matches!(downloader().picture("/p", &origin(&url)).await, Err(ProviderError::Broken(_))));
     assert_eq!(received.lock().unwrap().len(), 2, "a second interruption is final");
 }
@@ -243,7 +243,7 @@ async fn picture_that_cannot_be_resumed_is_downloaded_again_and_a_stream_fails()
 async fn transient_error_is_retried_once_and_a_dead_link_never() {
     for (healthy_at, succeeds) in [(2, true), (3, false)] {
         let (bytes, mut requests) = (encoded(MediaType::Png, 8, 8), 0);
-        let (url, received) = recording(move |_| {
+        let (url, received) = logging_server(move |_| {
             requests += 1;
             if requests < healthy_at { response("503 Service Unavailable", &[], b"") } else { ok(&bytes) }
         })
@@ -251,7 +251,7 @@ async fn transient_error_is_retried_once_and_a_dead_link_never() {
         assert_eq!(downloader().picture("/p", &origin(&url)).await.is_ok(), succeeds);
         assert_eq!(received.lock().unwrap().len(), 2);
     }
-    let (url, received) = recording(|_| response("404 Not Found", &[], b"")).await;
+    let (url, received) = logging_server(|_| response("404 Not Found", &[], b"")).await;
     assert!(downloader().picture("/p", &origin(&url)).await.is_err());
     assert_eq!(received.lock().unwrap().len(), 1, "a dead link stays dead");
 }

@@ -18,7 +18,7 @@ pub(super) struct Transfer {
     link: String,
     origin: TrustedOrigin,
     response: Response,
-    /// How many bytes were returned.
+    /// How many bytes [`next`](Self::next) has returned.
     received: u64,
     /// How many bytes of the response to skip: a response without a range repeats those that were received.
     skip: u64,

@@ -1,4 +1,4 @@
-//! Clients of buckets.
+//! Clients of the buckets that media files can be stored in: Amazon S3, Google Cloud Storage, Azure Blob Storage.
 //!
 //! Credentials, regions and endpoints come from the environment, by the names that the tools of the vendors use: for S3, for example,
 //! `AWS_ACCESS_KEY_ID`, `AWS_REGION` and `AWS_ENDPOINT_URL`; without keys, web identity tokens, container credentials and the role of

@@ -1,10 +1,10 @@
 //! Media files in a local directory.
 //!
-//! `LocalFileSystem` writes `key#1` (or the first free number), flushes it and renames it to `key`. It removes the staging
-//! file when an upload fails or is dropped, but not when the process is killed, and it neither lists staging files nor
+//! `LocalFileSystem`, of the crate `object_store`, writes `key#1` (or the first free number), flushes it and renames it to `key`. It
+//! removes the staging file when an upload fails or is dropped, but not when the process is killed, and it neither lists staging files nor
 //! accepts their names. So [`StagingFiles`] removes them by name: the index of media in the database knows which uploads were
-//! interrupted, and no directory has to be searched. An object store keeps the parts of interrupted uploads too; there the
-//! bucket's lifecycle rule for incomplete multipart uploads removes them.
+//! interrupted, and no directory has to be searched. A bucket keeps the parts of interrupted uploads too; there its lifecycle
+//! rule for incomplete multipart uploads removes them.
 
 use std::{
     fmt::Display,

@@ -38,7 +38,7 @@ use self::{
 use super::key::{MediaKey, MediaType};
 use crate::{database::Database, digest, error::Error, keys::Owner, media_location::MediaLocation};
 
-/// The maximum size of content that is hashed on the async thread, in bytes, which saves the hand-off to another one.
+/// The maximum size, in bytes, of content that is hashed on the async thread, to save the hand-off to a blocking thread.
 const MAX_INLINE_HASH_BYTES: usize = 64 * 1024;
 
 /// How many objects one statement imports.
@@ -89,7 +89,7 @@ impl MediaStore {
     /// Opens a media store at this location.
     ///
     /// # Errors
-    /// As for [`MediaStore::local`]; a bucket cannot be listed.
+    /// [`Error::Storage`] if the directory, the bucket or the database cannot be used.
     pub async fn at(location: &MediaLocation, database: Database) -> Result<Self, Error> {
         match location {
             MediaLocation::Directory(directory) => Self::local(directory, database).await,
@@ -97,8 +97,8 @@ impl MediaStore {
         }
     }
 
-    /// Readiness probe: returns an error if files cannot be read. Does not write, and does not ask a bucket: all nodes share it, and
-    /// what needs no files is still served while it is away.
+    /// Readiness probe: returns an error if files cannot be read. Does not write, and sends no request to a bucket: all nodes share
+    /// it, and calls that need no files are served even while it is unavailable.
     pub(crate) async fn probe(&self) -> Result<(), Error> {
         self.index.probe().await?;
         match &self.staging_files {
@@ -198,7 +198,7 @@ impl MediaStore {
     /// future is dropped, nothing is stored, and a previous file under `key` remains.
     ///
     /// # Errors
-    /// The stream's own error; `Unreadable` beyond the limit; [`Error::Storage`].
+    /// The stream's own error; `ProviderError::Unreadable` beyond the limit; [`Error::Storage`].
     pub async fn put_stream<E>(
         &self,
         key: &MediaKey,

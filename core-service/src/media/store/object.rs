@@ -10,7 +10,7 @@ pub(super) fn object_path(key: &MediaKey) -> Path {
     Path::from(key.as_str())
 }
 
-/// Describes the object of a key, in terms of the contract.
+/// Describes the object of a key as a message of the gRPC API.
 pub(super) fn description(key: &MediaKey, size_bytes: u64) -> pb::Media {
     let stem = key.as_str().split('.').next().unwrap_or_default();
     pb::Media {

@@ -20,7 +20,7 @@ pub(super) struct Pins {
 struct Batch {
     /// The files to pin.
     waiting: Mutex<HashSet<MediaKey>>,
-    /// Held by the caller that writes the pins of all.
+    /// Held by the caller that writes the pins of all waiting callers.
     turn: tokio::sync::Mutex<()>,
 }
 

@@ -1,4 +1,4 @@
-//! Streams the bytes of a stored file, and keeps it from being removed meanwhile.
+//! Streams the bytes of a stored file. A lease in memory and a pin in the database keep the file from being removed meanwhile.
 
 use std::{
     io::{self, SeekFrom},
@@ -20,7 +20,7 @@ use tokio_util::io::ReaderStream;
 use super::{index::PIN_INTERVAL, leases::Lease, object::object_error, pins::Pins};
 use crate::{error::Error, media::key::MediaKey};
 
-/// The most bytes that one item of a read stream has. The contract promises this bound.
+/// The most bytes that one item of a read stream has. `media.proto` promises this bound.
 pub const MAX_CHUNK_BYTES: usize = 256 * 1024;
 
 /// The bytes of a file, in order.

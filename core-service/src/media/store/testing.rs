@@ -21,7 +21,7 @@ impl MediaStore {
         std::thread::spawn(open).join().unwrap()
     }
 
-    /// Makes a file look as if it was last used then, and takes its pin away.
+    /// Sets the time of the last use of a file, and removes its pin.
     pub(crate) async fn set_last_used(&self, key: &MediaKey, at: SystemTime) {
         self.index.set_last_used(key, at).await;
     }

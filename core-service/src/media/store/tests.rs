@@ -22,7 +22,7 @@ async fn media_store() -> (tempfile::TempDir, MediaStore) {
     (directory, media_store)
 }
 
-/// Opens the store of a directory, as a process does.
+/// Opens the store of a directory, as a process does at its start.
 async fn open(directory: &Path) -> MediaStore {
     let database = testing::open(directory).await;
     MediaStore::local(&directory.join("media"), database).await.unwrap()
@@ -191,7 +191,7 @@ async fn killed_upload_is_cleaned_up_when_its_lease_has_expired() {
     let (old, new, stored) = (key("old.mp4"), key("new.mp4"), key("stored.mp4"));
     media_store.put(&old, Bytes::from_static(b"old")).await.unwrap();
     for key in [&old, &new, &stored] {
-        // The process ends here: dropping the upload changes nothing.
+        // Stands for a process that is killed here: dropping the upload changes nothing.
         let owner = Owner::default();
         drop(Upload::begin(&media_store.index, key, &owner).await.unwrap());
     }
@@ -246,7 +246,7 @@ async fn upload_waits_for_a_removal_of_the_same_key() {
     let removal = media_store.index.begin_removal(&key, SystemTime::now()).await.unwrap();
     let mut upload = std::pin::pin!(media_store.put(&key, pattern(7)));
     let early = tokio::time::timeout(std::time::Duration::from_millis(100), &mut upload).await;
-    assert!(early.is_err(), "the removal would take the new object");
+    assert!(early.is_err(), "the removal would delete the new object");
     // Together: the upload may be next in line for the only connection, and must then be polled.
     let (removed, uploaded) = tokio::join!(media_store.finish_removal(removal), upload);
     removed.unwrap();
@@ -370,7 +370,7 @@ async fn file_that_another_process_reads_is_not_removed() {
     assert_eq!(
         other.remove_if_unused(&used, now + PIN_DURATION * 2).await,
         Ok(true),
-        "a process that was killed holds no file"
+        "the pin of a process that was killed expires"
     );
     let bytes: Vec<_> = bytes.try_collect().await.unwrap();
     assert_eq!(bytes.concat(), pattern(10), "an open file can be read to its end");

@@ -1,4 +1,4 @@
-//! One upload: registered in the index before the object is written, and recorded as finished after it.
+//! One upload into the media store: registered in the index before the object is written, and recorded as finished after it.
 
 use std::{pin::pin, time::Duration};
 
@@ -35,7 +35,8 @@ pub(super) struct Upload<'a> {
 }
 
 impl<'a> Upload<'a> {
-    /// Registers the upload. Waits while an object of this key is being removed: that removal could take the new object.
+    /// Registers the upload. Waits while an object of this key is being removed: that removal could delete the new
+    /// object.
     pub(super) async fn begin(index: &'a MediaIndex, key: &'a MediaKey, owner: &'a Owner) -> Result<Self, Error> {
         loop {
             if let Some(id) = index.begin_upload(key, index.now()).await? {
@@ -55,7 +56,7 @@ impl<'a> Upload<'a> {
     /// Writes a stream of at most `limit` bytes, in parts of a few megabytes. Returns its length.
     ///
     /// # Errors
-    /// The stream's own error; `Unreadable` beyond the limit. Nothing is stored then.
+    /// The stream's own error; [`ProviderError::Unreadable`] beyond the limit. Nothing is stored then.
     pub(super) async fn write_stream<E>(
         mut self,
         objects: &dyn ObjectStore,

@@ -1,6 +1,6 @@
 //! Removes media files that exceeded their retention, and the least recently used ones while the total exceeds the quota.
 //!
-//! Never removed: a file that is in use or was used within the last minutes (its link may not have been followed yet), and
+//! Never removed: a file that is in use or was used within the last minutes (a client may not have followed its link yet), and
 //! a file that is [referenced](MediaReferences).
 
 use std::{
@@ -55,13 +55,13 @@ impl RetentionPolicy {
     }
 }
 
-/// An owner of media files, for example the video jobs, whose references keep files from being removed.
+/// References to media files, for example those of video jobs, which keep the files from being removed.
 #[async_trait]
 pub trait MediaReferences: fmt::Debug + Send + Sync {
     /// Returns whether the file is referenced, and so must stay even if it is not used.
     ///
     /// # Errors
-    /// [`Error::Storage`] if no reference can be read at the moment; any other error if those to this file cannot.
+    /// [`Error::Storage`] if no references can be read at the moment; any other error if only those to this file cannot be read.
     async fn is_referenced(&self, key: &MediaKey) -> Result<bool, Error>;
 }
 
@@ -91,7 +91,8 @@ impl Sweeper {
         Self { media_store, policy, references, stop: CancellationToken::new() }
     }
 
-    /// Starts a task that sweeps at once, and then at intervals until it is stopped. Of several nodes, one sweeps.
+    /// Starts a task that sweeps at once, and then at intervals until it is stopped. Of several nodes, the one that holds
+    /// `duty` sweeps.
     pub(crate) fn start(self, duty: Duty) -> SweeperHandle {
         let stop = self.stop.clone();
         SweeperHandle { stop, task: tokio::spawn(self.run(duty)) }

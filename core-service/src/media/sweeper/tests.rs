@@ -100,14 +100,14 @@ async fn quota_removes_least_recently_used_files_and_keeps_recently_used_ones() 
         ("e.png", REUSE_WINDOW / 2),
     ];
     let fixture = fixture(&files).await;
-    let under = async |quota| {
+    let remaining_under = async |quota| {
         fixture.sweeper(None, Some(quota), References::default()).sweep(fixture.now).await.unwrap();
         fixture.remaining()
     };
-    assert_eq!(under(50).await.len(), 5);
-    assert_eq!(under(49).await, ["a.png", "c.png", "d.png", "e.png"]);
-    assert_eq!(under(30).await, ["c.png", "d.png", "e.png"]);
-    assert_eq!(under(5).await, ["d.png", "e.png"], "their links may not have been followed yet");
+    assert_eq!(remaining_under(50).await.len(), 5);
+    assert_eq!(remaining_under(49).await, ["a.png", "c.png", "d.png", "e.png"]);
+    assert_eq!(remaining_under(30).await, ["c.png", "d.png", "e.png"]);
+    assert_eq!(remaining_under(5).await, ["d.png", "e.png"], "their links may not have been followed yet");
 }
 
 #[tokio::test]
@@ -166,14 +166,14 @@ async fn file_being_read_is_kept_until_the_reuse_window_after_the_read_ends() {
 async fn started_sweeper_sweeps_at_once_and_at_intervals_until_it_is_stopped() {
     let fixture = fixture(&[("a.png", 2 * HOUR)]).await;
     let handle = fixture.sweeper(Some(HOUR), Some(100), References::default()).start(Duty::of_the_only_node());
-    let removed = async |name: &str| {
+    let until_removed = async |name: &str| {
         while fixture.directory.path().join("media").join(name).exists() {
             tokio::task::yield_now().await;
         }
     };
-    removed("a.png").await;
+    until_removed("a.png").await;
     fixture.put("b.png", 2 * HOUR).await;
     tokio::time::advance(QUOTA_INTERVAL).await;
-    removed("b.png").await;
+    until_removed("b.png").await;
     handle.stop().await;
 }

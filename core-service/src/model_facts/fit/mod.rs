@@ -22,7 +22,7 @@ const DEFAULT_SIZE: Size = Size::new(1920, 1080);
 /// pixels.
 const MAX_SIDES: (u32, u32) = (3840, 2160);
 
-/// The minimum side of such a size, in pixels.
+/// The minimum side of a size that is derived from resolution and aspect ratio, in pixels.
 const MIN_SIDE: u32 = 64;
 
 /// The relative difference up to which sides or aspect ratios count as the same, because vendors round: 1080p has 1088 lines
@@ -93,7 +93,7 @@ pub struct Fitted {
 /// A parameter that differs from the request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adjustment {
-    /// The field of the contract.
+    /// The field of the request, as the gRPC API names it.
     pub field: String,
     /// The requested value, as text.
     pub requested: String,

@@ -12,7 +12,7 @@ use crate::{
 
 /// The host of OpenAI's API, which the providers `openai` call without a base URL.
 const OPENAI: &str = "api.openai.com";
-/// The host of Vertex AI; that of a location has the same prices.
+/// The host of Vertex AI. The hosts of its locations have the same prices.
 const VERTEX: &str = "aiplatform.googleapis.com";
 
 /// The configured providers with their hosts and models.
@@ -104,8 +104,8 @@ impl Hosts {
     }
 }
 
-/// Returns the host of a URL in lower case, or the default without a URL. It is empty, as no vendor's is, for a port other than that of
-/// HTTPS, and for plain text. The settings of most providers have a base URL by default, so that theirs need none here.
+/// Returns the host of a URL in lower case, or the default without a URL. Empty, so that it equals no vendor's host, for a port other than
+/// that of HTTPS, and for plain HTTP. Most providers need no default here, because their settings have a base URL by default.
 fn host(url: Option<&Url>, default: &str) -> String {
     let Some(url) = url else { return default.to_owned() };
     let is_public = url.scheme() == "https" && url.port().is_none();

@@ -1,4 +1,4 @@
-//! The generation of one claimed response.
+//! The generation of one response in the background, after this node has claimed it.
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -19,13 +19,13 @@ use crate::{error::Error, keys::Keys};
 
 /// How long an event waits for others, so that they are written together. Readers see it that much later.
 const FLUSH_DELAY: Duration = Duration::from_millis(50);
-/// As many events are written without waiting.
+/// This many events are written without waiting.
 const FLUSH_EVENTS: usize = 256;
 /// How often it is checked whether a call to another node has cancelled the response.
 const CANCEL_INTERVAL: Duration = Duration::from_secs(1);
 /// The delay before a failed write is repeated.
 const FAILURE_DELAY: Duration = Duration::from_secs(1);
-/// The gRPC codes of OK and CANCELLED, and of UNKNOWN for a failure, in the access log.
+/// The gRPC codes that the access log gets: OK, CANCELLED, and UNKNOWN for a failure.
 const CODES: (u8, u8, u8) = (0, 1, 2);
 
 /// Generates one response, and writes its events as they arise.
@@ -77,9 +77,9 @@ impl Generation {
         self.live.publish();
     }
 
-    /// Returns the final state; `None` if the response was deleted.
+    /// Executes the response. Returns its final state; `None` if it was deleted.
     async fn generate(&self, id: &str, mut execution: Box<Execution>) -> Option<ResponseStatus> {
-        // Those of the create, which has written them.
+        // Discards the events that the call which created the response has written.
         execution.writer.queued();
         let mut unwritten = execution.writer.start();
         let snapshot = execution.writer.response_json();
@@ -167,7 +167,8 @@ impl Generation {
         }
     }
 
-    /// Writes the end of the response. Repeats a failed write until the process ends: the model has been paid for.
+    /// Writes the end of the response. Repeats a failed write until the process ends: the calls of the model have been
+    /// billed.
     async fn finish(
         &self,
         id: &str,

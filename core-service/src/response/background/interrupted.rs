@@ -1,4 +1,4 @@
-//! Responses that were in progress when a process ended.
+//! Fails responses whose generation was interrupted: they were in progress when their process ended.
 
 use openai_dialect::responses::{Event, ResponseRequest};
 use serde_json::Value;
@@ -59,7 +59,7 @@ async fn failed(store: &ResponseStore, stored: StoredResponse) -> Result<Finishe
         return Ok(Finished { id, from, to, response, output_items: "[]".to_owned(), events: Vec::new() });
     };
     let mut writer = prepare::stored_writer(&parsed, &id, created_at, &response);
-    // Brings the writer to the state of the earlier process, which has stored the events of this.
+    // Brings the writer to the state of the earlier process, which has stored these events.
     writer.queued();
     writer.start();
     let events = writer.fail(

@@ -160,7 +160,7 @@ fn complete(writer: &mut ResponseWriter, call: &ImageCall, picture: Option<pb::P
 /// Returns the request for the image service.
 ///
 /// # Errors
-/// A message about an input image that is no URL of the schemes `https` or `data`.
+/// A message about an input image whose `data:` URL is not valid base64.
 fn request(call: &ImageCall) -> Result<pb::ImageRequest, String> {
     let pictures = call.input_images.iter().map(|url| input(url)).collect::<Result<_, _>>()?;
     let mut extra = serde_json::Map::new();
@@ -185,7 +185,7 @@ fn request(call: &ImageCall) -> Result<pb::ImageRequest, String> {
     })
 }
 
-/// Returns an input image of a URL.
+/// Returns the input image behind a URL: the content of a `data:` URL, or any other URL itself.
 fn input(url: &str) -> Result<pb::MediaInput, String> {
     let is_data = url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
     let source = if is_data {

@@ -1,4 +1,4 @@
-//! The generation of one response: turns of the model, and between them the calls of hosted tools.
+//! The generation of one response: turns of the model, and between them the calls of hosted tools, which the server executes.
 
 mod images;
 
@@ -35,23 +35,25 @@ pub(super) struct Execution {
     chat: pb::ChatRequest,
     phase: Phase,
     tool_rounds: u32,
-    /// The images before this response that an edit applies to, as URLs.
+    /// The images earlier in the conversation, as URLs: an edit applies to them.
     images: Vec<String>,
-    /// Those of all calls that have ended.
+    /// The tokens of all calls that have ended.
     tokens: Tokens,
-    /// That of the calls whose cost is known.
+    /// The cost of the calls whose cost is known.
     cost: Option<Usd>,
     /// The final state, once it is reached.
     pub(super) ended: Option<ResponseStatus>,
 }
 
+/// What the next step does.
 enum Phase {
-    /// The model is to be called.
+    /// Calls the model.
     Call,
-    /// The model begins to respond in its first turn, so that the response begins.
+    /// Begins the response: the model has begun its first turn.
     FirstReply(Reply),
-    /// The model is responding.
+    /// Reads the reply of the model.
     Reply(Reply),
+    /// Continues the calls of the image tool.
     Images(Box<Images>),
     Ended,
 }
@@ -83,7 +85,7 @@ impl Execution {
         })
     }
 
-    /// Sets whether the model is asked for a stream.
+    /// Sets whether the model streams its replies.
     #[must_use]
     pub(super) fn streamed(mut self: Box<Self>, streamed: bool) -> Box<Self> {
         self.streamed = streamed;

@@ -22,14 +22,14 @@ use super::{
 };
 use crate::{context::RequestContext, error::Error, idempotency::Idempotency, keys::Owner, ledger::write_cost};
 
-/// The name of both methods in fingerprints: a response is the same, however it is delivered.
+/// The name of both methods in idempotency fingerprints: a response is the same, whether it is streamed or not.
 const METHOD: &str = "CreateResponse";
 
 /// A response that is generated in the call, and what is stored of it at its end.
 struct Foreground {
     service: ResponseGrpc,
     execution: Box<Execution>,
-    /// Without the result. `None`: it is not stored.
+    /// What is stored, still without the result. `None`: the response is not stored.
     row: Option<Box<NewResponse>>,
     /// Events that were not sent yet.
     events: VecDeque<Event>,
@@ -49,7 +49,7 @@ impl ResponseGrpc {
             let stored = context.within(self.enqueue(prepared, &context, call)).await?;
             return Ok(reply(stored.response));
         }
-        // Only an explicit key: an SDK that repeats a call without one has not got the response, which is stored only at its end.
+        // Only for an explicit key. An SDK that repeats a call by itself has received no response, and this one is stored only at its end.
         let call = call.filter(|_| !context.idempotency_key.is_empty() && prepared.request.is_stored());
         if let Some(call) = &call
             && let Some(stored) = context.within(self.store.repeated(call)).await?
@@ -59,11 +59,11 @@ impl ResponseGrpc {
         let identity = CallIdentity::of_call(&metadata, &context);
         let row = row(&prepared, &context, call);
         let mut execution = Execution::new(prepared, self.calls.clone(), identity).streamed(false);
-        let first = execution.begin().await?;
+        let first_metadata = execution.begin().await?;
         let mut foreground = Foreground { service: self.clone(), execution, row, events: VecDeque::new() };
         while foreground.next().await.is_some() {}
         let mut response = reply(foreground.execution.writer.response_json());
-        *response.metadata_mut() = first;
+        *response.metadata_mut() = first_metadata;
         if foreground.execution.cost().is_some() {
             write_cost(foreground.execution.cost(), response.metadata_mut());
         }
@@ -87,13 +87,13 @@ impl ResponseGrpc {
         let identity = CallIdentity::of_call(&metadata, &context);
         let row = row(&prepared, &context, None);
         let mut execution = Execution::new(prepared, self.calls.clone(), identity).streamed(true);
-        let first = execution.begin().await?;
+        let first_metadata = execution.begin().await?;
         let foreground = Foreground { service: self.clone(), execution, row, events: VecDeque::new() };
         let events = stream::unfold(foreground, |mut foreground| async move {
             foreground.next().await.map(|event| (Ok(event), foreground))
         });
         let mut response = Response::new(events.map_ok(to_message).map_ok(message).boxed());
-        *response.metadata_mut() = first;
+        *response.metadata_mut() = first_metadata;
         Ok(response)
     }
 

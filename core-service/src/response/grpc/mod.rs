@@ -1,4 +1,4 @@
-//! The gRPC service of responses.
+//! The gRPC service of the Responses API.
 
 mod create;
 

@@ -36,7 +36,7 @@ pub(crate) struct NewResponse {
     pub(crate) events: Vec<StoredEvent>,
     /// The responses that it continues, the direct predecessor first. Their retention begins again.
     pub(crate) predecessors: Vec<String>,
-    /// The identity of the call, if it can be repeated.
+    /// The idempotency key and fingerprint of the call, if it can be repeated.
     pub(crate) call: Option<Idempotency>,
 }
 

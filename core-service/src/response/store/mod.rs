@@ -56,7 +56,7 @@ impl ResponseStore {
         self.clock.now()
     }
 
-    /// Returns the time before which a response must have been used to be expired.
+    /// Returns the time since which a response must have been used to be kept.
     fn expiry(&self, retention: Duration) -> Timestamp {
         self.now().before(retention)
     }

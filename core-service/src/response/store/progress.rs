@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Finished {
     pub(crate) id: String,
-    /// The state in which the response must be, so that two ends of it exclude each other.
+    /// The state in which the response must be, so that only the first of two concurrent ends is written.
     pub(crate) from: ResponseStatus,
     /// A final state.
     pub(crate) to: ResponseStatus,
@@ -64,7 +64,7 @@ impl ResponseStore {
         self.database.write(finish).await.map_err(|error| storage(&error))
     }
 
-    /// Asks the node that generates a response to cancel it.
+    /// Records that the node which generates a response must cancel it.
     ///
     /// # Errors
     /// [`Error::Storage`].

@@ -1,4 +1,4 @@
-//! Reads.
+//! Reads responses, their items and their events.
 
 use sqlx::Row as _;
 

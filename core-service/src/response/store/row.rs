@@ -1,4 +1,4 @@
-//! The rows of the tables.
+//! Decodes the rows of the tables `responses` and `response_events`.
 
 use sqlx::Row as _;
 

@@ -1,3 +1,5 @@
+//! The store of responses in a real database, on a clock that advances with every reading.
+
 use tempfile::TempDir;
 
 use super::*;
@@ -103,7 +105,7 @@ async fn response_is_claimed_once_and_its_events_are_read_in_order() {
 }
 
 #[tokio::test]
-async fn owners_take_turns_and_limits_of_the_queue_are_named() {
+async fn owners_take_turns_and_the_exceeded_limit_of_the_queue_is_named() {
     let (_directory, store) = store(1 << 30).await;
     for (id, owner) in [("resp_1", "a"), ("resp_2", "a"), ("resp_3", "b")] {
         store.insert(new(&store, id, owner, ResponseStatus::Queued), LIMITS).await.unwrap();
@@ -204,7 +206,7 @@ async fn repeated_key_finds_the_response_and_another_request_conflicts() {
 
 crate::database::testing::on_postgres! {
     response_is_claimed_once_and_its_events_are_read_in_order,
-    owners_take_turns_and_limits_of_the_queue_are_named,
+    owners_take_turns_and_the_exceeded_limit_of_the_queue_is_named,
     responses_of_other_owners_do_not_exist,
     expired_responses_are_removed_and_a_continued_one_stays,
     total_size_is_bounded_and_the_longest_unused_are_removed_first,

@@ -113,7 +113,7 @@ where
         let trace_span = trace::is_enabled().then(|| OpenSpan::server(&method, known.span_parent().as_ref())).flatten();
         let report = CallReport::with_span(client, trace_span);
         request.extensions_mut().insert(report.clone());
-        // At the level of the lines that must have the id even if the filter leaves out all others.
+        // At the level `warn`, so that warnings and errors have the request id even if the filter excludes lower levels.
         let span = warn_span!("call", request.id = id, rpc.method = method, caller = field::Empty);
         let record =
             CallRecord::new(span.clone(), header.clone(), report.clone(), method, forwarded_for, self.metrics.clone());

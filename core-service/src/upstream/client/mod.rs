@@ -26,7 +26,7 @@ use crate::{
     error::{ProviderError, UpstreamDetails},
 };
 
-/// The longest response body that is read at once, in bytes.
+/// The longest response body that is read as a whole, in bytes.
 const MAX_BODY: usize = 64 << 20;
 /// The longest error body that is read, in bytes.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -38,7 +38,7 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_MESSAGE: usize = 1500;
 /// The shortest key that is removed from messages, in bytes; a shorter one could be part of an ordinary word.
 const MIN_REDACTED_KEY: usize = 4;
-/// The client errors that the operator can correct, and not the client.
+/// The 4xx statuses whose cause only the operator can correct. They are logged.
 const OPERATOR_STATUSES: [StatusCode; 4] =
     [StatusCode::UNAUTHORIZED, StatusCode::PAYMENT_REQUIRED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
 const USER_AGENT: &str = concat!("triptych/", env!("CARGO_PKG_VERSION"));
@@ -216,7 +216,7 @@ impl Upstream {
             })
         });
         let result = within(until, sending).await.flatten();
-        // A failed connection is logged with its cause.
+        // A failure to connect is logged by `connect`, with its cause.
         if let Err(error @ (ProviderError::Broken(_) | ProviderError::Timeout(_))) = &result {
             tracing::warn!(upstream = %self.host.base, %error, "a request to the upstream failed");
         }

@@ -93,7 +93,7 @@ impl Permits {
         let (sender, receiver) = oneshot::channel();
         let ticket = {
             let mut queue = self.queue();
-            // One may have become free since the look without the lock.
+            // One may have become free since the check without the lock.
             if let Some(permit) = self.try_take() {
                 return Ok(permit);
             }

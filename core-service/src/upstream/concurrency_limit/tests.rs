@@ -14,7 +14,7 @@ use super::*;
 use crate::priority::PrioritySchedule;
 
 #[tokio::test]
-async fn queue_is_bounded_fair_and_left_on_drop() {
+async fn full_queue_refuses_calls_and_waiting_calls_are_served_in_order_unless_dropped() {
     let limit = ConcurrencyLimit::new(1, 2);
     let permit = limit.acquire(Normal).await.unwrap();
     let (mut dropped, mut first) = (Box::pin(limit.acquire(Normal)), Box::pin(limit.acquire(Normal)));

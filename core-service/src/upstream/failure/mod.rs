@@ -22,7 +22,7 @@ struct ErrorBody {
     /// A word or number of the error's status, if it has one.
     status: String,
     param: Option<String>,
-    /// Whether the error lists reasons of a moderation. OpenRouter's differs from a rejected key in nothing else.
+    /// Whether the error lists reasons of a moderation, the only difference between OpenRouter's moderation errors and a rejected key.
     is_moderation: bool,
     retry_after: Option<Duration>,
     /// The members other than these, as the text of a JSON object.
@@ -142,8 +142,8 @@ fn classify(
 fn failure_with_status(status: u16, message: String, error: ErrorBody, retry_after: Option<Duration>) -> ProviderError {
     let ErrorBody { kind, code, param, is_moderation, .. } = error;
     let is = |word: &str| code.eq_ignore_ascii_case(word) || kind.eq_ignore_ascii_case(word);
-    let is_policy = ["content_policy_violation", "content_filter", "data_inspection_failed", "moderation_blocked"];
-    if is_moderation || is_policy.into_iter().any(is) {
+    let policy_words = ["content_policy_violation", "content_filter", "data_inspection_failed", "moderation_blocked"];
+    if is_moderation || policy_words.into_iter().any(is) {
         return ProviderError::ContentPolicy(message);
     }
     // Waiting does not help an empty account, although it comes with status 429.

@@ -258,7 +258,7 @@ impl VideoGrpc {
         Error::invalid("model", format!("the model `{}` cannot {verb} videos; {instead}", entry.id))
     }
 
-    /// Returns the error for the URL of a video, of a model that accepts files only.
+    /// Returns the error for a source that is given by its URL, to a model that accepts files only.
     fn refusal_of_url(&self, operation: Operation, entry: &Entry<VideoModel>) -> Error {
         let verb = operation.verb();
         let names = self.models_that(|facts| {

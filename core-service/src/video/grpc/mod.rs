@@ -45,11 +45,11 @@ pub struct VideoGrpc {
     keys: Keys,
 }
 
-/// A new job, or that of an earlier call which the call repeats.
+/// A new job, or the job of an earlier call that this call repeats.
 #[derive(Debug)]
 struct Created {
     job: Job,
-    /// The call in the rate limits of the caller. The default for a repeated call, which does not count.
+    /// The admission by the limits of the caller. The default for a repeated call, which does not count.
     admission: Admission,
 }
 
@@ -72,7 +72,7 @@ impl VideoGrpc {
         Self { callbacks, ..self }
     }
 
-    /// Requires one of these keys.
+    /// Requires callers to send one of these keys.
     #[must_use]
     pub fn with_keys(self, keys: Keys) -> Self {
         Self { keys, ..self }

@@ -38,7 +38,7 @@ impl Step {
         let interrupted = self.interrupted.clone();
         let remaining = self.claim.job.deadline_at.since(self.now());
         let copied = tokio::select! {
-            copied = timeout(remaining, self.files(provider, clip)) => copied,
+            copied = timeout(remaining, self.copy_files(provider, clip)) => copied,
             () = interrupted.cancelled() => return Err(StepError::Interrupted),
         };
         // The next step, which is due at the deadline, fails the job.
@@ -69,14 +69,14 @@ impl Step {
 
     /// Copies all files, reads the video, and makes the stills that the provider did not return. The keys are derived from the
     /// job's id, so a repetition overwrites the same files.
-    async fn files(
+    async fn copy_files(
         &self,
         provider: &dyn VideoProvider,
         clip: &Clip,
     ) -> Result<(Vec<StoredFile>, Option<VideoContent>), Error> {
         let mut stored = Vec::with_capacity(clip.files.len());
         for file in &clip.files {
-            stored.push(self.file(provider, file).await?);
+            stored.push(self.copy_file(provider, file).await?);
         }
         Failpoint::FilesCopied.reach();
         let Some(inspector) = &self.shared.jobs.inspector else { return Ok((stored, None)) };
@@ -117,7 +117,7 @@ impl Step {
     }
 
     /// Copies one file of the result.
-    async fn file(&self, provider: &dyn VideoProvider, file: &ClipFile) -> Result<StoredFile, Error> {
+    async fn copy_file(&self, provider: &dyn VideoProvider, file: &ClipFile) -> Result<StoredFile, Error> {
         let jobs = &self.shared.jobs;
         let key = media_key(self.claim.job.id.as_str(), file.variant, &file.media_type)?;
         if (file.variant == Variant::Video) != (key.media_type() == MediaType::Mp4) {

@@ -62,7 +62,7 @@ mod tests {
     fn estimate_follows_the_time_of_earlier_renders_and_stays_below_the_end() {
         let times = RenderTimes::default();
         let percent = |seconds| times.percent(&request(), Duration::from_secs(seconds));
-        // Of a first render, which is expected to take 120 s.
+        // The first render of a model is expected to take 120 s.
         assert_eq!([0, 60, 120, 240, 1_000_000].map(percent), [0, 45, 90, 94, 97]);
         times.record(&request(), Duration::from_secs(40));
         assert_eq!([0, 20, 40].map(percent), [0, 45, 90]);

@@ -66,8 +66,8 @@ impl Load {
         self.filter(|steps| steps.all >= at_least)
     }
 
-    /// Returns how many steps can start at once whatever their providers are, if a provider may have so many steps and submissions in
-    /// progress. Providers without room for a step do not count.
+    /// Returns how many steps can start at once without exceeding a limit, whichever providers they are for. Each provider may have
+    /// `max_steps` steps in progress, of which `max_submissions` may be submissions. Providers that already have `max_steps` do not count.
     pub(super) fn least_room(&self, max_steps: usize, max_submissions: usize) -> usize {
         let room = |steps: &Steps| match max_submissions.saturating_sub(steps.submissions) {
             0 => max_steps - steps.all,

@@ -45,7 +45,7 @@ impl Step {
         }
     }
 
-    /// The provider has no such render: after several searches the submission counts as one that never arrived.
+    /// Counts a search that found no render. After [`MAX_SEARCHES`] of them, the submission counts as never received, and is sent again.
     async fn absent(&mut self, why: &str) -> Result<Next, StepError> {
         let next = self.after(Event::NotFound)?;
         let is_certain = matches!(next.state, JobState::Submitting { searches, .. } if searches >= MAX_SEARCHES);

@@ -58,7 +58,7 @@ pub struct Runner {
     stop: CancellationToken,
 }
 
-/// A running [`Runner`]. Dropping it is a crash: steps end where they are, and leases expire.
+/// A running [`Runner`]. Dropping it has the effect of a crash: steps end where they are, and leases expire.
 #[derive(Debug)]
 pub struct RunnerHandle {
     stop: CancellationToken,

@@ -39,7 +39,7 @@ impl ParkedRenders {
         Some(claim)
     }
 
-    /// Removes the render that has been due longest, of the providers that are not busy.
+    /// Removes the render whose poll has been due longest, of the providers that are not busy; `None` if no poll is due.
     pub(super) fn take_due(&mut self, now: Timestamp, busy: &[String]) -> Option<Claim> {
         let (due, id) = self.first(busy)?;
         if due > now {

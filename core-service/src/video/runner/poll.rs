@@ -22,7 +22,7 @@ use crate::{
 const MAX_MISSING: u32 = 3;
 
 impl Step {
-    /// Polls the render once. A render in progress is parked until the next poll.
+    /// Polls the render once. A render in progress is parked (stays claimed, in memory) until the next poll.
     pub(super) async fn poll(&mut self, provider: &dyn VideoProvider, task: &UpstreamTask) -> Result<Next, StepError> {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
@@ -61,7 +61,7 @@ impl Step {
         let context = self.call_context();
         match self.bounded(provider.poll(task, &context)).await? {
             Ok(Progress::Ready(clip)) => self.commit_rendered(clip).await,
-            // The failures count the attempts at the last link as well, at most one for each renewal.
+            // `failures` also counts the failed copies with the last link, of which there are at most `renewals`.
             Ok(Progress::Missing) if self.claim.job.failures + 1 < MAX_MISSING + renewals => {
                 self.retry_later(&"the provider does not know the finished render").await
             }
@@ -103,7 +103,7 @@ impl Step {
         self.yield_for(next, Duration::ZERO).await
     }
 
-    /// Counts a poll that found no such render; fails the job at the last of a series.
+    /// Counts a poll that found no such render. Fails the job after [`MAX_MISSING`] of them in a row.
     async fn count_missed_poll(&mut self) -> Result<Next, StepError> {
         let mut next = self.after(Event::Missed)?;
         if matches!(next.state, JobState::Rendering { missing, .. } if missing >= MAX_MISSING) {

@@ -247,8 +247,8 @@ impl<'a> Session<'a> {
         steps.spawn(step::run(shared, id, lost, claim, reservation));
     }
 
-    /// Handles a step that has ended and all that have ended with it: steps whose commits share a transaction do. As many jobs can be
-    /// claimed at once.
+    /// Handles a step that has ended, and all others that have ended by now: steps whose commits share a transaction end together. The
+    /// next claim takes up to as many jobs at once.
     fn handle_all_ended(&mut self, first: Result<Ended, JoinError>, steps: &mut JoinSet<Ended>) {
         let mut count = 0;
         let mut ended = Some(first);
@@ -339,7 +339,7 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Logs a panic outside of the guard of a step.
+/// Logs a panic that the `catch_unwind` of a step did not catch.
 pub(super) fn log_panic<T>(ended: &Result<T, JoinError>) {
     if let Err(error) = ended
         && error.is_panic()

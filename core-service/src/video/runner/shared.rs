@@ -21,10 +21,11 @@ use crate::{
     },
 };
 
-/// How many polls of one provider may be in progress for each of its other steps. A poll is short and needs no memory for files.
+/// How many polls of parked renders (claimed jobs between two polls) a provider may have in progress, for each step that
+/// `jobs.concurrency` permits. A poll is short and needs no memory for files.
 const POLLS_PER_STEP: usize = 8;
 
-/// Everything that the steps of a runner share.
+/// The state that the steps of a runner share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) queue: Arc<dyn JobQueue>,

@@ -32,7 +32,7 @@ impl Step {
         let input = StoredInput { role: InputRole::Source, source: InputSource::Stored(file.clone()) };
         let parameters =
             VideoParameters { source: None, inputs: vec![input], ..self.claim.job.request.parameters.clone() };
-        // Also if the source was deleted meanwhile, the reason is that the provider does not have it.
+        // If the stored file is gone as well, the job still fails with the refusal: the provider does not have the source.
         let (request, _memory) = match self.build_request(parameters).await {
             Ok(built) => built,
             Err(error) => {

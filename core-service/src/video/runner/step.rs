@@ -101,11 +101,10 @@ pub(super) enum Resolution {
     },
 }
 
-/// Runs the steps of a claimed job, as long as the lease of this worker is not lost. Whatever happens in a step, a panic
-/// included, ends here.
+/// Runs the steps of a claimed job, as long as the lease of this worker is not lost. Handles all errors and panics of the steps.
 pub(super) async fn run(
     shared: Arc<Shared>,
-    id: WorkerId,
+    worker: WorkerId,
     lost: CancellationToken,
     claim: Claim,
     reservation: StepStart,
@@ -125,7 +124,7 @@ pub(super) async fn run(
         }
     };
     let rest = work.instrument(span).await;
-    Ended { id: job_id, worker: id, rest }
+    Ended { id: job_id, worker, rest }
 }
 
 /// Interrupts the step as soon as a caller cancels or deletes the job. Never returns.
@@ -361,7 +360,7 @@ impl Step {
         self.commit(Job { abandoned: None, state, charge: Some(charge), ..job }, Lease::Kept).await
     }
 
-    /// Stops the abandoned render of a final job, also one that its submission may have started.
+    /// Stops the abandoned render of a final job, or searches for one that its interrupted submission may have started.
     async fn stop_renders(&mut self) -> Result<Resolution, StepError> {
         let Some(task) = self.claim.job.abandoned.clone() else {
             return match self.claim.job.state.unresolved_submission() {

@@ -57,7 +57,7 @@ pub enum JobState {
     Succeeded {
         /// The files that can be downloaded.
         media: Vec<StoredFile>,
-        /// The render at the provider, for a native remix or extension. `None` in jobs from before it was kept.
+        /// The render at the provider, for an edit, an extension or a remix by the same model. `None` in jobs from before it was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         task: Option<UpstreamTask>,
         /// Size, duration and sound of the video file. `None` if it could not be read, or in jobs from before it was kept.

@@ -24,7 +24,7 @@ const CAPACITY: usize = 1024;
 pub struct Change {
     /// The job after the change.
     pub job: Arc<Job>,
-    /// Who changed it.
+    /// The kind of change.
     pub kind: ChangeKind,
 }
 
@@ -33,9 +33,9 @@ pub struct Change {
 pub enum ChangeKind {
     /// The job was created.
     Created,
-    /// The holder of the lease committed a new state.
+    /// The holder of the lease committed a new state. Also the kind of changes by other nodes, whose kind is not known.
     Moved,
-    /// A caller cancelled or deleted it, which invalidates the lease of a running step.
+    /// A caller changed the job, above all by a cancellation or deletion. Later commits of a step in progress are refused.
     Amended,
 }
 

@@ -24,7 +24,7 @@ use crate::{
     },
 };
 
-/// A store that keeps jobs as long as the process lives.
+/// A store that keeps jobs as long as the process lives. It checks no budgets.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     // A std mutex: never held across an await.
@@ -33,7 +33,7 @@ pub struct MemoryStore {
     workers: Arc<Mutex<HashMap<WorkerId, Timestamp>>>,
     clock: Clock,
     feed: ChangeFeed,
-    /// Whose job is claimed next.
+    /// The order in which priorities and owners are served.
     turns: Turns,
 }
 
@@ -113,9 +113,9 @@ impl Row {
         self.worker.is_none() && !busy.contains(&self.job.request.provider_id)
     }
 
-    /// Returns the place of a due job in the order of claims: first the jobs whose turn it is, queued or in progress; of queued
-    /// jobs, which have one priority here, those of the owners after the last one by name; then by owner and due time.
-    fn turn(&self, queued_first: bool, last: &Owner) -> (bool, bool, String, Option<Timestamp>) {
+    /// Returns the sort key of a due job in the order of claims. Queued jobs and jobs in progress take turns to be first. Queued jobs,
+    /// which all have the same priority here, follow the names of their owners, from the one after `last`, and then their due times.
+    fn claim_order(&self, queued_first: bool, last: &Owner) -> (bool, bool, String, Option<Timestamp>) {
         let Job { owner, due_at, .. } = &self.job;
         if self.is_queued() {
             (!queued_first, owner.as_str() <= last.as_str(), owner.as_str().to_owned(), *due_at)
@@ -286,7 +286,7 @@ impl JobQueue for MemoryStore {
         let priority = self.turns.next_priority(&waiting);
         let last = self.turns.last_owner(priority.unwrap_or_default());
         let has_turn = |row: &&mut Row| is_due(row) && (!row.is_queued() || Some(row.job.priority) == priority);
-        Ok(rows.values_mut().filter(has_turn).min_by_key(|row| row.turn(queued_first, &last)).map(|row| {
+        Ok(rows.values_mut().filter(has_turn).min_by_key(|row| row.claim_order(queued_first, &last)).map(|row| {
             row.fence += 1;
             row.worker = Some(worker.clone());
             if row.is_queued() {

@@ -105,13 +105,14 @@ pub trait JobQueue: JobStore {
     /// Ends the lease of a worker and releases its jobs.
     async fn deregister(&self, worker: &WorkerId) -> Result<(), StoreError>;
 
-    /// Bounds the times that only a clock which was set back explains: unfinished jobs that are due after `latest_due` are due now,
-    /// and leases that end after `latest_lease` end then.
+    /// Corrects times from before the clock was set back: unfinished jobs that are due after `latest_due` become due now, and leases that
+    /// end after `latest_lease` end then.
     async fn bound_times(&self, latest_due: Timestamp, latest_lease: Timestamp) -> Result<(), StoreError>;
 
     /// Claims a due job that no worker has. Jobs in progress and queued jobs take turns; of the former, the one that has been
-    /// due longest is next. Owners take turns with their queued jobs, each with the one that has been due longest. The
-    /// jobs of busy providers are left out. Deleted jobs are returned too, to be purged.
+    /// due longest is next. Of queued jobs, those of a higher priority are first, with a share for lower ones. Within a priority, the
+    /// owners take turns, each with the job that has been due longest. The jobs of busy providers are left out. Deleted jobs are
+    /// returned too, to be purged.
     ///
     /// # Errors
     /// `Corrupt`, if the row cannot be read; it is not claimed again for some minutes.
@@ -164,14 +165,14 @@ pub enum Inserted {
 /// The delay that a caller with too many jobs in flight is advised to wait. A job ends at an unknown time.
 const IN_FLIGHT_DELAY: Duration = Duration::from_secs(10);
 
-/// The most jobs that may be queued, and that may be in flight.
+/// The limits that the insert of a job checks: of queued jobs, of jobs in flight, and the budgets of the payer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobLimits {
     /// Queued jobs of one owner.
     pub per_owner: u32,
     /// Queued jobs of all owners together.
     pub total: u32,
-    /// Those in flight, queued ones included, of the caller's key and team.
+    /// Limits of jobs in flight, queued ones included, of the caller's key and team.
     pub in_flight: Vec<InFlightLimit>,
     /// Who pays, with the budgets.
     pub payer: Payer,

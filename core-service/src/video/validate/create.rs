@@ -256,7 +256,7 @@ mod tests {
         assert!(error.to_string().contains("65537 bytes; at most 65536"), "{error}");
         assert_eq!(refused_field(Err::<(), _>(error)), "extra_json");
         assert_eq!(refused_field(create(String::new(), "x".repeat(MAX_STORED_BYTES + 1))), "user");
-        // Of a remix, together with the inherited ones.
+        // The limit of a remix includes the inherited members.
         let half = |name: &str| format!(r#"{{"{name}":"{}"}}"#, "x".repeat(MAX_STORED_BYTES / 2));
         assert_eq!(refused_field(remix_extra(&half("a"), &half("b"))), "extra_json");
         assert!(remix_extra(&half("a"), &half("a")).is_ok());

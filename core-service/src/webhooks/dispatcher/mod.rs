@@ -1,4 +1,5 @@
-//! The background task that turns events into deliveries and sends them.
+//! The background task that turns the events in the outbox (rows that the job store writes when a job changes) into deliveries and
+//! sends them.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use crate::{
 /// The longest time between two reads of the outbox, for events of other processes.
 const MAX_IDLE: Duration = Duration::from_secs(5);
 
-/// The shortest time: a delivery that another process has just claimed must not cause a busy loop.
+/// The shortest such time: a delivery that another process has just claimed must not cause a busy loop.
 const MIN_IDLE: Duration = Duration::from_millis(10);
 
 /// How long the dispatcher waits after a failure of the database.
@@ -59,8 +60,8 @@ pub struct DispatcherHandle {
 }
 
 impl Dispatcher {
-    /// Starts to deliver the events of `jobs`, including those that a previous process left. `wake` tells that a delivery may
-    /// be due.
+    /// Starts to deliver the events of `jobs`, including those that a previous process left. `wake` is notified
+    /// when a delivery may be due.
     pub fn start(attempts: Attempts, jobs: &dyn JobStore, max_in_flight: usize, wake: Arc<Notify>) -> DispatcherHandle {
         let (stop, interrupt) = (CancellationToken::new(), CancellationToken::new());
         // Subscribed before the first read: an event in between wakes the dispatcher.
@@ -111,7 +112,7 @@ impl Dispatcher {
         while store.fan_out(&self.attempts.registry.configured().await?).await? {}
         while self.in_flight.tasks.len() < self.max_in_flight {
             let busy = self.in_flight.busy_lanes(self.max_in_flight);
-            // Read first: a claim without a result would wait for the write connection.
+            // Read first: a claim would wait for the write connection, even if no delivery is due.
             let idle = store.next_due(&busy).await?.map_or(MAX_IDLE, |due| due.since(store.now()));
             if !idle.is_zero() {
                 return Ok(idle.clamp(MIN_IDLE, MAX_IDLE));

@@ -91,9 +91,9 @@ async fn event_is_delivered_after_a_restart_with_the_same_id() {
     let mut stores = Stores::new().await;
     let (endpoint, _) = stores.endpoint("", &receiver.url).await;
     stores.job("", success(), None).await;
-    // Ended before it read the outbox.
+    // The first process ended before it read the outbox.
     stores = stores.reopened().await;
-    // Killed between the claim and the record.
+    // The second process is killed between the claim and the record.
     stores.webhooks.fan_out(&[]).await.unwrap();
     let attempts = stores.attempts(Webhooks::default());
     let claim = stores.webhooks.claim(attempts.lease(), &[]).await.unwrap().unwrap();

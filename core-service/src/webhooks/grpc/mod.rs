@@ -36,7 +36,8 @@ pub struct WebhookGrpc {
 }
 
 impl WebhookGrpc {
-    /// Serves the endpoints and deliveries behind `attempts`, which are those of `jobs`. `wake` wakes the dispatcher.
+    /// Creates the service. `attempts` has the endpoints and the deliveries, `jobs` the videos that these are about; `wake` wakes the
+    /// dispatcher.
     pub fn new(attempts: Attempts, jobs: Jobs, address_policy: AddressPolicy, wake: Arc<Notify>) -> Self {
         let registry = attempts.registry.clone();
         Self { registry, attempts, jobs, address_policy, wake, keys: Keys::default() }

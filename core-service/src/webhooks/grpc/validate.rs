@@ -27,7 +27,7 @@ pub(super) fn url(url: &str, policy: AddressPolicy) -> Result<(), Error> {
     policy.check(&parsed).or_else(invalid)
 }
 
-/// Validates the text of the client.
+/// Validates the name of an endpoint.
 pub(super) fn name(text: &str) -> Result<(), Error> {
     match text.chars().count() {
         ..=MAX_NAME => Ok(()),

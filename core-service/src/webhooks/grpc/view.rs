@@ -1,4 +1,4 @@
-//! Conversion into the messages of the contract.
+//! Conversion into the messages of the gRPC API.
 
 use triptych_proto::v1::{self as pb, webhook_delivery::State};
 

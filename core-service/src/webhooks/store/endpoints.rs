@@ -67,7 +67,7 @@ impl WebhookStore {
         Ok(())
     }
 
-    /// Replaces the secret of an endpoint. The old one signs as well `until` then.
+    /// Replaces the secret of an endpoint. The old one signs as well until `until`.
     pub(crate) async fn rotate_secret(
         &self,
         id: &str,

@@ -1,4 +1,4 @@
-//! Endpoints, deliveries and the position in the outbox, in the core's database.
+//! Webhook endpoints, deliveries and the position in the outbox of job events, in the core's database.
 
 mod deliveries;
 mod endpoints;

@@ -1,4 +1,4 @@
-//! Turns the rows of the outbox into deliveries.
+//! Turns the rows of the outbox, which the job store writes for changes of jobs, into deliveries.
 
 use sqlx::Row as _;
 
@@ -25,7 +25,7 @@ const SELECT: &str = "SELECT event.sequence, event.job_id, event.owner, event.re
      UNION ALL SELECT sequence, job_id, owner, revision, kind, created_at, callback_url FROM deleted_job_events \
      ORDER BY sequence LIMIT $1";
 
-/// The names of the states in the statement.
+/// The statement contains the names of these states.
 const _: () = assert!(
     matches!(Phase::Succeeded.as_str().as_bytes(), b"succeeded")
         && matches!(Phase::Failed.as_str().as_bytes(), b"failed")

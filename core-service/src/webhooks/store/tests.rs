@@ -209,7 +209,7 @@ async fn deliveries_of_busy_lanes_are_neither_claimed_nor_due() {
 }
 
 #[tokio::test]
-async fn endpoint_is_disabled_after_five_days_of_failures_and_a_success_restarts_them() {
+async fn endpoint_is_disabled_after_five_days_of_failures_which_begin_again_after_a_success() {
     let stores = Stores::new().await;
     let (endpoint, _) = stores.endpoint("", URL).await;
     let state = async || stores.webhooks.endpoint_state(&endpoint.id).await.unwrap();
@@ -370,7 +370,7 @@ crate::database::testing::on_postgres! {
     more_events_than_one_batch_are_all_delivered,
     claimed_delivery_is_claimed_again_only_after_its_lease,
     deliveries_of_busy_lanes_are_neither_claimed_nor_due,
-    endpoint_is_disabled_after_five_days_of_failures_and_a_success_restarts_them,
+    endpoint_is_disabled_after_five_days_of_failures_which_begin_again_after_a_success,
     test_delivery_does_not_count_for_its_endpoint_and_is_sent_by_its_creator_only,
     rotated_secret_signs_with_the_previous_one_until_the_overlap_ends,
     endpoints_of_other_owners_do_not_exist_and_their_number_is_limited,

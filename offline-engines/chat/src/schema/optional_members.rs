@@ -1,4 +1,4 @@
-//! Which of the members that a JSON Schema does not require a generated document contains.
+//! The policy that selects those members of a generated document that its JSON Schema does not require.
 
 /// The policy for optional members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -52,7 +52,8 @@ pub(super) fn example(pattern: &str, min: u64, max: u64, variant: usize) -> Resu
     Err("no text found that satisfies `pattern` and the length".to_owned())
 }
 
-/// Appends a match to `text`, with `more` repetitions beyond the minimum of each quantifier. Returns `None` if the tree matches nothing or the text becomes too long.
+/// Appends a match to `text`, with `more` repetitions beyond the minimum of each quantifier. Returns `None` if the tree matches
+/// nothing or the text becomes too long.
 fn generate(tree: &Hir, more: u32, variant: usize, text: &mut String) -> Option<()> {
     match tree.kind() {
         // Anchors and word boundaries are covered by the final check.

@@ -1,4 +1,4 @@
-//! What the image engine can draw: the meanings of the words that it recognizes in a prompt.
+//! The things that the image engine can draw: the meanings of the words that it recognizes in a prompt.
 
 use crate::colour::Rgb;
 

@@ -33,7 +33,8 @@ pub(super) const VERBS: &[(Verb, &[&str])] = &[
     (Verb::Orbit, &["orbit", "circle", "arc", "revolve"]),
     (Verb::Handheld, &["shake", "handheld", "jitter", "wobble"]),
 ];
-/// A verb of [`VERBS`] that is the object of another one if it follows it: in "zoom the camera out", the direction belongs to the zoom.
+/// A word of [`VERBS`] that is no verb but an object if it follows another verb: in "zoom the camera out", the direction belongs to
+/// the zoom.
 pub(super) const CAMERA: &str = "camera";
 /// Words between a verb and its object.
 pub(super) const DETERMINERS: &[&str] = &["the", "a", "this", "your", "our"];

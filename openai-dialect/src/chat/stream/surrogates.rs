@@ -44,13 +44,13 @@ impl PendingSurrogates {
             let had_delta = choice.delta.is_some();
             let delta = choice.delta.get_or_insert_default();
             let marked = marked.delta.unwrap_or_default();
-            self.text((index, Text::Content), &mut delta.content, marked.content, ended);
-            self.text((index, Text::Refusal), &mut delta.refusal, marked.refusal, ended);
-            self.text((index, Text::Reasoning), &mut delta.reasoning_content, marked.reasoning_content, ended);
+            self.complete_text((index, Text::Content), &mut delta.content, marked.content, ended);
+            self.complete_text((index, Text::Refusal), &mut delta.refusal, marked.refusal, ended);
+            self.complete_text((index, Text::Reasoning), &mut delta.reasoning_content, marked.reasoning_content, ended);
             for (call, marked) in delta.tool_calls.iter_mut().zip(marked.tool_calls) {
                 if let (Some(function), Some(marked)) = (&mut call.function, marked.function) {
                     let id = (index, Text::Arguments(call.index));
-                    self.text(id, &mut function.arguments, marked.arguments, ended);
+                    self.complete_text(id, &mut function.arguments, marked.arguments, ended);
                 }
             }
             if !had_delta && *delta == pb::ChatDelta::default() {
@@ -61,7 +61,7 @@ impl PendingSurrogates {
 
     /// Completes one text from its marked form, in which private-use characters stand for halves. `ended`: no chunk of
     /// the choice follows.
-    fn text(&mut self, id: TextId, text: &mut Option<String>, marked: Option<String>, ended: bool) {
+    fn complete_text(&mut self, id: TextId, text: &mut Option<String>, marked: Option<String>, ended: bool) {
         let held = self.0.iter().position(|(other, _)| *other == id);
         let mut rest = match marked {
             Some(marked) if !marked.is_empty() => marked,

@@ -105,13 +105,13 @@ fn stream_of_distinct_chunks_exhausts_the_learning_budget() {
 #[test]
 fn characters_cut_between_chunks_are_joined() {
     let (mut reader, mut decoder) = (ChunkReader::default(), DeltaDecoder::default());
-    let two = |index: u32, text: &str| event(text).replace(r#""index":0"#, &format!(r#""index":{index}"#));
+    let of_choice = |index: u32, text: &str| event(text).replace(r#""index":0"#, &format!(r#""index":{index}"#));
     let last = event("null").replace(r#""finish_reason":null"#, r#""finish_reason":"stop""#);
     let events = [
         event(r#""a""#),
         event(r#""b""#),
         event(r#""Hi \ud83d""#),
-        two(1, r#""other""#),
+        of_choice(1, r#""other""#),
         event(r#""\ude00 there""#),
         event(r#""c""#),
         event(r#""lost \ud83d""#),

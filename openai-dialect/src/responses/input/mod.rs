@@ -15,8 +15,8 @@ use super::{
     fields::{Fields, Node},
 };
 
-/// Item types that OpenAI defines for tools and features that are not served here.
-const UNSUPPORTED: &str = "the served types are message, reasoning, function_call, function_call_output, \
+/// The end of the message about an item type that is not served.
+const SERVED_TYPES: &str = "the served types are message, reasoning, function_call, function_call_output, \
     custom_tool_call, custom_tool_call_output, image_generation_call and item_reference";
 
 /// Reads an item.
@@ -33,7 +33,7 @@ pub(super) fn read_item(node: &Node<'_>) -> Result<InputItem, InvalidRequest> {
         "function_call_output" | "custom_tool_call_output" => call::read_output(fields).map(InputItem::CallOutput),
         "image_generation_call" => call::read_image_call(fields).map(InputItem::Image),
         "item_reference" => read_reference(fields).map(InputItem::Reference),
-        other => Err(kind.unsupported(format_args!("items of type `{other}` are not served; {UNSUPPORTED}"))),
+        other => Err(kind.unsupported(format_args!("items of type `{other}` are not served; {SERVED_TYPES}"))),
     }
 }
 

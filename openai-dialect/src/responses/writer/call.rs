@@ -10,7 +10,7 @@ use crate::json::write::write_object;
 /// A call of the model in the current turn.
 #[derive(Debug)]
 pub(super) struct CallItem {
-    /// The index of the upstream.
+    /// The upstream's index of the call.
     pub(super) upstream_index: u32,
     /// The id of the call, empty until the upstream or `begin` supplies it.
     pub(super) call_id: String,

@@ -2,7 +2,7 @@
 import { requestJson } from "../api.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete", "head"];
-/// The most references that lead to one another. The document has none that form a circle.
+/// The longest chain of references, which ends a circle of references if the document had one.
 const MAX_REFERENCES = 16;
 
 /// Reads the document of this gateway.
@@ -39,8 +39,8 @@ export class ApiDocument {
     };
   }
 
-  /// Returns an object, or what its `$ref` refers to. Members beside `$ref`, such as a description, replace those of the target, and
-  /// `refName` is its name. What is below it is not resolved, so that recursive schemas are no problem.
+  /// Returns an object, or the target of its `$ref`. Members beside `$ref`, such as a description, replace those of the target, and
+  /// `refName` is the name of a schema. References below it are not resolved, because schemas can be recursive.
   resolve(value) {
     let current = value;
     for (let count = 0; current?.$ref && count < MAX_REFERENCES; count += 1) {

@@ -1,7 +1,7 @@
 // Examples of requests and responses.
 import { members, normalize } from "./schema.js";
 
-/// Operations whose call with curl uploads the file of the form.
+/// Operations whose example for curl is a form with a file instead of JSON.
 const FORMS = ["editImage"];
 
 /// Deeper members of examples are left out.

@@ -6,7 +6,7 @@ import { snippet } from "../landing/snippet_texts.js";
 import { codeBlock } from "../ui/copy.js";
 import { definitionList } from "./start.js";
 
-/// The methods of each service, by what they do: `[methods, kind, key of the effect]`.
+/// The methods of each service, grouped by their effect: `[methods, kind, key of the effect]`.
 const SERVICES = [
   [
     "ChatService",

@@ -1,4 +1,4 @@
-// The documentation: the REST API by its OpenAPI document, and the gRPC services. The fragment of the URL names what is shown: the id
+// The documentation: the REST API from its OpenAPI document, and the gRPC services. The fragment of the URL selects the content: the id
 // of an operation, or a section.
 import { h, replace } from "../dom.js";
 import { startPage } from "../shell.js";
@@ -18,7 +18,7 @@ document.getElementById("docs").append(side, article);
 let api = null;
 let navigation = null;
 
-/// Shows what the fragment of the URL names. `isFirst`: the focus stays at the start of the page.
+/// Shows the content that the fragment of the URL selects. `isFirst`: the focus stays at the start of the page.
 function show({ isFirst = false } = {}) {
   const id = decodeURIComponent(location.hash.slice(1)) || "start";
   const operation = api.operations.find((operation) => operation.id === id);

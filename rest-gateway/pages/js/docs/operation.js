@@ -78,7 +78,7 @@ function contentView(api, content, direction) {
   const view = (type) => {
     const { schema = {} } = content[type];
     const examples = contentExamples(api, content[type]);
-    // An error without an example of its own.
+    // A response, such as an error, without an example of its own.
     if (examples.length === 0 && direction === "response" && type === "application/json") {
       examples.push([undefined, example(api, schema)]);
     }

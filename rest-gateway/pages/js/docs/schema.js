@@ -1,4 +1,4 @@
-// What a JSON schema says: its type as text, its rules, and the schemas below it.
+// Reads JSON schemas: the type as text, the rules, and the schemas below.
 
 /// Returns a schema with its reference resolved, the parts of `allOf` united, and `null` taken out of its types as `isNullable`.
 export function normalize(api, value) {

@@ -3,7 +3,7 @@ import { h } from "../dom.js";
 import { prose } from "./prose.js";
 import { alternatives, isExpandable, members, normalize, rules, typeText } from "./schema.js";
 
-/// What is said about members that must be present, and about those that need not be: keys of texts.
+/// The marks of members that must be present, and of those that may be absent: keys of texts.
 const MARKS = {
   request: { required: "docs.required" },
   response: { optional: "docs.optional" },

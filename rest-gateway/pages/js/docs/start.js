@@ -1,4 +1,4 @@
-// What holds for all calls of the REST API.
+// The introduction to the REST API: base URL, headers, errors, streams.
 import { url } from "../api.js";
 import { h } from "../dom.js";
 import { codeBlock, copyButton } from "../ui/copy.js";

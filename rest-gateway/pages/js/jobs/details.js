@@ -1,4 +1,4 @@
-// Everything that the API tells about one video.
+// The details of one video: player, files, parameters, cost, timeline and webhooks.
 import { requestJson } from "../api.js";
 import { url } from "../base.js";
 import { h, replace } from "../dom.js";

@@ -4,7 +4,7 @@ import { dateTime, money } from "../format.js";
 import { isFinal } from "../video-events.js";
 import { factList } from "../video/facts.js";
 
-/// What is reserved for a video in progress, and what a finished one has cost.
+/// Returns the money that is reserved for a video in progress, or the cost of a finished one.
 export function costFacts(video) {
   const { cost, estimated_cost: estimated, price_version: version } = video;
   if (estimated === undefined && cost === undefined) return h("p", { class: "small muted", t: "jobs.cost.none" });
@@ -17,7 +17,7 @@ export function costFacts(video) {
   ]);
 }
 
-/// Who created a video, from what, and when it is removed. `source` is a link to the source of a remix.
+/// Returns the owner of a video, its source, and the time of its deletion. `source` is a link to the source of a remix.
 export function originFacts({ owner, expires_at: expires }, source) {
   const pairs = [
     ["jobs.owner", owner === undefined ? null : owner || h("span", { class: "muted", t: "jobs.owner.none" })],

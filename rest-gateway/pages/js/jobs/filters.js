@@ -1,4 +1,4 @@
-// Filters of the list: status, model and for administrators the owner, which the API applies, and a text.
+// Filters of the list: status, model and, for administrators, the owner, which the API applies; and a text, which the page applies.
 import { h, replace, uniqueId } from "../dom.js";
 import { select } from "../video/field.js";
 import { statusOf } from "../video/status.js";

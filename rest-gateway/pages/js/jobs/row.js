@@ -7,8 +7,8 @@ import { icon } from "../ui/icons.js";
 import { progressBar } from "../ui/status.js";
 import { progressText, statusBadge } from "../video/status.js";
 
-/// Returns `{ element, update(video), forget() }`. An update with the object that is shown renews the relative time only, unless
-/// `forget` was called before.
+/// Returns `{ element, update(video), forget() }`. An update with the object that is shown already renews the relative time only, unless
+/// `forget` was called before, for a change of the language.
 export function videoRow(video) {
   const picture = h("span", { class: "job-picture" });
   const link = h("a", { class: "job-prompt", href: `#${video.id}` });

@@ -26,7 +26,7 @@ export function timelineView(id, signal) {
     try {
       replace(element, history(await requestJson(`v1/videos/${encodeURIComponent(id)}/history`)));
     } catch {
-      // The rest of the page says what is wrong.
+      // Failures of the gateway are shown by the rest of the page.
       if (!signal.aborted) replace(element, h("p", { class: "muted", t: "jobs.timeline.failed" }));
     }
   };

@@ -1,4 +1,4 @@
-// Holds of the ledger: reserved money, and the dialog that resolves a hold.
+// Holds of the ledger, which is money reserved for calls and videos, and the dialog that resolves a hold.
 import { h } from "../dom.js";
 import { dateTime, money, relativeTime } from "../format.js";
 import { badge } from "../ui/status.js";
@@ -63,7 +63,7 @@ function holdItem(hold, onresolve) {
   );
 }
 
-/// Asks what was spent, and resolves a hold. Returns whether it has ended.
+/// Asks for the money that was spent, and resolves a hold. Returns whether it has ended.
 export async function resolveHold({ id, amount }) {
   const outcome = field({
     name: "release",

@@ -54,7 +54,7 @@ export function editKeyDialog(key = null) {
   });
 }
 
-/// Sends all members of a new key, and of a present one those that have changed.
+/// Sends all members of a new key, and the changed members of an existing one.
 async function submit({ key, name, members, limits }) {
   const read = (fields) =>
     Object.fromEntries(
@@ -67,7 +67,7 @@ async function submit({ key, name, members, limits }) {
   return Object.keys(body).length > 0 ? send(pathOfKey(key.name), body) : key;
 }
 
-/// Returns the number that was entered. What is not one is sent as it is, and the gateway says what it expects.
+/// Returns the number that was entered. Other text is sent as it is, so that the error of the gateway names what it expects.
 function count(text) {
   if (text === "") return 0;
   return /^\d+$/.test(text) ? Number(text) : text;

@@ -58,7 +58,7 @@ export function mountKeys(root) {
     ledger.load();
   }
 
-  /// Handles the answers that say that the section is not for this key, or not at this port.
+  /// Handles the responses for which the section is hidden: it is not for this key (401, 403), or not at this port (404).
   function hide({ status }) {
     if (![401, 403, 404].includes(status)) {
       if (!section.isConnected) replace(root, section);

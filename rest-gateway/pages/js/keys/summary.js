@@ -1,4 +1,4 @@
-// What a key may do, in short.
+// The limits and the history of a key, as short texts.
 import { h } from "../dom.js";
 import { dateTime, money, number, relativeTime } from "../format.js";
 

@@ -35,7 +35,7 @@ export function mountConnection(root) {
   document.addEventListener("visibilitychange", show);
 }
 
-/// Returns a key of a text, the kind of its badge, and what the gateway says.
+/// Returns the key of a text, the kind of its badge, and the message of the gateway.
 async function readiness() {
   try {
     const response = await fetch(url("readyz"), { cache: "no-store" });

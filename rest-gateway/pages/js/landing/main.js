@@ -1,4 +1,4 @@
-// The overview: what is connected, a box to try each panel, and code to start with.
+// The overview: a panel for each modality with its provider and a box to try it, and code to start with.
 import { url } from "../base.js";
 import { h } from "../dom.js";
 import { startPage } from "../shell.js";

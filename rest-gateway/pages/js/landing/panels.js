@@ -1,4 +1,4 @@
-// The three panels: which model and provider serves each, and a box to try it.
+// A panel for each modality: the default model and its provider, and a box to try it.
 import { requestJson } from "../api.js";
 import { h, replace, uniqueId } from "../dom.js";
 import { askForKey, getKey } from "../key.js";

@@ -1,4 +1,4 @@
-// The texts of the code: a function for each tool and panel.
+// The texts of the code: a function for each tool and modality.
 
 export const TOOLS = [
   { id: "curl", text: "curl" },

@@ -1,4 +1,4 @@
-// Code to start with: for each panel and tool, with the base URL of this gateway and its default models.
+// Code to start with: for each modality and tool, with the base URL of this gateway and its default models.
 import { url } from "../base.js";
 import { h, replace } from "../dom.js";
 import { getKey } from "../key.js";
@@ -6,7 +6,8 @@ import { codeBlock } from "../ui/copy.js";
 import { tabs } from "../ui/tabs.js";
 import { snippet, TOOLS } from "./snippet_texts.js";
 
-/// Shows the code. Returns an object: `setModels` sets the default model of each panel, `requireKey` says that calls need a key.
+/// Shows the code. Returns `{ setModels(models), requireKey() }`: `setModels` sets the default model of each modality; after
+/// `requireKey`, the code contains a key.
 export function mountSnippets(root) {
   let models = new Map();
   let modality = "chat";

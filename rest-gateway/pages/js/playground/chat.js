@@ -130,7 +130,7 @@ export function mountChat(root) {
   }
 
   document.addEventListener("languagechange", show);
-  // What has arrived of a reply survives a reload, too.
+  // A part of a reply that has arrived survives a reload, too.
   addEventListener("pagehide", save);
   show();
   replace(root, h("div", { class: "workbench panel-chat" }, settings.element, card));

@@ -1,4 +1,4 @@
-// The playground's panel "Images": a form, and the images that it has led to.
+// The playground's panel "Images": a form, and a gallery of the images that were generated with it.
 import { h, replace } from "../dom.js";
 import { t } from "../i18n.js";
 import { icon } from "../ui/icons.js";

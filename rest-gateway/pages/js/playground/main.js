@@ -1,4 +1,4 @@
-// The playground: one tab for each panel. The tab is in the fragment of the URL, so that it can be linked to.
+// The playground: a tab with a panel for each modality. The tab is in the fragment of the URL, so that it can be linked to.
 import { startPage } from "../shell.js";
 import { tabs } from "../ui/tabs.js";
 import { mountChat } from "./chat.js";

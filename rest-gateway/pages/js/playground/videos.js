@@ -19,25 +19,25 @@ const MAX_SHOWN = 12;
 export async function mountVideos(root) {
   await loadTexts("video");
   const live = new LiveVideos();
-  const place = h("div", { class: "video-layout" });
-  root.append(place);
+  const container = h("div", { class: "video-layout" });
+  root.append(container);
   const load = async () => {
     live.clear();
-    replace(place, h("p", { class: "muted", role: "status", t: "common.loading" }));
+    replace(container, h("p", { class: "muted", role: "status", t: "common.loading" }));
     try {
       const models = await videoModels();
-      if (models.length === 0) replace(place, emptyState("video.noModels", "video.noModels.text"));
-      else await build(place, models, live);
+      if (models.length === 0) replace(container, emptyState("video.noModels", "video.noModels.text"));
+      else await build(container, models, live);
     } catch (error) {
       const retry = h("button", { class: "button", type: "button", t: "common.retry", onclick: load });
-      replace(place, h("div", { class: "stack" }, errorNotice(error), h("p", {}, retry)));
+      replace(container, h("div", { class: "stack" }, errorNotice(error), h("p", {}, retry)));
     }
   };
   document.addEventListener("keychange", load);
   await load();
 }
 
-async function build(place, models, live) {
+async function build(container, models, live) {
   const cards = new Map();
   const list = h("div", { class: "video-results", role: "region", tAttrs: { "aria-label": "video.results" } });
   const showEmpty = () => {
@@ -83,7 +83,7 @@ async function build(place, models, live) {
     store([...cards.keys()]);
   };
   document.addEventListener("languagechange", () => cards.forEach((card) => card.render()));
-  replace(place, videoForm(models, add), list);
+  replace(container, videoForm(models, add), list);
   showEmpty();
   for (const video of await restore()) add(video);
 }

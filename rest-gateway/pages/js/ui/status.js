@@ -12,7 +12,7 @@ export function progressBar(label) {
   return h("progress", { class: "progress", max: "100", tAttrs: { "aria-label": label } });
 }
 
-/// Returns a message about a failed call: what the gateway says, the code, and the id of the request for its log.
+/// Returns a message about a failed call: the message of the gateway, the code, and the id of the request, which is in its log.
 export function errorNotice(error) {
   const { code, param, status, requestId } = error;
   return h(
@@ -37,7 +37,7 @@ export function errorNotice(error) {
   );
 }
 
-/// Returns what a list without entries shows: keys of a title and a text, and a control.
+/// Returns the element that a list without entries shows. `title` and `text` are keys, `action` is a control.
 export function emptyState(title, text, action) {
   return h("div", { class: "empty" }, h("p", { class: "empty-title", t: title }), text && h("p", { t: text }), action);
 }

@@ -1,4 +1,4 @@
-// What the API says about usage, and sums of it.
+// Usage, budgets and models from the API, and sums of usage.
 import { request, requestJson } from "../api.js";
 
 /// The most rows of a response of the API.

@@ -1,8 +1,8 @@
-// The caller's own limits, as far as the API says: the models that it may call.
+// The caller's own limits, as far as the API has them: the models that it may call.
 import { h } from "../dom.js";
 import { number } from "../format.js";
 
-/// Returns the models that the caller may call, by panel, and where the rates are.
+/// Returns the models that the caller may call, by modality, and a hint that responses have the rates.
 export function ownLimits(models) {
   return h(
     "div",

@@ -82,7 +82,7 @@ function show() {
   limitSection.show(ownLimits(models));
 }
 
-/// Without prices, all costs are zero.
+/// Returns the measure of the charts if the user has chosen none: without prices, all costs are zero.
 function usualMeasure({ total }) {
   return total.cost_micros > 0 ? "cost" : "calls";
 }

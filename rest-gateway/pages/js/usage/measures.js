@@ -1,4 +1,4 @@
-// What the charts can show.
+// The measures of the charts: cost, calls, tokens.
 import { money, number } from "../format.js";
 
 /// By name: the value of a row, its text, and the least end of a scale, whose half must have a text of its own.

@@ -1,4 +1,4 @@
-// What the page says if there are no API keys, or none was entered.
+// Notices for a gateway without API keys, and for a page without a key.
 import { h } from "../dom.js";
 import { askForKey, getKey } from "../key.js";
 import { codeBlock } from "../ui/copy.js";
@@ -36,7 +36,7 @@ export function anonymousNotice() {
   );
 }
 
-/// Returns what is shown instead of the usage while a key is needed.
+/// Returns the element that is shown instead of the usage while a key is needed.
 export function keyNeeded() {
   const button = h("button", {
     class: "button button-primary",

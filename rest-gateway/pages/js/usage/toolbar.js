@@ -7,7 +7,8 @@ import { daysOf, PERIODS, today } from "./period.js";
 /// The value of an option for all keys or models; no name contains a space.
 const ALL = " all";
 
-/// Shows the controls. Returns `{ setNames, setBusy }`. `onchange(selection)` gets `{ period, from, to, key, model }`.
+/// Shows the controls. Returns `{ selection(), setPeriod(value), reset(), setNames(keys, models), setBusy(isBusy) }`.
+/// `onchange(selection)` gets `{ period, from, to, key, model }`.
 export function mountToolbar(root, { selection, onchange, onreload, ondownload }) {
   let current = { ...selection, key: null, model: null };
   const change = (changes) => {
@@ -86,7 +87,7 @@ export function mountToolbar(root, { selection, onchange, onreload, ondownload }
   fill(key, [], null);
   fill(model, [], null);
   return {
-    /// Returns what is selected.
+    /// Returns the selection.
     selection: () => current,
     /// Sets the period, without a call of `onchange`.
     setPeriod(value) {

@@ -1,4 +1,4 @@
-// What can be done with a video: cancel, delete, remix, edit, extend, run again.
+// The actions for a video: cancel, delete, remix, edit, extend, run again.
 import { requestJson } from "../api.js";
 import { h } from "../dom.js";
 import { confirmDialog } from "../ui/dialog.js";

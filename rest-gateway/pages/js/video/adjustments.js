@@ -1,4 +1,4 @@
-// The differences between a request and what the model gets.
+// Adjustments: the differences between the requested parameters and those that the model gets.
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
 

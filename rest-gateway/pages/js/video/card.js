@@ -1,4 +1,4 @@
-// A video as a card: its progress, then the player and what can be done with it.
+// A video as a card: its progress, then the player, and the actions for it.
 import { url } from "../base.js";
 import { h, replace } from "../dom.js";
 import { dateTime, duration, money } from "../format.js";
@@ -69,7 +69,7 @@ export function videoCard(video, options) {
   };
 }
 
-/// What is known about a completed video, in one line.
+/// Returns the facts about a completed video, for one line.
 function meta({ size, seconds, created_at: created, completed_at: completed, cost }) {
   return [
     h("span", {}, size.replace("x", " × ")),

@@ -1,4 +1,4 @@
-// What a video would cost and which of its parameters the model changes, before it is created.
+// The estimate of a video before it is created: its cost, and the parameters that would be adjusted to the model.
 import { requestJson } from "../api.js";
 import { h, replace } from "../dom.js";
 import { money } from "../format.js";

@@ -1,7 +1,7 @@
-// Why a video has no result.
+// The notice of a video without a result.
 import { h } from "../dom.js";
 
-/// The message of a cancelled video that says no more than its code. Others say that the provider may charge for it.
+/// The message of a cancelled video that has no more information than its code. Other messages say that the provider may charge for it.
 const CANCELLED = "the video was cancelled";
 
 /// Returns the notice of a failed or cancelled video.

@@ -7,7 +7,7 @@ import { icon } from "../ui/icons.js";
 /// The limit of the gateway for one file.
 const MAX_BYTES = 20 * 1024 * 1024;
 
-/// What the gateway accepts, by kind, and the member of an entry that has the URL.
+/// The media types that the gateway accepts, by kind, and the member of an entry that has the URL.
 export const KINDS = {
   image: { accept: "image/png,image/jpeg,image/webp", member: "image_url" },
   video: { accept: "video/mp4", member: "video_url" },
@@ -118,7 +118,7 @@ export function filePicker({ kinds, label, isMultiple = false, onadd, onerror })
 /// A button that opens a field for a URL. With several kinds, a select says what is behind the URL.
 function urlForm(kinds, onadd) {
   const id = uniqueId("url");
-  const place = h("span", { class: "file-url" });
+  const container = h("span", { class: "file-url" });
   const open = () => {
     const kind = h(
       "select",
@@ -145,7 +145,7 @@ function urlForm(kinds, onadd) {
       use();
     });
     replace(
-      place,
+      container,
       kinds.length > 1 && kind,
       input,
       h("button", { class: "button button-small", type: "button", t: "video.file.useUrl", onclick: use }),
@@ -153,7 +153,7 @@ function urlForm(kinds, onadd) {
     input.focus();
   };
   const close = () => {
-    replace(place, button);
+    replace(container, button);
     button.focus();
   };
   const button = h("button", {
@@ -162,6 +162,6 @@ function urlForm(kinds, onadd) {
     t: "video.file.addUrl",
     onclick: open,
   });
-  place.append(button);
-  return place;
+  container.append(button);
+  return container;
 }

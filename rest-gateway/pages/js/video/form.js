@@ -133,7 +133,7 @@ function preset(parameters) {
   for (const { name, control } of parameters) if (name in MOCK_PARAMETERS) control.value = MOCK_PARAMETERS[name];
 }
 
-/// What to know about a model before its use.
+/// Returns notes about a model: failures of its provider, the mock engine, sound, deprecation.
 function notes({ healthy, owned_by: provider, video }) {
   return [
     healthy === false && h("p", { class: "notice notice-bad", t: "video.model.failing" }),

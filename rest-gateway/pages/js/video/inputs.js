@@ -1,4 +1,4 @@
-// The inputs of a video: nothing but the prompt, first and last frame, or references. A request has one of these.
+// The inputs of a video: the prompt only, first and last frame, or references. A request has one of these.
 import { h, replace } from "../dom.js";
 import { tabs } from "../ui/tabs.js";
 import { field } from "./field.js";

@@ -76,7 +76,7 @@ async function unrepeatable(video) {
   }
 }
 
-/// What a new video costs. Edits, extensions and remixes have no estimate, so the cost of this video is shown.
+/// Returns the estimate of the new video. Edits, extensions and remixes have no estimate, so the cost of this video is shown.
 function costView({ request: { path, body }, cost, estimated_cost: estimated }) {
   const element = h("div", { class: "stack", role: "status" });
   if (path === "/v1/videos") {

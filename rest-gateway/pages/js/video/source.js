@@ -1,4 +1,4 @@
-// What a video was made from, by the request that creates it again.
+// The inputs and the source of a video, from the request that creates it again.
 import { url } from "../base.js";
 import { h } from "../dom.js";
 
@@ -17,19 +17,19 @@ export function inputList(video) {
   const id = sourceId(video);
   const entries = [
     id && entry("video.input.source", h("a", { class: "mono", href: url(`jobs#${id}`) }, id)),
-    !id && source && entry("video.input.source", place(source)),
-    ...frames.map((frame) => entry(`video.${frame.frame_type}`, place(frame))),
-    ...references.map((reference) => entry(`video.input.${KINDS[reference.type]}`, place(reference))),
+    !id && source && entry("video.input.source", fileLabel(source)),
+    ...frames.map((frame) => entry(`video.${frame.frame_type}`, fileLabel(frame))),
+    ...references.map((reference) => entry(`video.input.${KINDS[reference.type]}`, fileLabel(reference))),
   ].filter(Boolean);
   return entries.length > 0 ? h("ul", { class: "input-list", role: "list" }, entries) : null;
 }
 
-function entry(label, place) {
-  return h("li", {}, h("span", { t: label }), " ", place);
+function entry(label, content) {
+  return h("li", {}, h("span", { t: label }), " ", content);
 }
 
-/// The copy that is stored with the video, or the URL that the provider reads.
-function place(input) {
+/// Returns the URL of an input that the provider reads, or a text for a copy that is stored with the video.
+function fileLabel(input) {
   const link = input.url ?? (input.image_url ?? input.video_url ?? input.audio_url)?.url;
   return link ? h("span", { class: "mono small" }, link) : h("span", { class: "small muted", t: "video.input.stored" });
 }

@@ -17,7 +17,7 @@ export function statusBadge(video) {
   return badge(`video.status.${status}`, KINDS[status]);
 }
 
-/// Returns what a video in progress does, as a text of the current language.
+/// Returns the progress of a video as a text of the current language: its position in the queue, or the percentage.
 export function progressText({ status, progress, queue_position: position }) {
   if (status === "in_progress") return t("video.progress.percent", { percent: percent(progress / 100) });
   if (!position) return t("video.progress.queued");

@@ -40,7 +40,7 @@ type Opening = Shared<BoxFuture<'static, Result<SendRequest<Bytes>, Arc<io::Erro
 /// Each thread that serves clients has a runtime. With a connection of its own, a call and its response stay on the thread: no other
 /// thread has to be woken, which costs as much as the call, and no lock is contended.
 ///
-/// A call has one message: no method of the contract takes a stream.
+/// A request has one message: no method of the protobuf API takes a stream.
 #[derive(Clone)]
 pub(super) struct CoreConnections(Arc<Pool>);
 

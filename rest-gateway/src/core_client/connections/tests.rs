@@ -1,3 +1,5 @@
+//! Tests of the connections with a [`TestCore`], an HTTP/2 server.
+
 use std::{
     future::Future,
     net::SocketAddr,

@@ -103,7 +103,7 @@ fn contradictory_names_and_files_in_objects_are_refused() {
 }
 
 #[test]
-fn list_of_many_members_is_folded_in_linear_time() {
+fn object_of_many_members_is_folded_in_linear_time() {
     // In quadratic time, this test and the next would take minutes.
     let parts = (0..200_000).map(|index| (format!("a[m{index}]"), Value::Text("1".to_owned())));
     assert_eq!(fold(parts.collect()).unwrap().len(), 1);

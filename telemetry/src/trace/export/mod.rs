@@ -1,4 +1,4 @@
-//! The exporter.
+//! The exporter of traces: sends batches of spans to a collector by OTLP over HTTP.
 
 use std::{io, time::Duration};
 
@@ -13,12 +13,14 @@ use super::{TRACER, client::ExportClient};
 
 /// Spans that wait for their export. Further ones are dropped.
 const MAX_QUEUED: usize = 8192;
+/// The most spans in one request.
 const BATCH: usize = 512;
 
 /// The settings of the export.
 #[derive(Debug, Clone)]
 pub struct ExportSettings {
-    /// The base URL of the collector, to which `/v1/traces` is appended. `None`: as the variables of OpenTelemetry say.
+    /// The base URL of the collector, to which `/v1/traces` is appended. `None`: that of the environment variables of
+    /// OpenTelemetry, or its default.
     pub endpoint: Option<String>,
     /// The time limit of a request to the collector.
     pub timeout: Duration,

@@ -48,8 +48,8 @@ fn collector(serve: impl Fn(TcpStream, &Sender<String>) + Send + 'static) -> (St
     (endpoint, received)
 }
 
-/// Reads a request, answers it, and sends on its head and body.
-fn answer(mut connection: &TcpStream, requests: &Sender<String>) {
+/// Reads a request, responds to it, and sends its head and body to `requests`.
+fn respond(mut connection: &TcpStream, requests: &Sender<String>) {
     let mut reader = BufReader::new(connection);
     let (mut head, mut length) = (String::new(), 0);
     while reader.read_line(&mut head).unwrap() > 2 {
@@ -89,7 +89,7 @@ async fn shut_down(exporter: Exporter) -> Duration {
 
 #[test]
 fn spans_reach_the_collector_with_their_parent_and_attributes() {
-    let (endpoint, requests) = collector(|connection, requests| answer(&connection, requests));
+    let (endpoint, requests) = collector(|connection, requests| respond(&connection, requests));
     on_one_worker(async move {
         let (exporter, tracer) = Exporter::with_tracer(&settings(endpoint)).unwrap();
         let parent = TraceParent::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", None).unwrap();
@@ -109,7 +109,7 @@ fn spans_reach_the_collector_with_their_parent_and_attributes() {
 #[test]
 fn dead_collector_delays_neither_calls_nor_the_shutdown() {
     on_one_worker(async {
-        // A port that nobody listens on.
+        // A port on which no process listens.
         let (exporter, tracer) = Exporter::with_tracer(&settings("http://127.0.0.1:1".to_owned())).unwrap();
         end_many_spans(&tracer).await;
         let elapsed = shut_down(exporter).await;

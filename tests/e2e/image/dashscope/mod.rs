@@ -124,9 +124,9 @@ async fn size_is_mapped_to_one_that_the_model_supports_and_the_image_resized() {
             enqueue_exchange(server, "image.json", 1);
             let body = json!({"model": model, "prompt": "a boat", "size": requested, "output_format": "jpeg", "seed": 7,
                               "prompt_extend": false, "response_format": "b64_json"});
-            let response_body = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
-            let (width, height) = size(&response_body);
-            assert_eq!((format!("{width}x{height}").as_str(), &response_body[..2]), (*requested, &[0xff, 0xd8][..]));
+            let picture = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
+            let (width, height) = size(&picture);
+            assert_eq!((format!("{width}x{height}").as_str(), &picture[..2]), (*requested, &[0xff, 0xd8][..]));
             let mut parameters = parameters.clone();
             (parameters["watermark"], parameters["prompt_extend"]) = (json!(false), json!(false));
             let messages = json!([{"role": "user", "content": [{"text": "a boat"}]}]);
@@ -161,8 +161,8 @@ async fn edit_sends_its_images_before_the_prompt_and_rejects_a_mask() {
         enqueue_exchange(server, "image.json", 1);
         let mut request = generate_request(MODEL, 1, "auto");
         request.image.as_mut().unwrap().pictures = vec![input(16), input(9)];
-        let response_body = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
-        assert_eq!(size(&response_body.pictures[0].data), (512, 320), "the size of the model's image");
+        let response = server.image_client().await.generate_images(request.clone()).await.unwrap().into_inner();
+        assert_eq!(size(&response.pictures[0].data), (512, 320), "the size of the model's image");
         let received = server.upstream.received().await.json();
         let content = received["input"]["messages"][0]["content"].as_array().unwrap();
         assert_eq!((content.len(), &content[2]["text"]), (3, &json!("a boat")));

@@ -152,8 +152,8 @@ async fn each_model_gets_its_own_endpoint_and_parameters() {
             let paths = enqueue_all(server, replies(server, &responses, 1));
             let body = json!({"model": model, "prompt": "a boat", "size": "1792x1024", "seed": 7,
                               "negative_prompt": "fog", "response_format": "b64_json"});
-            let response_body = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
-            assert_eq!(size(&response_body), (1792, 1024));
+            let picture = decoded(&json_body(server.post(GENERATIONS, &body).await).await["data"][0]);
+            assert_eq!(size(&picture), (1792, 1024));
             let received = server.upstream.received().await;
             assert_eq!((received.path.as_str(), received.header("x-dashscope-async")), (*path, Some("enable")));
             let mut parameters = parameters.clone();
@@ -181,8 +181,8 @@ async fn edit_task_sends_its_images_beside_the_prompt() {
         let mut request = generate_request("wan2.5-i2i-preview", 1, "auto");
         let input = pb::media_input::Source::Data(png(16, 8).into());
         request.image.as_mut().unwrap().pictures = vec![pb::MediaInput { source: Some(input) }];
-        let response_body = server.image_client().await.generate_images(request).await.unwrap().into_inner();
-        assert_eq!(size(&response_body.pictures[0].data), (512, 320), "the size of the model's image");
+        let response = server.image_client().await.generate_images(request).await.unwrap().into_inner();
+        assert_eq!(size(&response.pictures[0].data), (512, 320), "the size of the model's image");
         let received = server.upstream.received().await.json();
         let encoded = received["input"]["images"][0].as_str().unwrap().strip_prefix("data:image/png;base64,").unwrap();
         assert_eq!(decoded(&json!({"b64_json": encoded})), png(16, 8));

@@ -151,8 +151,8 @@ async fn each_model_family_gets_its_own_parameters() {
             let mut request = request.clone();
             request["model"] = json!(model);
             let response = json_body(server.post(GENERATIONS, &request).await).await;
-            let response = decoded(&response["data"][0]);
-            assert_eq!((size(&response), &response[..2]), ((600, 1000), &[0xff, 0xd8][..]), "{model}");
+            let picture = decoded(&response["data"][0]);
+            assert_eq!((size(&picture), &picture[..2]), ((600, 1000), &[0xff, 0xd8][..]), "{model}");
             let received = server.upstream.received().await;
             assert_eq!(received.header("authorization"), Some("bearer upstream-secret"));
             let mut expected = expected.clone();

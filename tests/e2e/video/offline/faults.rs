@@ -1,5 +1,5 @@
-//! The models `offline-video-fault-FAULT`, which fail in a defined way, and the webhook receivers that do so, over REST and
-//! gRPC.
+//! The models `offline-video-fault-FAULT` and the built-in webhook receivers `webhook-fault-FAULT.invalid`, which fail in a
+//! defined way, over REST and gRPC.
 
 use std::time::Duration;
 
@@ -108,14 +108,14 @@ async fn delivery(server: &TestServer, id: &str) -> Value {
 }
 
 #[tokio::test]
-async fn failing_receiver_answers_deliveries_to_a_callback_and_to_an_endpoint() {
+async fn failing_receivers_serve_deliveries_to_a_callback_and_to_an_endpoint() {
     let adjust = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
         settings.webhooks.callback_secret = Some("whsec_YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXphYmNkZWY=".into());
         settings.webhooks.retry_delays = vec![Duration::from_millis(50); 3];
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {
         let mut body = small_video("Pan left");
-        // Fails twice.
+        // The built-in receiver of this host fails twice.
         body["callback_url"] = json!("https://webhook-fault-2.invalid/hook");
         let id = create(server, &body).await;
         let callback = delivery(server, &id).await;

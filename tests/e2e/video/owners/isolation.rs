@@ -9,7 +9,7 @@ use triptych_proto::v1::{self as pb, video::State, video_service_client::VideoSe
 use super::{ADMIN, ALICE, BOB, create, finished, get, grpc, listed, observed, rest, rest_json, with_owners};
 use crate::test_server::TestServer;
 
-/// An id in the form of an id that no video has.
+/// A well-formed id that no video has.
 const UNKNOWN: &str = "video_01900000000070008000000000000000";
 
 /// Returns everything that a client can observe of a status, without the id.
@@ -100,7 +100,7 @@ async fn video_of_another_owner_is_answered_as_an_unknown_id_and_does_not_change
         assert_eq!(get(&mut client, ALICE, &done).await, before);
         assert_ne!(get(&mut client, ALICE, &running).await.state(), State::Cancelled);
         assert!(before.owner.is_none(), "only administrators see owners");
-        // To the owner every call is open.
+        // The owner may make every call.
         let mine = every_endpoint(server, ALICE, &done).await;
         // The last two requests read the content of the video that the request before has deleted.
         assert!(mine.iter().take(11).all(|response| response[0] == 200), "{mine:?}");

@@ -1,4 +1,4 @@
-//! Endpoints: create, update, test, delete; rotation of secrets; URLs that are refused.
+//! Webhook endpoints: create, update, test, delete; rotation of secrets; URLs that are refused.
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;

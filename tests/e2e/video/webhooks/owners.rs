@@ -1,4 +1,4 @@
-//! Endpoints and deliveries belong to the client that created the endpoint.
+//! Webhook endpoints and their deliveries belong to the client that created the endpoint.
 
 use core_service::config::{self, Settings};
 use reqwest::Method;

@@ -15,26 +15,26 @@ fn an_image_provider_requires_its_key_or_url() {
     for part in ["image.service_type = \"nano_banana\"", "GEMINI_API_KEY"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
-    let own = [("IMAGE_SERVICE_TYPE", "nano_banana"), ("GEMINI_API_KEY", "k")];
-    assert!(load("", &[], &own).is_ok());
+    let complete = [("IMAGE_SERVICE_TYPE", "nano_banana"), ("GEMINI_API_KEY", "k")];
+    assert!(load("", &[], &complete).is_ok());
     let message = load_error("", &[], &[("IMAGE_SERVICE_TYPE", "doubao")]);
     for part in ["image.service_type = \"doubao\"", "ARK_API_KEY"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
-    let own = [("IMAGE_SERVICE_TYPE", "doubao"), ("ARK_API_KEY", "k")];
-    assert_eq!(load("", &[], &own).unwrap().core.image.service_type, core_config::ImageServiceType::Doubao);
+    let complete = [("IMAGE_SERVICE_TYPE", "doubao"), ("ARK_API_KEY", "k")];
+    assert_eq!(load("", &[], &complete).unwrap().core.image.service_type, core_config::ImageServiceType::Doubao);
     let message = load_error("", &[], &[("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_API_SECRET", "s")]);
     for part in ["image.service_type = \"midjourney\"", "MJ_BASE_URL"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
-    let own = [("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_BASE_URL", "http://127.0.0.1:8080/mj")];
-    assert!(load("", &[], &own).is_ok());
+    let complete = [("IMAGE_SERVICE_TYPE", "midjourney"), ("MJ_BASE_URL", "http://127.0.0.1:8080/mj")];
+    assert!(load("", &[], &complete).is_ok());
     let message = load_error("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")]);
     for part in ["image.service_type = \"dashscope\"", "DASHSCOPE_API_KEY"] {
         assert!(message.contains(part), "`{message}` lacks `{part}`");
     }
-    let own = [("IMAGE_SERVICE_TYPE", "dashscope"), ("DASHSCOPE_API_KEY", "k")];
-    assert!(load("", &[], &own).is_ok());
+    let complete = [("IMAGE_SERVICE_TYPE", "dashscope"), ("DASHSCOPE_API_KEY", "k")];
+    assert!(load("", &[], &complete).is_ok());
     let with_key = [("IMAGE_API_KEY", "sk-secret"), ("IMAGE_MODELS", "mine, other")];
     let config = load("", &[], &with_key).unwrap();
     assert_eq!(config.core.image.openai.models, ["mine", "other"]);

@@ -40,7 +40,7 @@ fn files_are_read_from_variables() {
 }
 
 #[test]
-fn admin_address_makes_the_public_port_lack_its_routes() {
+fn admin_listen_opens_the_admin_port_and_must_be_an_address() {
     assert!(!load("", &[], &[]).unwrap().gateway.has_admin_port);
     let config = load("[admin]\nlisten = '127.0.0.1:9464'", &[], &[]).unwrap();
     assert!(config.gateway.has_admin_port && config.admin.listen.is_some());

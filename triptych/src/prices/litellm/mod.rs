@@ -1,4 +1,5 @@
-//! The price file of LiteLLM: a JSON object with one member per model, whose members have the conditions of a price in their names.
+//! The price file of LiteLLM: a JSON object with one member per model, in which the name of a price also has its conditions, such
+//! as `output_cost_per_second_720p`.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -17,7 +18,7 @@ type Members = BTreeMap<String, Box<RawValue>>;
 /// An entry that describes the members of the others.
 const DESCRIPTION: &str = "sample_spec";
 
-/// The modes of models that Triptych can serve. Embeddings, for example, are none of them.
+/// The modes of models that Triptych can serve. Embeddings, for example, are not among them.
 const MODES: [&str; 6] = ["chat", "completion", "responses", "image_generation", "image_edit", "video_generation"];
 
 /// Members with an amount that applies under all conditions, the setting for it, and the power of ten between the two.
@@ -141,7 +142,7 @@ impl Prices {
         let per_second = self.by_resolution.iter().map(|(resolution, amount)| (Some(resolution), Some(*amount)));
         let others = !self.common.is_empty() || self.per_second.is_some();
         for (resolution, per_second) in per_second.chain(others.then_some((None, self.per_second))) {
-            // Writing to a text fails never.
+            // Writing to a `String` cannot fail.
             let _ = self.write_one(name, model, resolution, per_second, toml);
         }
     }
@@ -179,7 +180,8 @@ impl Prices {
     }
 }
 
-/// Returns the resolution of a member with the amount for a second, such as `720p`; empty if it applies to all.
+/// Returns the resolution of a member with the amount for a second, such as `720p`; empty if it applies to all. `None`
+/// for other members.
 fn resolution(member: &str) -> Option<&str> {
     let suffix = PER_SECOND.iter().find_map(|name| member.strip_prefix(name))?;
     let resolution = suffix.strip_prefix('_').unwrap_or_default();

@@ -61,7 +61,7 @@ fn what_cannot_be_converted_is_named_in_comments() {
 }
 
 #[test]
-fn only_selects_models_by_either_name() {
+fn only_matches_names_with_or_without_the_provider() {
     assert_eq!(converted("filmer-1").1, ["filmer-1 any - - - - 0.10"]);
     assert_eq!(converted("other/*").1, ["writer-1 any 0.90 - 0.90 - -"]);
     assert_eq!(converted("vertex_ai/*").1.len(), 3);

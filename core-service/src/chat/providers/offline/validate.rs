@@ -13,8 +13,8 @@ const MAX_N: u32 = 128;
 /// The most stop sequences; OpenAI accepts four, local servers more.
 const MAX_STOP: usize = 16;
 
-/// The members of a request that have fields, and the values that [`check`] accepts, in the words of its messages. A member whose
-/// value its field cannot hold, such as a text in `n`, arrives in `extra_json`, and is rejected with such a message.
+/// The JSON members of a request that have protobuf fields, and the values that [`check`] accepts, in the words of its messages. A
+/// member whose value its field cannot hold, such as a text in `n`, arrives in `extra_json`, and is rejected with such a message.
 const MEMBERS: [(&str, &str); 22] = [
     ("tools", "a list of tools"),
     ("tool_choice", "`none`, `auto`, `required` or a function"),

@@ -42,7 +42,8 @@ pub struct OpenAiChat {
 }
 
 impl OpenAiChat {
-    /// Creates a client of the upstream at `base`, which usually ends in `/v1` and determines the dialect.
+    /// Creates a client of the upstream at `base`, which usually ends in `/v1` and determines the [`Dialect`], the upstream's deviations
+    /// from OpenAI's API.
     pub fn new(base: Url, key: Option<SecretString>, limits: Limits) -> Result<Self, SetupError> {
         let dialect = Dialect::from_base_url(&base);
         let upstream = Upstream::new(base, key.map_or(Auth::None, Auth::Bearer), limits)?;

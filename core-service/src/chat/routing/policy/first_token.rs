@@ -9,7 +9,7 @@ use crate::chat::routing::target::Target;
 const EXPLORATION_INTERVAL: u32 = 20;
 
 /// Chooses the target with the lowest moving average of the time to the first token; at random by weight among equals. A target
-/// that was never measured comes first, until its first streamed response: complete responses have no first token.
+/// that was never measured comes first, until its first streamed response: non-streaming responses have no first token.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct FirstToken;
 

@@ -83,7 +83,7 @@ async fn image_of_any_native_size_and_format_is_converted() {
 #[tokio::test]
 async fn images_beyond_the_message_size_are_delivered_as_links() {
     let (mut test, _) = scripted((0..3).map(finished).collect(), false);
-    // Enough for two images, as a quarter is reserved.
+    // Enough for two images, as a quarter of a message is reserved for its other fields.
     test.service = test.service.clone().with_max_message_bytes(numbered(0).len() * 3);
     let pictures = test.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
     assert!(pictures[..2].iter().zip(0..).all(|(picture, index)| picture.data == numbered(index)));

@@ -1,4 +1,4 @@
-//! The service with the built-in engine and with a scripted provider.
+//! The gRPC service with the built-in engine (`offline`) and with a scripted provider.
 
 mod delivery;
 mod early_end;
@@ -167,7 +167,7 @@ fn field(status: &Status) -> String {
 #[tokio::test]
 async fn previews_precede_their_image_and_are_limited() {
     let test = offline();
-    // At most as many events as the engine buffers, so that none of them is dropped.
+    // At most as many events as the engine buffers: it drops previews that do not fit.
     for (n, previews) in [(1, 3), (2, 1), (2, 0)] {
         let image = pb::ImageRequest { n: Some(n), size: "64x64".to_owned(), ..small() };
         let events: Vec<_> = test.stream(image, previews).await.try_collect().await.unwrap();

@@ -1,4 +1,4 @@
-//! Repeated requests with the same idempotency key.
+//! Requests that are repeated with the same idempotency key, and share one response.
 
 use super::*;
 

@@ -47,8 +47,8 @@ impl EventStream {
     /// Returns the next event, parsed, and whether the stream ended with it. An event that cannot be interpreted is skipped:
     /// the finished image may follow.
     ///
-    /// A broken connection counts as the end: it does no harm if the last event was the final one, which the caller knows.
-    /// Without a last event the end is `T::default()`.
+    /// A broken connection counts as the end; the caller knows whether the last event was the final one. If no event is left at
+    /// the end, the result is `T::default()`.
     ///
     /// # Errors
     /// An error that the upstream reports; at the end, [`ProviderError::Unreadable`] if an event was skipped.
@@ -99,7 +99,7 @@ async fn parse_event<T: Default + Send + 'static>(
     if data.is_empty() {
         return Ok(T::default());
     }
-    // The caller stops reading at the final event, so that this marker comes too early.
+    // The caller stops reading at the final event: this marker has come before it.
     if data.starts_with(b"[DONE]") {
         return Err(truncated());
     }

@@ -1,4 +1,4 @@
-//! From an image in an upstream's response to a finished event: follows links.
+//! Turns an image in an upstream's response into the final event of that image; downloads the image if the upstream returned a link.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! OpenAI's list of images, which other upstreams use as well.
+//! The list of images in responses of OpenAI's images API, which other upstreams use as well.
 //!
 //! Wire format: `{"data":[{"b64_json"|"url", "revised_prompt"}], "usage":{..}}`, with an `error` on either level.
 

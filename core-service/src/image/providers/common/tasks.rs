@@ -103,7 +103,7 @@ pub(in crate::image::providers) struct TaskPoller {
 }
 
 impl TaskPoller {
-    /// Stops polling without cancelling the task: another poller has it.
+    /// Stops polling without cancelling the task, which another poller polls.
     pub(in crate::image::providers) fn detach(mut self) {
         self.is_over = true;
     }

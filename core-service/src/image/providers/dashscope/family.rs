@@ -1,4 +1,4 @@
-//! The capabilities of the model families, and the API mode of a model.
+//! The capabilities of DashScope's families of image models, and the API mode of a model.
 
 use crate::{
     image::{

@@ -135,7 +135,7 @@ impl QwenImages {
     ) -> Result<Vec<UpstreamImage>, ProviderError> {
         let until = until(self.upstream.limits.first_byte, call.context.deadline);
         let shared_call = Arc::clone(&call);
-        // Input images have dozens of megabytes.
+        // The input images of a request may have dozens of megabytes.
         let body =
             on_blocking_thread(move || Ok(request::body(&shared_call.model, &shared_call.request, native, first, n)));
         let body = self.send(&call.context, native, body.await?.into(), until).await?;

@@ -1,4 +1,4 @@
-//! The request body of DashScope: input (messages, or a prompt for older models) and parameters.
+//! The request body of the image models of DashScope (Alibaba Cloud): input (messages, or a prompt for older models) and parameters.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};

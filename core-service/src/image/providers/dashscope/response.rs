@@ -1,4 +1,4 @@
-//! DashScope's responses: links to images, the status of tasks, and errors with or without an error status.
+//! The responses of DashScope's image models: links to images, the status of tasks, and errors with or without an error status.
 
 use http::{HeaderMap, StatusCode};
 
@@ -41,22 +41,22 @@ pub(super) fn task_id(body: &[u8]) -> Result<String, ProviderError> {
 fn output(response: &Members<'_>) -> Output {
     let output = response.object("output");
     let contents = output.objects("choices").into_iter().map(|choice| choice.object("message"));
-    let (mut images, mut words) = (Vec::new(), String::new());
+    let (mut images, mut text) = (Vec::new(), String::new());
     for message in contents {
-        words.extend(message.string("content"));
+        text.extend(message.string("content"));
         for part in message.objects("content") {
             let link = part.string("image").map(|link| ImageSource::Link(link.into_owned()));
             images.extend(link.map(|link| UpstreamImage { source: Ok(link), revised_prompt: String::new() }));
-            words.extend(part.string("text"));
+            text.extend(part.string("text"));
         }
     }
     images.extend(output.objects("results").iter().map(image_of_result));
-    let word = |name: &str| output.text(name).unwrap_or_default().into_owned();
+    let text_of = |name: &str| output.text(name).unwrap_or_default().into_owned();
     Output {
-        task_id: word("task_id"),
-        task_status: word("task_status"),
+        task_id: text_of("task_id"),
+        task_status: text_of("task_status"),
         images,
-        text: words,
+        text,
         error: error_of(response).or_else(|| error_of(&output)),
     }
 }

@@ -104,12 +104,12 @@ fn input_images_precede_the_prompt() {
             Err(ProviderError::NotSupported(_))
         ));
     }
-    let clear = NativeParams::new(
+    let transparent = NativeParams::new(
         Family::Qwen2,
         ApiMode::Sync,
         &ImageParameters { background: Background::Transparent, ..parameters() },
     );
-    assert!(matches!(clear, Err(ProviderError::Refused { field: Some(field), .. }) if field == "background"));
+    assert!(matches!(transparent, Err(ProviderError::Refused { field: Some(field), .. }) if field == "background"));
 }
 
 #[test]
@@ -159,8 +159,8 @@ fn older_models_have_a_prompt_instead_of_messages() {
     let picture =
         InputPicture { bytes: vec![1, 2, 3].into(), format: MediaType::Webp, size: Size::new(8, 8), has_alpha: true };
     let extra_json = r#"{"negative_prompt":"fog","prompt_extend":false}"#.to_owned();
-    let with = ImageParameters { pictures: vec![picture], extra_json, ..parameters() };
-    let edit = body_in_mode(Family::Wan25Edit, ApiMode::Async, &with, 0, 2);
+    let edit_parameters = ImageParameters { pictures: vec![picture], extra_json, ..parameters() };
+    let edit = body_in_mode(Family::Wan25Edit, ApiMode::Async, &edit_parameters, 0, 2);
     let expected = json!({
         "model": "m",
         "input": {"prompt": "a boat", "images": ["data:image/webp;base64,AQID"], "negative_prompt": "fog"},
@@ -175,7 +175,7 @@ fn older_models_have_a_prompt_instead_of_messages() {
         |family, parameters: &ImageParameters| NativeParams::new(family, ApiMode::Async, parameters).unwrap().path();
     assert_eq!(path(Family::Wan, &parameters()), "image-generation/generation");
     assert_eq!(path(Family::Qwen1, &parameters()), "text2image/image-synthesis");
-    assert_eq!(path(Family::Wan25Edit, &with), "image2image/image-synthesis");
+    assert_eq!(path(Family::Wan25Edit, &edit_parameters), "image2image/image-synthesis");
 }
 
 /// Returns the error without the members of the upstream's error.

@@ -1,4 +1,4 @@
-//! The capabilities of the generations of Seedream.
+//! The capabilities of the generations of Seedream, ByteDance's image models.
 
 use crate::{
     config::SeedreamFamily,

@@ -104,7 +104,7 @@ impl Seedream {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
             let reply = self.send(&call, &native, index, until).await?;
             let ImageList { images, usage } = self.image_list(reply, until, 1).await?;
-            // Further images would be layers of the first one, which the contract does not have.
+            // Further images would be layers of the first one, for which the gRPC API has no field.
             let image = images.into_iter().next();
             let image =
                 image.ok_or_else(|| ProviderError::Unreadable("the upstream's response has no image".to_owned()))?;
@@ -157,7 +157,7 @@ impl Seedream {
         until: Instant,
     ) -> Result<Reply, ProviderError> {
         let (shared_call, native, watermark) = (Arc::clone(call), native.clone(), self.watermark);
-        // Input images have up to hundreds of megabytes.
+        // The input images of a request may have hundreds of megabytes.
         let body = on_blocking_thread(move || {
             Ok(request::body(&shared_call.model, &shared_call.request, &native, index, watermark))
         });

@@ -1,4 +1,4 @@
-//! The request body of Ark's `images/generations`.
+//! The request body of `images/generations` of Ark, the model service of Volcengine that serves Seedream.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};

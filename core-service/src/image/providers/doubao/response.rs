@@ -1,4 +1,5 @@
-//! Ark's responses: images, stream events and errors, which it reports in several places.
+//! The responses of Ark, the model service of Volcengine that serves Seedream: images, stream events, and errors, which Ark reports in
+//! several places.
 
 use super::super::common::image_list::{self, ImageList, UpstreamImage};
 use crate::{

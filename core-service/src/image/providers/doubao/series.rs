@@ -1,4 +1,5 @@
-//! A streamed series: images as they are finished, then their usage.
+//! The streamed response of a series, several related images that Seedream generates in one call: the images as they are finished,
+//! then their usage.
 
 use futures_util::{Stream, TryStreamExt, stream};
 use tokio::time::Instant;

@@ -185,9 +185,9 @@ fn error_codes_map_to_provider_errors() {
     let headers = HeaderMap::from_iter([(http::header::RETRY_AFTER, "9".parse().unwrap())]);
     let body =
         br#"{"error":{"code":"RateLimitExceeded.EndpointRPMExceeded","message":"slow","type":"TooManyRequests"}}"#;
-    let paced = failure(StatusCode::TOO_MANY_REQUESTS, &headers, body);
+    let limited = failure(StatusCode::TOO_MANY_REQUESTS, &headers, body);
     let expected = ProviderError::RateLimited { message: "slow".into(), retry_after: Some(Duration::from_secs(9)) };
-    assert_eq!(failure_of(Err::<(), _>(paced)), expected);
+    assert_eq!(failure_of(Err::<(), _>(limited)), expected);
 }
 
 /// Returns the error without the members of the upstream's error.
@@ -218,7 +218,7 @@ fn response_has_images_failures_and_usage() {
 }
 
 #[test]
-fn stream_events_report_each_image() {
+fn stream_event_has_an_image_an_error_or_the_usage() {
     let event = |text: &str| parse_event(text.as_bytes());
     let finished = event(r#"{"type":"image_generation.partial_succeeded","image_index":2,"b64_json":"AQID"}"#);
     assert_eq!(

@@ -1,4 +1,5 @@
-//! The generation of a grid of four images: previews, the finished grid, and the extraction of single images.
+//! The generation of a grid of four images, the result of a Midjourney task: previews, the finished grid, and the extraction of single
+//! images.
 
 use std::{ops::Range, sync::Arc, time::Duration};
 

@@ -42,7 +42,7 @@ const API_SECRET: HeaderName = HeaderName::from_static("mj-api-secret");
 pub struct Midjourney {
     upstream: Upstream,
     fetcher: ImageFetcher,
-    /// Prompt parameters set by the operator.
+    /// Prompt parameters set by the operator, for example `--v 7`.
     prompt_parameters: String,
     /// How the single images of a grid are obtained.
     singles: MidjourneySingles,

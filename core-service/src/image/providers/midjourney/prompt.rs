@@ -33,7 +33,7 @@ pub(super) fn prompt(parameters: &ImageParameters, group: u32, configured: &str)
     if parameters.background == Background::Transparent {
         return refused("background", "this model does not support transparent backgrounds".to_owned());
     }
-    // Server-side request forgery: the proxy would post to any address in its network that a client names.
+    // Prevents server-side request forgery: the proxy would post to any address in its network that a client names.
     if extra_members(&parameters.extra_json)
         .unwrap_or_default()
         .iter()
@@ -94,7 +94,7 @@ pub(super) fn imagine_body(parameters: &ImageParameters, prompt: &str) -> String
     if !parameters.user.is_empty() && parameters.user.len() <= MAX_STATE_BYTES {
         body.add("state", parameters.user.as_str());
     }
-    // As text: task ids in a filter have more digits than a double.
+    // As JSON text: a double would lose digits of the ids in a filter.
     for (name, value) in extra_members(&parameters.extra_json).unwrap_or_default() {
         if !RESERVED.iter().any(|reserved| is_equivalent(&name, reserved)) {
             body.add_raw(&name, value);
@@ -132,8 +132,8 @@ mod tests {
             Err(ProviderError::Refused { field, .. }) => field,
             other => panic!("{other:?}"),
         };
-        let clear = ImageParameters { background: Background::Transparent, ..parameters() };
-        assert_eq!(field(&clear).as_deref(), Some("background"));
+        let transparent = ImageParameters { background: Background::Transparent, ..parameters() };
+        assert_eq!(field(&transparent).as_deref(), Some("background"));
         for seed in [-1, 1 << 32, i64::MAX] {
             assert_eq!(field(&ImageParameters { seed: Some(seed), ..parameters() }).as_deref(), Some("seed"));
         }

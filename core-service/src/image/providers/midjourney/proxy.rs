@@ -1,4 +1,4 @@
-//! Submission of tasks to the proxy, with back-off while its queue is full.
+//! The submission of tasks to a Midjourney proxy, with back-off while the queue of the proxy is full.
 
 use std::time::Duration;
 

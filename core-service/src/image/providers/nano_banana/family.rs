@@ -105,8 +105,8 @@ impl Family {
         }
     }
 
-    /// Returns the value of `imageSize` that a request has or that applies to a request without one; `None` for a family without it,
-    /// and for a request that the family refuses.
+    /// Returns the `imageSize` of a request, otherwise the default one; `None` for a family without this parameter, and for a request
+    /// that the family refuses.
     pub(super) fn resolution(self, parameters: &ImageParameters) -> Option<&'static str> {
         let native = NativeParams::new(self, parameters).ok()?;
         let default = self.tiers().iter().copied().find(|tier| *tier == Tier::One);
@@ -173,9 +173,9 @@ impl NativeParams {
             None => high.then_some(Tier::One).filter(|_| family.tiers().contains(&Tier::Two)),
         };
         let tier = if high { tier.and_then(|tier| family.tier_for_high_quality(tier)).or(tier) } else { tier };
-        let pixels = format.map_or(0, |(_, lowest, size)| {
+        let pixels = format.map_or(0, |(_, covering_tier, size)| {
             // High quality raises the tier by at most one, which doubles both sides.
-            let factor = if lowest == tier { 1 } else { 4 };
+            let factor = if covering_tier == tier { 1 } else { 4 };
             size.pixels() * factor
         });
         let has_previews = family != Family::Flash25 && pixels <= MAX_STREAMED_PIXELS;
@@ -281,13 +281,13 @@ mod tests {
 
     #[test]
     fn unsupported_parameters_are_rejected_with_their_field() {
-        let clear = ImageParameters { background: Background::Transparent, ..sized("auto", Quality::Auto) };
+        let transparent = ImageParameters { background: Background::Transparent, ..sized("auto", Quality::Auto) };
         let seeded = |seed: i64, n: u32| ImageParameters { seed: Some(seed), n, ..sized("auto", Quality::Auto) };
         let field = |parameters: &ImageParameters| match NativeParams::new(Family::Pro3, parameters) {
             Err(ProviderError::Refused { field, .. }) => field,
             other => panic!("{other:?}"),
         };
-        assert_eq!(field(&clear).as_deref(), Some("background"));
+        assert_eq!(field(&transparent).as_deref(), Some("background"));
         for parameters in [seeded(1 << 31, 1), seeded(i64::MAX, 2), seeded(i64::from(i32::MAX), 2)] {
             assert_eq!(field(&parameters).as_deref(), Some("seed"));
         }

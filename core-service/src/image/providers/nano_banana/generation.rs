@@ -1,4 +1,5 @@
-//! The generation of one image: sends the request, reads the response, and retries once if the model returned no image.
+//! The generation of one image by a Gemini model: sends the request, reads the response, and retries once if the model returned no
+//! image.
 
 use std::{sync::Arc, time::Duration};
 

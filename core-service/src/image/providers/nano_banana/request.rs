@@ -1,4 +1,4 @@
-//! The request body: input images first, the prompt last, and the generation parameters.
+//! The request body of Gemini's `generateContent`: input images first, the prompt last, and the generation parameters.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use openai_dialect::extra_members;

@@ -38,7 +38,7 @@ const DEFAULT_SIZE: Size = Size::new(1024, 1024);
 /// The capacity of the event channel: the events of one image, three previews, the usage and the final one.
 const EVENTS: usize = 5;
 
-/// The provider of the built-in engine, which generates within a budget.
+/// The provider of the built-in engine. A budget limits its memory and threads.
 #[derive(Debug, Clone)]
 pub struct OfflineImage {
     budget: PictureBudget,
@@ -124,7 +124,7 @@ fn generate(
     index: u32,
     events: &Sender<Result<ImageEvent, ProviderError>>,
 ) -> Result<(Usage, ImageEvent), ProviderError> {
-    let brief = ImageRequest {
+    let request = ImageRequest {
         prompt: parameters.prompt.clone(),
         width: size.width,
         height: size.height,
@@ -142,13 +142,13 @@ fn generate(
     };
     let observer = EventObserver { events, parameters, index, previews: AtomicU32::new(0) };
     let picture = if parameters.pictures.is_empty() {
-        paint(&brief, &observer)
+        paint(&request, &observer)
     } else {
         let load =
             |picture: &InputPicture| if events.is_closed() { Err(cancelled()) } else { load(&picture.bytes, size) };
         let pictures = parameters.pictures.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let mask = parameters.mask.as_ref().map(load).transpose()?;
-        edit(&brief, &pictures, mask.as_ref(), &observer)
+        edit(&request, &pictures, mask.as_ref(), &observer)
     };
     let picture = picture.map_err(|_| cancelled())?;
     let picture = encode_as(&picture, parameters.format)?;
@@ -223,7 +223,7 @@ fn load(bytes: &[u8], size: Size) -> Result<RgbaImage, ProviderError> {
     let picture = pixels::decode(bytes).map_err(|error| broken(&error))?.into_rgba8();
     let original = Size::new(picture.width(), picture.height());
     let (width, height) = (u64::from(original.width), u64::from(original.height));
-    // The scale that covers `size` is `cover / area`; the engine does the exact fit.
+    // The scale that covers `size` is `cover / area`; the engine crops to the exact size.
     let area = width * height;
     let cover = area.min((u64::from(size.width) * height).max(u64::from(size.height) * width));
     let covering = |side: u64| u32::try_from((side * cover).div_ceil(area)).unwrap_or(u32::MAX);

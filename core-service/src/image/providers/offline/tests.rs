@@ -1,4 +1,4 @@
-//! Cancellation, previews, edits, and catalog entries.
+//! Cancellation, previews, edits, usage, and catalog entries of the built-in engine.
 
 use std::time::Duration;
 

@@ -23,7 +23,7 @@ pub(super) fn usage(parameters: &ImageParameters, index: u32, size: Size) -> Usa
     let (text, input_images) = if index == 0 {
         (
             offline_chat::count_tokens(&parameters.prompt),
-            parameters.pictures.iter().map(|picture| input(picture.size)).sum(),
+            parameters.pictures.iter().map(|picture| input_tokens(picture.size)).sum(),
         )
     } else {
         (0, 0)
@@ -38,6 +38,7 @@ pub(super) fn usage(parameters: &ImageParameters, index: u32, size: Size) -> Usa
     Usage { input, input_images, output, total: input + output }
 }
 
-fn input(size: Size) -> u64 {
+/// Returns the tokens of an input image of this size.
+fn input_tokens(size: Size) -> u64 {
     PER_INPUT + PER_TILE * u64::from(size.width.div_ceil(TILE)) * u64::from(size.height.div_ceil(TILE))
 }

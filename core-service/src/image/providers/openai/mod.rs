@@ -44,7 +44,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 #[derive(Debug, Clone)]
 pub struct OpenAiImages {
     upstream: Upstream,
-    /// Follows links; shows the API key to the upstream's own origin only.
+    /// Follows links; sends the API key to the upstream's own origin only.
     fetcher: ImageFetcher,
     family: OpenaiFamily,
     calls_at_once: usize,

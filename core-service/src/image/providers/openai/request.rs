@@ -1,4 +1,4 @@
-//! The request body: JSON for generations, multipart for edits, with the same members.
+//! The request body of OpenAI's images API: JSON for generations, multipart for edits, with the same members.
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -107,8 +107,8 @@ fn multipart(boundary: &str, members: &JsonObject, parameters: &ImageParameters)
         );
     }
     let name = if parameters.pictures.len() == 1 { "image" } else { "image[]" };
-    for (place, picture) in parameters.pictures.iter().enumerate() {
-        file(&mut form, boundary, name, &format!("image-{place}"), picture);
+    for (index, picture) in parameters.pictures.iter().enumerate() {
+        file(&mut form, boundary, name, &format!("image-{index}"), picture);
     }
     if let Some(mask) = &parameters.mask {
         file(&mut form, boundary, "mask", "mask", mask);

@@ -1,4 +1,4 @@
-//! Responses of OpenAI-compatible upstreams: lists of images and stream events.
+//! Responses of upstreams with OpenAI's images API: lists of images and stream events.
 
 use bytes::Bytes;
 

@@ -34,10 +34,10 @@ pub(super) const PIN_INTERVAL: Duration = Duration::from_secs(150);
 /// a link may be followed some time after it was returned.
 pub(in crate::media) const REUSE_WINDOW: Duration = Duration::from_mins(5);
 
-/// The maximum duration of the removal of one object.
+/// How long a process may take to remove one object. After that, another process can take the removal over.
 pub(super) const REMOVAL_LEASE: Duration = Duration::from_mins(1);
 
-/// The most keys that one statement names. SQLite takes 32766 parameters.
+/// The most keys that one statement names. SQLite takes at most 32766 parameters.
 const KEYS_PER_STATEMENT: usize = 1000;
 
 /// The state of an indexed file.
@@ -84,7 +84,7 @@ impl Candidate {
     }
 }
 
-/// A file of the object store that has no index entry, because it was stored before the index existed.
+/// A file of the object store that has no index entry, because it was stored before the index existed or restored from a backup.
 #[derive(Debug)]
 pub(super) struct UnindexedFile {
     pub(super) key: MediaKey,
@@ -103,7 +103,7 @@ impl MediaIndex {
         Self { database }
     }
 
-    /// Returns the current time: leases, pins and last uses are compared between nodes, whose own clocks differ.
+    /// Returns the current time by the clock that all nodes share: leases, pins and last uses are compared between nodes.
     pub(super) fn now(&self) -> SystemTime {
         self.database.clock().map_or_else(SystemTime::now, |clock| {
             UNIX_EPOCH + Duration::from_millis(u64::try_from(clock.now_millis()).unwrap_or(0))
@@ -220,7 +220,7 @@ impl MediaIndex {
 
 #[cfg(test)]
 impl MediaIndex {
-    /// Makes a file look as if it was last used then, and takes its pin away.
+    /// Sets the time of the last use of a file, and removes its pin.
     pub(super) async fn set_last_used(&self, key: &MediaKey, at: SystemTime) {
         let query = sqlx::query("UPDATE media SET last_used_at = $1, pinned_until = 0 WHERE key = $2");
         run(self.database.execute(query.bind(millis(at)).bind(key.as_str()))).await.unwrap();

@@ -3,7 +3,7 @@
 use super::{MediaIndex, run};
 use crate::{database::DbConnection, error::Error, keys::Owner, media::key::MediaKey};
 
-/// Adds an owner of a file in the index. The anonymous owner has no rows: without keys all callers may use all files.
+/// Adds an owner of a file in the index. The anonymous owner has no rows: without API keys all callers may use all files.
 const ADD_OWNER: &str = "INSERT INTO media_owners (key, owner) SELECT key, $2 FROM media WHERE key = $1 \
      ON CONFLICT (key, owner) DO NOTHING";
 

@@ -15,7 +15,7 @@ pub(in crate::media::store) struct Removal {
 }
 
 impl MediaIndex {
-    /// Begins the removal of a file, unless it was used since it was read, is pinned, or is being uploaded again.
+    /// Begins the removal of a file, unless it was used since `candidate` was read, is pinned, or is being uploaded again.
     pub(in crate::media::store) async fn begin_removal_if_unused(
         &self,
         candidate: &Candidate,

@@ -121,7 +121,7 @@ async fn video_is_created_watched_and_downloaded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn download_of_unfinished_unknown_or_exceeded_content_is_refused() {
+async fn download_of_an_unfinished_video_unknown_variant_or_offset_beyond_the_end_is_refused() {
     let service = service(FakeProvider::default().with_polls([Reply::Hang]));
     let id = service.create(request()).await.unwrap().id;
     let unfinished = service.download(&id, 0, 0).await.unwrap_err();
@@ -244,11 +244,11 @@ async fn cancelled_video_has_an_error_and_no_content() {
 #[tokio::test(start_paused = true)]
 async fn pages_list_every_video_once_while_new_ones_are_created() {
     let service = service(FakeProvider::default());
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for _ in 0..5 {
-        made.push(service.create(request()).await.unwrap().id);
+        created.push(service.create(request()).await.unwrap().id);
     }
-    made.reverse();
+    created.reverse();
     let (mut seen, mut after) = (Vec::new(), String::new());
     loop {
         let request =
@@ -261,7 +261,7 @@ async fn pages_list_every_video_once_while_new_ones_are_created() {
             break;
         }
     }
-    assert_eq!(seen, made);
+    assert_eq!(seen, created);
 }
 
 #[tokio::test(start_paused = true)]

@@ -22,7 +22,7 @@ pub(crate) struct ProviderContext {
     pub(crate) downloads: Downloader,
     /// The maximum size of a finished video, in bytes.
     pub(crate) max_file_bytes: u64,
-    /// What the models accept and return.
+    /// The parameters that each model accepts, and the videos that it returns.
     pub(crate) facts: FactsTable,
     /// What happens to parameters that a model does not accept.
     pub(crate) fit_policy: FitPolicy,

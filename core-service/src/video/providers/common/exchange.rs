@@ -1,5 +1,5 @@
-//! One request to an upstream and its complete response. An error status is not an error here: several vendors report the state
-//! of a task with one, so that each provider interprets status and body itself.
+//! One request to an upstream and its complete response. An error status is not an error here, because several vendors report the
+//! state of a task with one: each provider interprets status and body itself.
 
 use std::fmt::Write as _;
 
@@ -58,17 +58,17 @@ pub(in crate::video::providers) async fn exchange(
     exchange_with_headers(upstream, method, path, message, HeaderMap::new(), context).await
 }
 
-/// Sends a request like [`exchange`], with the headers `further` in addition.
+/// Sends a request like [`exchange`], with additional headers.
 pub(in crate::video::providers) async fn exchange_with_headers(
     upstream: &Upstream,
     method: Method,
     path: &str,
     message: Option<Content>,
-    further: HeaderMap,
+    additional: HeaderMap,
     context: &RequestContext,
 ) -> Result<Response, ProviderError> {
     let mut headers = context_headers(context);
-    headers.extend(further);
+    headers.extend(additional);
     let body = message.map_or_else(Bytes::new, |Content { content_type, body }| {
         headers.insert(header::CONTENT_TYPE, content_type);
         body

@@ -45,7 +45,7 @@ impl Form {
     /// Ends the form, and returns it as a request body.
     ///
     /// # Errors
-    /// [`ProviderError::NotSupported`] if the boundary cannot be sent in a header; as it consists of hexadecimal digits, it can.
+    /// [`ProviderError::NotSupported`] if the boundary cannot be sent in a header. Does not happen: it consists of hexadecimal digits.
     pub(in crate::video::providers) fn finish(self) -> Result<Content, ProviderError> {
         let Self { boundary, mut body } = self;
         body.extend(format!("--{boundary}--\r\n").bytes());

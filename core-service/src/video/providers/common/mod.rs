@@ -1,4 +1,5 @@
-//! Parts shared by the video providers: their set-up, requests with any status as the result, forms, and results.
+//! Parts shared by the video providers: their set-up, requests whose error status is no error, multipart forms, and adjustments of
+//! results.
 
 pub(super) mod context;
 pub(super) mod exchange;

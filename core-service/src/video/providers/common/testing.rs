@@ -1,4 +1,5 @@
-//! A scripted upstream for unit tests of providers, over TCP, and the search for a lost submission at it.
+//! A scripted upstream for unit tests of providers, over TCP, and a search at it for a lost submission: one whose response did not
+//! arrive.
 
 use std::{sync::Arc, time::Duration};
 

@@ -45,7 +45,7 @@ pub struct FalVideos {
     downloads: Downloader,
     /// The API's own origin, for downloads. Without the API key: results are public files of another host.
     origin: TrustedOrigin,
-    /// What the models accept, and how their API spells it.
+    /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -92,7 +92,7 @@ impl VideoProvider for FalVideos {
         let task = path(&task.0);
         let response = exchange(&self.upstream, Method::GET, &format!("{task}/status"), None, context).await?;
         let status = redacted(&self.upstream, response::parse_poll(&response, self.poll_interval))?;
-        // `Ready` means ended here: only the result tells success from failure.
+        // `Ready` means that the request has ended: only its result tells success from failure.
         let Progress::Ready(_) = status else { return Ok(status) };
         let response = exchange(&self.upstream, Method::GET, &task, None, context).await?;
         redacted(&self.upstream, response::parse_result(&response))

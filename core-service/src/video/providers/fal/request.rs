@@ -1,4 +1,4 @@
-//! The request body: the input of a model's endpoint.
+//! The request body of a submission to fal: the input of a model's endpoint.
 
 use openai_dialect::extra_members;
 use serde_json::Value;
@@ -16,7 +16,7 @@ use crate::{
 /// The number of seeds that fal's models accept, 0 to 2^31 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 31;
 
-/// Encodes a request. `names` are the names and forms that the model has for members, from its facts.
+/// Encodes a request. `names` are the names and forms of members that differ between models, from `model_facts`.
 pub(super) fn encode(names: &MemberNames, request: &RenderRequest) -> String {
     let VideoParameters {
         prompt,
@@ -65,7 +65,7 @@ pub(super) fn encode(names: &MemberNames, request: &RenderRequest) -> String {
     members.to_string()
 }
 
-/// Adds the inputs; files as data URLs.
+/// Adds the inputs: links as they are, files as data URLs.
 fn add_inputs(members: &mut JsonObject, names: &MemberNames, request: &RenderRequest) {
     let urls = |role: InputRole| request.inputs.iter().filter(move |input| input.role == role).map(RenderInput::url);
     for (name, role) in [

@@ -58,7 +58,7 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
     })?
 }
 
-/// Returns how a completed request ended. A result without a link is [`Progress::Ready`] without files, with which the runner
+/// Returns how a completed request ended. A result without a link is [`Progress::Ready`] without files, and the job runner then
 /// fails the job.
 pub(super) fn parse_result(response: &Response) -> Result<Progress, ProviderError> {
     let Response { status, body, .. } = response;

@@ -160,8 +160,7 @@ impl GeminiVideos {
         let polled =
             self.poll(task, context).await.map_err(|error| {
                 let message = error.to_string();
-                // An error of this poll must not look like an unknown outcome of the submission, which was not sent yet.
-                // Within the error because it may have a retry delay beside its failure.
+                // The submission was not sent yet: an error of this poll must not look like an unknown outcome of the submission.
                 error.map_failure(|failure| {
                     if failure.may_have_executed() { ProviderError::unavailable(message) } else { failure }
                 })

@@ -28,8 +28,8 @@ impl Location {
     }
 }
 
-/// Returns the link to the content of a file. The API returns the description of one of its files instead, unless the query has
-/// `alt=media`. Links to other origins are signed, so that they are not changed.
+/// Returns the link to the content of a file. Without `alt=media` in the query, the API returns the description of a file instead.
+/// Links to other origins are signed, and are therefore not changed.
 pub(in crate::video::providers) fn download_link(base: &Url, uri: &str) -> String {
     let Ok(mut url) = base.join(uri) else { return uri.to_owned() };
     if url.origin() == base.origin() && !url.query_pairs().any(|(name, _)| name == "alt") {

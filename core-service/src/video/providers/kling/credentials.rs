@@ -14,7 +14,7 @@ use crate::{error::ProviderError, video::time::Clock};
 
 /// How long a token is valid.
 const VALIDITY: Duration = Duration::from_mins(30);
-/// How far the beginning of a token's validity lies in the past, so that a slow clock of Kling does not reject it.
+/// How far the beginning of a token's validity lies in the past: otherwise Kling would reject it if Kling's clock is slow.
 const CLOCK_SKEW: Duration = Duration::from_secs(5);
 
 /// An access key and its secret key.

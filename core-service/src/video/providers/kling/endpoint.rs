@@ -1,5 +1,5 @@
-//! Kling's endpoints. The model and the inputs decide to which one a request is submitted; its task is known only there, so
-//! that the stored task has the name of the endpoint.
+//! Kling's endpoints. The model and the inputs decide to which one a request is submitted. A task is known only at its endpoint,
+//! whose name is therefore stored with the task.
 
 use super::super::common::exchange::path_segment;
 use crate::{

@@ -57,7 +57,7 @@ pub struct KlingVideos {
     downloads: Downloader,
     /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
-    /// What the models accept, and how their API spells it.
+    /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -121,7 +121,8 @@ impl VideoProvider for KlingVideos {
         Ok(Cancellation::RunsOn)
     }
 
-    /// Looks for the mark of the job in the list of tasks. Only the end of the list proves that there is no task with it.
+    /// Looks for the mark, the id of the job (`external_task_id`), in the list of tasks. Only the end of the list proves that there is
+    /// no task with it.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &lost.model), &lost.parameters);
         for number in 1..=MAX_PAGES {
@@ -130,7 +131,7 @@ impl VideoProvider for KlingVideos {
             let page = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
             match page {
                 Page { found: Some(id), .. } => return Ok(Search::Found(endpoint.task(&id))),
-                // Kling may shorten pages, so that only an empty one is the end of the list.
+                // Kling may shorten pages: only an empty one is the end of the list.
                 Page { length: 0, .. } => return Ok(Search::Absent),
                 Page { .. } => {}
             }

@@ -1,4 +1,4 @@
-//! The request body that creates a task. Its members depend on the endpoint.
+//! The request body that creates a task at Kling. Its members depend on the endpoint.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// Members that clients cannot set: the model, the inputs, and the mark. By the mark, the task of a submission whose response
-/// was lost is found.
+/// Members that clients cannot set: the model, the inputs, and the mark, by which the task of a submission is found if the response to
+/// the submission was lost.
 const RESERVED: [&str; 6] = ["model_name", "image", "image_tail", "image_list", "video_list", "external_task_id"];
 
 /// Encodes a request. `mark` is the id of the job, which Kling returns in lists of tasks.

@@ -1,4 +1,4 @@
-//! Kling's tasks and errors. Every response has a member `code`: zero for success, otherwise one of Kling's error codes.
+//! Tasks and errors of Kling's video API. Every response has a member `code`: zero for success, otherwise one of Kling's error codes.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -105,7 +105,7 @@ fn failure(task: &Members<'_>) -> ProviderError {
     }
 }
 
-/// Returns the result of a task. Without a link it has no files, with which the runner fails the job.
+/// Returns the result of a task. Without a link the result has no files, and the job runner then fails the job.
 fn clip(task: &Members<'_>) -> Clip {
     let videos = task.object("task_result").objects("videos");
     let url = videos.first().and_then(|video| video.string("url"));

@@ -108,7 +108,8 @@ impl VideoProvider for MidjourneyVideos {
         response::parse_cancellation(&response).map_err(|error| self.upstream.redacted(error))
     }
 
-    /// Looks for the mark among the newest tasks. A list without it proves nothing, because older tasks are not in it.
+    /// Looks for the mark, the id of the job (`state`), among the newest tasks. A list without it proves nothing, because older tasks
+    /// are not in the list.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, "task/list", None, context).await?;
         let found = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;

@@ -13,7 +13,7 @@ use crate::{
 const RESERVED: [&str; 10] =
     ["prompt", "image", "endimage", "state", "videotype", "batchsize", "notifyhook", "action", "taskid", "index"];
 
-/// Resolutions, and the `videoType` of each. Without one of them, the proxy decides.
+/// Resolutions, and the `videoType` of each. For another resolution the member is not sent, and the proxy decides.
 const VIDEO_TYPES: [(&str, &str); 2] = [("480p", "vid_1.1_i2v_480"), ("720p", "vid_1.1_i2v_720")];
 
 /// Encodes a request. `mark` is the id of the job, which the proxy returns with the task.

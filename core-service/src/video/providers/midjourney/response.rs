@@ -19,7 +19,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     let Response { status, headers, body } = response;
     let has_code = read_object(body, |members| members.number("code").is_some()).unwrap_or(false);
     task_id(*status, headers, body).map_err(|error| match *status {
-        // Not sent again: the proxy does not support videos, or the base URL is wrong, so that another attempt would fail too.
+        // Not sent again: the proxy does not support videos, or the base URL is wrong. Another attempt would fail too.
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if !has_code => final_refusal(error),
         _ => error,
     })
@@ -95,7 +95,7 @@ fn percent(members: &Members<'_>) -> Option<u8> {
     digits.parse::<u8>().ok().map(|percent| percent.min(99))
 }
 
-/// Returns the first video of a task. Without a link it has no files, with which the runner fails the job.
+/// Returns the first video of a task. Without a link the result has no files, and the job runner then fails the job.
 fn clip(members: &Members<'_>) -> Clip {
     let url = |value: &RawValue| text(value).or_else(|| object(value).string("url")).map(Cow::into_owned);
     let link = members.list("videoUrls").into_iter().find_map(url);

@@ -1,5 +1,5 @@
-//! The versions of MiniMax's API, and their paths. A task is known only in the version in which it was submitted, so that the
-//! stored task has the name of the version.
+//! The versions of MiniMax's API, and their paths. A task is known only in the version in which it was submitted, whose name is
+//! therefore stored with the task.
 
 use super::super::common::exchange::path_segment;
 use crate::{error::ProviderError, model_facts::ModelFacts, video::UpstreamTask};

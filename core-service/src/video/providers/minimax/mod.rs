@@ -1,4 +1,4 @@
-//! Video provider for MiniMax. Each video is a task, in version 1 or 2 of the API, which the model decides (`api`).
+//! Video provider for MiniMax. Each video is a task, in version 1 or 2 of the API; the module `api` says which models have which.
 
 mod api;
 mod errors;
@@ -47,7 +47,7 @@ pub struct MinimaxVideos {
     downloads: Downloader,
     /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
-    /// What the models accept, and how their API spells it.
+    /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -74,8 +74,7 @@ pub(crate) fn entries(settings: &Minimax, context: &ProviderContext) -> Result<V
 
 #[async_trait]
 impl VideoProvider for MinimaxVideos {
-    /// MiniMax has no idempotency key. Its list of tasks has no member for a text of the client, so that `find` is not
-    /// implemented.
+    /// MiniMax has no idempotency key. `find` is not implemented, because the list of tasks has no member for the id of the job.
     fn submits_idempotently(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The request body that creates a task, in both versions of the API: version 1 has a member for each image, version 2 a list
+//! The request body that creates a task, in both versions of MiniMax's API: version 1 has a member for each image, version 2 a list
 //! `content` with the prompt and all inputs.
 
 use openai_dialect::extra_members;

@@ -127,7 +127,7 @@ fn progress(api: Api, task: &Members<'_>, poll_after: Duration) -> Option<Result
     }))
 }
 
-/// Returns the result of a task. Without a link or the id of a file it has no files, with which the runner fails the job.
+/// Returns the result of a task. Without a link or the id of a file the result has no files, and the job runner then fails the job.
 fn clip(api: Api, task: &Members<'_>) -> Clip {
     let location = match api {
         Api::V1 => task.text("file_id").map(|id| format!("{FILE}{id}")),

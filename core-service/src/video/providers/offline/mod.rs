@@ -1,7 +1,7 @@
 //! The video provider of the built-in mock engine (crate `offline_video`), with fault injection by model name.
 //!
-//! A task is an `OfflineTask` as JSON: everything that the render depends on. The engine is deterministic, so that a process
-//! which did not start a render starts it again from its task, and no render is lost with its process.
+//! A task is an `OfflineTask` as JSON: everything that the render depends on. The engine is deterministic: after a crash, another
+//! process renders the same video from the stored task.
 
 use std::sync::Arc;
 
@@ -43,8 +43,8 @@ mod tests;
 /// The engine's model name.
 pub const MODEL: &str = "offline-video";
 
-/// The provider id of the models that lose the response to a submission, which jobs store. They have a provider of their own,
-/// because a job finds its provider by this id, and theirs must not submit idempotently.
+/// The provider id of the fault models that lose the response to a submission. They need an id of their own: jobs store the id and
+/// find their provider by it, and the provider of these models must not submit idempotently.
 const NOT_IDEMPOTENT_ID: &str = "offline-not_idempotent";
 
 /// The size of the chunks of a file, in bytes.
@@ -103,7 +103,7 @@ impl VideoProvider for OfflineVideo {
 
     async fn submit(&self, mut call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let slot = std::mem::take(&mut call.request.slot);
-        // The engine reads files only, so that URLs are refused, except those of sounds, which it does not use.
+        // URLs are refused, because the engine reads files only; except those of sounds, which it does not use.
         call.request
             .inputs
             .iter()
@@ -172,8 +172,8 @@ impl VideoProvider for OfflineVideo {
         Ok(Cancellation::Stopped)
     }
 
-    /// Rebuilds the task from the submission, as it consists of nothing else: the render is always found, unless the fault
-    /// forbids it.
+    /// Rebuilds the task from the lost submission, which contains all of it. The render is therefore always found, except with
+    /// [`Fault::OutcomeUnknown`].
     async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
         if Fault::of(&lost.model) == Some(Fault::OutcomeUnknown) {
             return Ok(Search::Inconclusive);

@@ -71,14 +71,14 @@ impl Pictures {
     /// Decodes the first or last frame of a video.
     async fn frame(&self, key: &MediaKey, end: End) -> Result<RgbImage, ProviderError> {
         loop {
-            let why = match self.clips.frame(key, end).await {
+            let reason = match self.clips.frame(key, end).await {
                 Ok(frame) => return Ok(frame),
-                Err(why) => why,
+                Err(reason) => reason,
             };
-            // `frame` fails alike for an unavailable store and an unreadable file: if the store describes the file, it is the
-            // file.
+            // `frame` has one error for an unavailable store and an unreadable file. If the store can describe the file, the file is
+            // unreadable.
             if unless_unavailable(self.media_store.describe(key).await)?.is_some() {
-                let message = format!("video: no frame of it can be read: {why}; send an MP4 file with H.264");
+                let message = format!("video: no frame of it can be read: {reason}; send an MP4 file with H.264");
                 return Err(ProviderError::Refused { message, field: Some("video".to_owned()) });
             }
             sleep(MEDIA_RETRY_DELAY).await;
@@ -86,12 +86,13 @@ impl Pictures {
     }
 }
 
-/// Returns `None` if the media store is unavailable, so that the read is repeated. The runner stops a render whose job has ended.
+/// Returns `None` if the media store is unavailable; the caller then repeats the read. The job runner stops a render whose job has
+/// ended.
 fn unless_unavailable<T>(read: Result<T, Error>) -> Result<Option<T>, ProviderError> {
     match read {
         Ok(value) => Ok(Some(value)),
-        Err(Error::Storage(why) | Error::StorageNotWritable(why)) => {
-            tracing::warn!("an input of a render cannot be read, retrying: {why}");
+        Err(Error::Storage(reason) | Error::StorageNotWritable(reason)) => {
+            tracing::warn!("an input of a render cannot be read, retrying: {reason}");
             Ok(None)
         }
         Err(error) => Err(ProviderError::Refused { message: error.to_string(), field: None }),

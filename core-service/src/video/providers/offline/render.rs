@@ -33,8 +33,8 @@ pub(super) struct Files {
     pub(super) spritesheet: Bytes,
 }
 
-/// Waits for a slot of `permits` unless `slot` holds one, then renders, with the progress in `percent`. The render is on a
-/// blocking thread, which dropping this future does not end: `stop` does.
+/// Waits for a slot of `permits` unless `slot` holds one, then renders; writes the progress to `percent`. The render runs on a
+/// blocking thread: dropping this future does not stop it, cancelling `stop` does.
 pub(super) async fn work(
     pictures: Pictures,
     permits: Arc<Semaphore>,

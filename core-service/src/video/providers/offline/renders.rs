@@ -31,8 +31,8 @@ pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(400);
 /// The cores that a render uses: the encoder has two threads.
 const CORES_PER_RENDER: usize = 2;
 
-/// For how many tasks with a fault calls are counted. The counts of tasks that end without a download remain; when there are
-/// this many, all counts are dropped.
+/// The maximum number of tasks with an injected fault whose calls are counted. The counts of tasks that end without a download remain;
+/// when there are this many, all counts are dropped.
 const MAX_COUNTED: usize = 10_000;
 
 /// The renders in progress or not fetched yet.
@@ -41,7 +41,7 @@ pub(super) struct Renders {
     pictures: Pictures,
     /// One permit is the slot of one render.
     permits: Arc<Semaphore>,
-    // A std mutex: no await happens under it.
+    // A std mutex, which is never held across an await.
     state: Mutex<State>,
 }
 

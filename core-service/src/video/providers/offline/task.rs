@@ -61,7 +61,7 @@ impl OfflineTask {
             height: *height,
             seconds: *seconds,
             fps: FrameRate::default(),
-            seed: seed.map_or_else(|| hash_word(prompt), i64::cast_unsigned),
+            seed: seed.map_or_else(|| hash_to_u64(prompt), i64::cast_unsigned),
             audio: generate_audio.unwrap_or_default(),
         }
     }
@@ -103,7 +103,7 @@ pub(super) enum InputPicture {
 }
 
 /// Hashes a text to the same number on every machine: the seed of requests without one, so that a render is reproducible.
-fn hash_word(text: &str) -> u64 {
+fn hash_to_u64(text: &str) -> u64 {
     let digest = Sha256::digest(text);
     digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
 }

@@ -119,7 +119,7 @@ impl VideoProvider for OpenAiVideos {
 
     async fn fetch(&self, file: &ClipFile, context: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {
         let Location { id, url } = Location::parse(&file.location)?;
-        // Without `variant`: one of these servers reads it as a number, and finds nothing for `video`.
+        // Without the query parameter `variant`: one server that copies the API parses it as a number, and finds nothing for `video`.
         let relative = format!("{}/content{}", path(&id), self.query);
         let result = self.downloads.clip(&relative, &self.origin.for_call(context), self.max_file_bytes).await;
         match (result, url) {
@@ -144,7 +144,7 @@ impl VideoProvider for OpenAiVideos {
         }
     }
 
-    /// Looks for the only new video of the list with the same prompt and model, because the API has no member for the mark.
+    /// Looks for the only new video of the list with the same prompt and model, because the API has no member for the id of the job.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let separator = if self.query.is_empty() { '?' } else { '&' };
         let path = format!("videos{}{separator}order=desc&limit=100", self.query);

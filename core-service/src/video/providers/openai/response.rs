@@ -1,8 +1,8 @@
 //! Video objects (`{"object": "video", "id": ..., "status": ...}`) and errors of the OpenAI videos API and of the servers that
 //! copy it.
 //!
-//! Some servers report a failed render with status 500 and the video object, so that an error status alone does not mean that the
-//! poll failed.
+//! Some servers report a failed render with status 500 and the video object: an error status alone does not mean that the poll
+//! failed.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -26,7 +26,7 @@ const POLL_AFTER: &str = "openai-poll-after-ms";
 #[derive(Debug)]
 struct Video {
     id: String,
-    /// Whether the member `object` is `"video"`, so that this is no error with an id and a status.
+    /// Whether the member `object` is `"video"`. Otherwise this may also be an error that has an id and a status.
     is_declared: bool,
     state: State,
 }
@@ -34,7 +34,7 @@ struct Video {
 /// The state of a render, from the member `status`.
 #[derive(Debug)]
 enum State {
-    /// Queued, in progress, or a state that is not known: should that be final, polls continue until the deadline of the job.
+    /// Queued, in progress, or unknown. If an unknown state is final, polling continues until the deadline of the job.
     Working {
         percent: Option<u8>,
     },

@@ -1,5 +1,5 @@
-//! The search for the video of a submission whose response was lost, in the list of videos. The API stores no text of the
-//! client with a video, so that it is recognized by time, prompt and model.
+//! The search for the video of a submission whose response was lost, in the list of videos. The video is recognized by time, prompt
+//! and model, because the API has no member for the id of the job.
 
 use http::StatusCode;
 

@@ -45,7 +45,7 @@ pub struct RunwayVideos {
     downloads: Downloader,
     /// The API's own origin, for downloads. Without the API key: links are signed.
     origin: TrustedOrigin,
-    /// What the models accept, and how their API spells it.
+    /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,

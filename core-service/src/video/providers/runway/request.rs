@@ -1,5 +1,5 @@
-//! The endpoint and the request body that create a task. Runway refuses members that a model does not have, so that the facts
-//! of the model decide about several of them.
+//! The endpoint and the request body that create a task. Runway refuses members that a model does not have: the facts of the model
+//! (`model_facts`) decide which of several members are sent.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -18,10 +18,10 @@ use crate::{
 /// The longest data URL of a video that Runway accepts, in bytes. A longer video is sent as a link.
 const MAX_DATA_URL: usize = 5_000_000;
 
-/// The `api` of models whose requests state the purpose of an input video.
+/// The fact `api` of models whose requests state the purpose of an input video (`mode`).
 const MODES: &str = "modes";
 
-/// The most pixels of a size that is requested as `auto_720p` rather than `auto_1080p`.
+/// The maximum number of pixels of a size that is requested as `auto_720p` rather than `auto_1080p`.
 const PIXELS_OF_720P: u32 = 1280 * 720;
 
 /// The number of seeds that Runway accepts, 0 to 2^32 - 1. Other seeds are mapped into this range.

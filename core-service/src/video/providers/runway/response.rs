@@ -45,8 +45,8 @@ pub(super) fn failure(response: &Response) -> ProviderError {
     refined_failure_of(response.status, &response.headers, &response.body, refine)
 }
 
-/// Returns [`ProviderError::Credentials`] for an account without credits, otherwise `by_status`: Runway reports it with status
-/// 400 and no code.
+/// Returns [`ProviderError::Credentials`] for an account without credits, otherwise `by_status`. Runway reports such an account with
+/// status 400 and no code.
 fn refine(_: &Value, by_status: ProviderError) -> ProviderError {
     if let ProviderError::Refused { message, .. } = &by_status
         && message.to_ascii_lowercase().contains("enough credits")
@@ -72,7 +72,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
     })
 }
 
-/// Returns the result of a task, its first output. Without a link it has no files, with which the runner fails the job.
+/// Returns the result of a task, its first output. Without a link the result has no files, and the job runner then fails the job.
 fn clip(members: &Members<'_>) -> Clip {
     let link = members.list("output").first().and_then(|link| text(link)).map(Cow::into_owned);
     let video = link.map(|location| ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location });

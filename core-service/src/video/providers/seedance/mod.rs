@@ -49,7 +49,7 @@ pub struct SeedanceVideos {
     /// The API's own origin, for downloads. Without the API key: links are signed already, and the object store rejects two
     /// credentials.
     origin: TrustedOrigin,
-    /// What the models accept, and how their API spells it.
+    /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -119,8 +119,8 @@ impl VideoProvider for SeedanceVideos {
         }
     }
 
-    /// Looks for the mark of the job in the list of tasks. If the request had an identifier of the end user, the task has that
-    /// in the place of the mark, so that it cannot be found.
+    /// Looks for the mark, the id of the job (`safety_identifier`), in the list of tasks. If the request had an identifier of the end
+    /// user, the task has that in the place of the mark, and cannot be found.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         if !lost.parameters.user.is_empty() {
             return Ok(Search::Inconclusive);

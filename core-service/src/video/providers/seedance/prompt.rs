@@ -1,5 +1,5 @@
-//! Removes flags from prompts. Ark reads parameters such as `--resolution 1080p` in the text of the prompt, an older notation,
-//! with which a client could override the validated parameters, and so the cost of a video.
+//! Removes flags from prompts. Ark, the model service that serves Seedance, reads parameters such as `--resolution 1080p` in the text
+//! of the prompt. With this older notation, a client could override the validated parameters, and so the cost of a video.
 
 /// The flags that Ark reads, without `--`, short and long.
 const FLAGS: [&str; 15] = [

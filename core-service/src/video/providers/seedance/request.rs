@@ -1,4 +1,5 @@
-//! The request body that creates a task: a list `content` with the prompt and all inputs, and the parameters.
+//! The request body that creates a task at Ark, the model service that serves Seedance: a list `content` with the prompt and all
+//! inputs, and the parameters.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use crate::{
 /// The number of seeds that Ark accepts, 0 to 2^32 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 32;
 
-/// The fact `api` of models whose requests state what the references are for (`omni_reference_task_type`).
+/// The fact `api` of models whose requests state the purpose of the references (`omni_reference_task_type`).
 const NAMED_TASKS: &str = "omni";
 
 /// The longest `safety_identifier` that Ark accepts, in bytes.
@@ -84,8 +85,8 @@ fn duration(parameters: &VideoParameters) -> i64 {
     if parameters.operation == Operation::Edit { -1 } else { parameters.seconds.into() }
 }
 
-/// Returns what the references are for. With this member, Ark refuses contradicting parameters at submission rather than while
-/// the task runs.
+/// Returns the value of `omni_reference_task_type`, the purpose of the references. With this member, Ark refuses contradicting
+/// parameters at submission rather than while the task runs.
 fn task_type(parameters: &VideoParameters) -> Option<&'static str> {
     match parameters.operation {
         Operation::Edit => Some("edit"),
@@ -106,8 +107,8 @@ fn part(input: &RenderInput) -> Result<Value, ProviderError> {
     Ok(json!({"type": kind, kind: {"url": url}, "role": role}))
 }
 
-/// Returns the `safety_identifier`: the identifier of the end user, or its digest if it is too long. Without an end user, the
-/// mark of the job: this is the only member of a client's text that Ark returns in lists of tasks.
+/// Returns the `safety_identifier`: the identifier of the end user, or its digest if it is too long. Without an end user, the mark:
+/// lists of tasks contain no other text of the request by which a task could be found.
 pub(super) fn identifier(user: &str, mark: &str) -> String {
     match user.len() {
         0 => mark.to_owned(),

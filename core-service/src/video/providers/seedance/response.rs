@@ -1,4 +1,4 @@
-//! Ark's tasks, their results and errors. Ark's error codes are in `ark_errors`.
+//! The tasks of Ark, the model service that serves Seedance, their results and errors. The error codes are in `ark_errors`.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -70,7 +70,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
     })
 }
 
-/// Returns the result of a task. Without a link it has no files, with which the runner fails the job.
+/// Returns the result of a task. Without a link the result has no files, and the job runner then fails the job.
 fn clip(members: &Members<'_>) -> Clip {
     let content = members.object("content");
     let files = content.string("video_url").map(|url| ClipFile {

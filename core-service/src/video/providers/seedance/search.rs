@@ -1,5 +1,5 @@
-//! The search for the task of a submission whose response was lost, by its mark, in Ark's list of tasks, which has the newest
-//! first.
+//! The search for the task of a submission whose response was lost: by its mark, the id of the job, in the list of tasks of Ark
+//! (the model service that serves Seedance), which has the newest first.
 
 use super::{super::common::exchange::Response, response::failure};
 use crate::{error::ProviderError, json::members::read_object, video::LostSubmission};

@@ -49,7 +49,7 @@ pub struct ViduVideos {
     downloads: Downloader,
     /// The API's own origin, for downloads. Without the API key: links are signed already.
     origin: TrustedOrigin,
-    /// What the models accept, and how their API spells it.
+    /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -114,8 +114,8 @@ impl VideoProvider for ViduVideos {
         }
     }
 
-    /// Looks for the mark of the job in the list of the newest tasks. A list without it proves nothing, because it may be
-    /// incomplete.
+    /// Looks for the mark, the id of the job (`payload`), in the list of the newest tasks. A list without it proves nothing, because
+    /// the list may be incomplete.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let begin = Timestamp(0).after(Duration::from_secs(lost.submitted_at).saturating_sub(CLOCK_SKEW));
         // The text is RFC 3339.

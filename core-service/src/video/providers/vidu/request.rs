@@ -1,4 +1,4 @@
-//! The request body that creates a task, and its path, which depends on the inputs.
+//! The request body that creates a task at Vidu, and the path of the request, which depends on the inputs.
 
 use openai_dialect::extra_members;
 
@@ -16,8 +16,8 @@ use crate::{
 /// The number of seeds that Vidu accepts, 0 to 2^31 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 31;
 
-/// Members that clients cannot set: the inputs, and the mark. By the mark, the task of a submission whose response was lost is
-/// found.
+/// Members that clients cannot set: the inputs, and the mark, by which the task of a submission is found if the response to the
+/// submission was lost.
 const RESERVED: [&str; 4] = ["images", "videos", "subjects", "payload"];
 
 /// Returns the path of submissions: references take precedence over frames.

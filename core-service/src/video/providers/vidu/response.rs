@@ -75,7 +75,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
     })
 }
 
-/// Returns the result of a task. Without a link it has no files, with which the runner fails the job.
+/// Returns the result of a task. Without a link the result has no files, and the job runner then fails the job.
 fn clip(members: &Members<'_>) -> Clip {
     let creations = members.objects("creations");
     let url = creations.first().and_then(|creation| creation.string("url"));

@@ -57,7 +57,7 @@ pub struct WanVideos {
     /// The API's own origin, for downloads. Without the API key: links are signed already, and the object store rejects two
     /// credentials.
     origin: TrustedOrigin,
-    /// What the models accept, and how their API spells it.
+    /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -128,7 +128,7 @@ impl VideoProvider for WanVideos {
         }
     }
 
-    /// Looks for a task by model, time and prompt: see `search`. The list has no prompts, so that each listed task is polled.
+    /// Looks for a task by model, time and prompt: see `search`. Each listed task is polled, because the list has no prompts.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let LostSubmission { model, parameters, submitted_at, .. } = lost;
         let facts = self.facts.find(PROVIDER_ID, model);

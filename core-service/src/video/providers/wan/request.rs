@@ -1,5 +1,5 @@
-//! The request body that creates a task: the objects `input` and `parameters`, whose members depend on the generation and the
-//! vendor of the model ([`Api`]).
+//! The request body that creates a task at DashScope, the model service of Alibaba Cloud: the objects `input` and `parameters`, whose
+//! members depend on the generation and the vendor of the model ([`Api`]).
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -112,7 +112,7 @@ pub(super) fn encode(model: &str, facts: &ModelFacts, request: &RenderRequest) -
 fn add_inputs(input: &mut JsonObject, api: Api, request: &RenderRequest) -> Result<(), ProviderError> {
     let (inputs, operation) = (&request.inputs, request.parameters.operation);
     if matches!(api, Api::Media | Api::Kling) {
-        let media: Result<Vec<_>, _> = inputs.iter().map(|input| medium(api, operation, input)).collect();
+        let media: Result<Vec<_>, _> = inputs.iter().map(|input| media_entry(api, operation, input)).collect();
         let media = media?;
         if !media.is_empty() {
             input.add("media", media);
@@ -137,7 +137,7 @@ fn add_inputs(input: &mut JsonObject, api: Api, request: &RenderRequest) -> Resu
 }
 
 /// Returns an entry of the list `media`. DashScope accepts videos and sounds by URL only.
-fn medium(api: Api, operation: Operation, input: &RenderInput) -> Result<Value, ProviderError> {
+fn media_entry(api: Api, operation: Operation, input: &RenderInput) -> Result<Value, ProviderError> {
     let is_kling = api == Api::Kling;
     let (kind, url) = match input.role {
         InputRole::FirstFrame => ("first_frame", input.url()),

@@ -1,4 +1,4 @@
-//! DashScope's tasks, their results and lists. DashScope's error codes are in `dashscope_errors`.
+//! The video tasks of DashScope (Alibaba Cloud), their results and lists. The error codes are in `dashscope_errors`.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -72,7 +72,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
     })
 }
 
-/// Returns the result of a task. Without a link it has no files, with which the runner fails the job.
+/// Returns the result of a task. Without a link the result has no files, and the job runner then fails the job.
 fn clip(output: &Members<'_>) -> Clip {
     let url = output.string("video_url").or_else(|| output.object("results").string("video_url"));
     let file = |url: Cow<'_, str>| ClipFile {

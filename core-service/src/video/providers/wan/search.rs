@@ -1,5 +1,5 @@
-//! The search for a submission whose response was lost. DashScope keeps no text of the client with a task, so that a task is
-//! recognized by its model, the time of its submission, and its prompt.
+//! The search for a submission whose response was lost. Its task is recognized by the model, the time of the submission, and the
+//! prompt, because DashScope has no member for the id of the job.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const SEARCH_INTERVAL: Duration = Duration::from_secs(20);
 /// The offset from UTC of the times in DashScope's API, which are those of Beijing.
 const TIME_ZONE: Duration = Duration::from_hours(8);
 
-/// Returns the query for the tasks of a model that were submitted at the time of a lost submission, in one page.
+/// Returns the query string for the first page of the tasks of a model that were submitted at the time of a lost submission.
 pub(super) fn query(model: &str, submitted_at: u64) -> String {
     let begin = Duration::from_secs(submitted_at) + TIME_ZONE;
     let (from, to) = (date_time(begin.saturating_sub(CLOCK_SKEW)), date_time(begin + LONGEST_SUBMISSION + CLOCK_SKEW));
@@ -37,7 +37,7 @@ pub(super) struct Candidate {
 /// Returns the task of the lost submission: the candidate with its prompt, if no other one has the same or none.
 ///
 /// # Errors
-/// [`ProviderError::Unavailable`] while a candidate has not ended, so that the search is repeated later.
+/// [`ProviderError::Unavailable`] while a candidate has not ended; the search is repeated later.
 pub(super) fn search(lost: &LostSubmission, candidates: Vec<Candidate>) -> Result<Search, ProviderError> {
     if candidates.iter().any(|task| !task.has_ended) {
         let message = "the upstream reports the prompt of a task once it has ended".to_owned();

@@ -243,7 +243,7 @@ fn only_task_with_the_prompt_is_found_once_all_have_ended() {
         prompt: prompt.map(str::to_owned),
         has_ended: true,
     };
-    // `failed` has no prompt, so that it may be the task of the submission.
+    // `failed` has no prompt: it may be the task of the submission.
     let (mine, other, failed) = (task("1", Some("a boat")), task("2", Some("a ship")), task("3", None));
     let found = Search::Found(UpstreamTask("1".to_owned()));
     assert_eq!(search(&lost(), vec![other.clone(), mine.clone()]), Ok(found));

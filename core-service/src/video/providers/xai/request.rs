@@ -1,4 +1,4 @@
-//! The endpoint and the request body of a new, edited or extended video.
+//! The endpoint of xAI's API and the request body for a new, an edited or an extended video.
 
 use openai_dialect::extra_members;
 use serde_json::{Value, json};
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!((&body["image"], &body["last_frame"]), (&file, &file));
         let (_, body) = encoded(&[InputRole::Image, InputRole::Image], new);
         assert_eq!(body["reference_images"], json!([file, file]));
-        // An edit has no duration of its own, so that the client's member is passed on.
+        // The gateway sends no duration for an edit: the client's extra member is passed on.
         let expected = json!({"model": "m", "prompt": "a boat", "video": file, "duration": 15});
         assert_eq!(encoded(&[InputRole::Source], Operation::Edit), ("videos/edits", expected));
         let expected = json!({"model": "m", "prompt": "a boat", "video": file, "duration": 5});

@@ -1,5 +1,5 @@
-//! The states of xAI's requests, their results and errors. Errors have no usable code, so that refused content and a wrong key
-//! are recognized by the text of the message.
+//! The states of xAI's requests, their results and errors. Errors have no usable code: refused content and a wrong key are recognized
+//! by the text of the message.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -97,7 +97,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
     })
 }
 
-/// Returns the result of a request. Without a link it has no files, with which the runner fails the job.
+/// Returns the result of a request. Without a link the result has no files, and the job runner then fails the job.
 fn clip(video: &Members<'_>) -> Clip {
     let file = video.string("url").map(|url| ClipFile {
         variant: Variant::Video,

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// The lease on a claimed job: after a crash, the next process has to wait so long before it can claim the job. Short,
+/// The lease on a claimed job: after a crash, the next process has to wait that long before it can claim the job. Short,
 /// because each test waits for it, but longer than a commit takes.
 const LEASE: Duration = Duration::from_secs(1);
 

@@ -87,7 +87,7 @@ async fn stalled_submissions_of_one_provider_delay_neither_its_polls_nor_other_p
     for _ in 0..50 {
         create("stalled").await;
     }
-    // That of the render, and as many as may stall.
+    // The submission of the render, and as many as may be in progress at once.
     stalled.wait_for_calls("submit", 5).await;
     let last = create("other").await;
     assert_eq!(harness.outcome(&last).await.state.phase(), Phase::Succeeded);

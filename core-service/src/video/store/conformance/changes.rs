@@ -1,4 +1,4 @@
-//! Commits, amendments, outbox rows and published changes.
+//! Commits of the lease holder, amendments (changes by callers, which take precedence), outbox rows, and published changes.
 
 use super::*;
 

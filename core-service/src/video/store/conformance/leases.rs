@@ -143,7 +143,7 @@ pub(super) async fn a_purged_job_is_gone(store: Store) {
 pub(super) async fn times_beyond_a_bound_are_shortened_for_unfinished_jobs(store: Store) {
     let (far, near) = (NOW.after(100 * LEASE), NOW.after(LEASE));
     let waiting = insert(&store, job().with_due(Some(far))).await;
-    let soon = insert(&store, job().with_due(Some(near))).await;
+    let due_soon = insert(&store, job().with_due(Some(near))).await;
     let expiring = insert(&store, job()).await;
     let claim = claim_next(&store).await;
     assert_eq!(claim.job.id, expiring.id);
@@ -155,7 +155,7 @@ pub(super) async fn times_beyond_a_bound_are_shortened_for_unfinished_jobs(store
     store.set(NOW);
     store.bound_times(near, near).await.unwrap();
     let due = async |id| store.read(id).await.unwrap().unwrap().due_at;
-    assert_eq!((due(&waiting.id).await, due(&soon.id).await), (Some(NOW), Some(near)));
+    assert_eq!((due(&waiting.id).await, due(&due_soon.id).await), (Some(NOW), Some(near)));
     assert_eq!(due(&expiring.id).await, Some(far), "the end of its retention");
     store.set(near);
     assert_eq!(claim_next(&store).await.job.id, waiting.id);

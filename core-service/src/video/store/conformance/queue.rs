@@ -3,7 +3,7 @@
 use super::*;
 use crate::{keys::InFlightLimit, ledger::Payer, priority::Priority};
 
-/// Two queued jobs of one owner, three of all.
+/// At most two queued jobs per owner, and three in total.
 static TWO_AND_THREE: JobLimits = JobLimits { per_owner: 2, total: 3, in_flight: Vec::new(), payer: Payer::ANONYMOUS };
 
 async fn try_insert(store: &Store, owner: &str, limits: &JobLimits) -> Result<Inserted, StoreError> {

@@ -24,7 +24,7 @@ const UNREADABLE_DELAY: Duration = Duration::from_mins(10);
 pub(super) enum Select {
     /// Jobs that are not queued.
     InProgress,
-    /// Queued jobs of priority `$4`, of the owners whose name is greater than `$5`, that of the last claim.
+    /// Queued jobs of priority `$4`, of the owners whose name is greater than `$5`, the owner of the last claim.
     QueuedAfter,
     /// Queued jobs of priority `$4`, of the owners up to `$5`.
     QueuedUpTo,
@@ -44,7 +44,8 @@ macro_rules! queued {
     };
 }
 
-/// A recursive query of the providers that have such a job, by one look-up in the index for each: a scan would read every job.
+/// A recursive query of the providers that have a job of the condition `$jobs`, by one look-up in the index for each: a scan would read
+/// every job.
 macro_rules! providers {
     ($name:literal, $jobs:expr) => {
         concat!(
@@ -210,7 +211,7 @@ pub(super) fn id_list(ids: &[String]) -> String {
     serde_json::Value::from(ids.to_vec()).to_string()
 }
 
-/// The names of the state and of the priorities that the statements spell out.
+/// Checks the names of the state and of the priorities that the statements spell out.
 const _: () = assert!(matches!(Phase::Queued.as_str().as_bytes(), b"queued"));
 const _: () = assert!(matches!(Priority::High.as_str().as_bytes(), b"high"));
 const _: () = assert!(matches!(Priority::Normal.as_str().as_bytes(), b"normal"));

@@ -35,7 +35,8 @@ use crate::{
     },
 };
 
-/// With fewer jobs behind it, a position is counted from the end of the queue, where most callers look: at a job just created.
+/// With fewer queued jobs than this behind a job, its position is counted from the end of the queue: most requests are for a job that was
+/// just created.
 const NEAR_THE_END: i64 = 1000;
 
 /// A store in the core's database. Clones share it.

@@ -21,8 +21,8 @@ use crate::video::{
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// How many revisions, and how many whole jobs, one statement reads.
-const REVISIONS: usize = 1000;
-const JOBS: usize = 100;
+const REVISIONS_PER_READ: usize = 1000;
+const JOBS_PER_READ: usize = 100;
 
 impl SqlStore {
     /// Starts to publish the changes of other nodes, until the guard is dropped.
@@ -38,7 +38,7 @@ impl SqlStore {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            // Subscribers also read their job now and then, and report a database that stays away.
+            // For debugging only: subscribers also re-read their job at intervals, and return a persistent error to their clients.
             if let Err(error) = self.publish_changes_of_other_nodes().await {
                 tracing::debug!("the changes of other nodes cannot be read: {error}");
             }
@@ -50,7 +50,7 @@ impl SqlStore {
         let mut subscribed = self.feed.subscribed();
         let ids: Vec<String> = subscribed.keys().map(ToString::to_string).collect();
         let mut changed = Vec::new();
-        for ids in ids.chunks(REVISIONS) {
+        for ids in ids.chunks(REVISIONS_PER_READ) {
             let query =
                 sqlx::query_as("SELECT id, revision FROM video_jobs WHERE id IN (SELECT value FROM json_each($1))");
             let revisions: Vec<(String, i64)> = query.bind(id_list(ids)).fetch_all(self.database.readers()).await?;
@@ -59,7 +59,7 @@ impl SqlStore {
                 (row::integer(known) < revision).then_some(id)
             }));
         }
-        for ids in changed.chunks(JOBS) {
+        for ids in changed.chunks(JOBS_PER_READ) {
             let query = sqlx::query("SELECT * FROM video_jobs WHERE id IN (SELECT value FROM json_each($1))");
             for row in query.bind(id_list(ids)).fetch_all(self.database.readers()).await? {
                 // A row that cannot be read is reported to the subscriber that reads it.

@@ -1,4 +1,4 @@
-//! The columns of a job.
+//! The row of a job: the statements that write it, and its conversion to and from [`Job`].
 
 use std::error::Error;
 

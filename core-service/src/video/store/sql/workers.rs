@@ -1,4 +1,4 @@
-//! The leases of workers. None of these writes must be durable: after a power failure there is no worker that could have a job.
+//! The leases of workers. None of these writes needs to be durable: no worker that could have a job survives a power failure.
 
 use async_trait::async_trait;
 

@@ -5,7 +5,7 @@ export default {
   "chat.empty.text": "Write a message below. Pictures can be attached, pasted or dropped.",
   "chat.message": "Message",
   "chat.message.placeholder": "Write a message",
-  "chat.keys": "Enter sends, Shift+Enter begins a line",
+  "chat.keys": "Enter sends, Shift+Enter begins a new line",
   "chat.attach": "Attach",
   "chat.send": "Send",
   "chat.stop": "Stop",

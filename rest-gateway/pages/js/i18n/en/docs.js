@@ -22,7 +22,7 @@ export default {
   "docs.grpc.deadlines.5":
     "WatchVideo ends when its deadline passes; the job continues. Call it again: the first message is always the current snapshot.",
   "docs.grpc.effect.resolveHold": "Ends the hold of a video whose outcome is unknown.",
-  "docs.grpc.effect.verifyLedger": "Checks the ledger of budgets; lists money that is reserved.",
+  "docs.grpc.effect.verifyLedger": "Checks the ledger of budgets; lists reserved money.",
   "docs.grpc.effect.updateKey": "Changes or revokes a key that was created at run time.",
   "docs.grpc.effect.getKey": "Returns API keys, without their secrets.",
   "docs.grpc.effect.createKey": "Creates an API key, or replaces its secret. The secret is returned once.",
@@ -41,7 +41,7 @@ export default {
   "docs.grpc.effect.resumeResponse": "Streams the events of a response in the background, from any number on.",
   "docs.grpc.effect.cancelResponse": "Cancels a response in the background.",
   "docs.grpc.effect.deleteResponse": "Deletes a stored response.",
-  "docs.grpc.effect.getVideo": "Returns snapshots of jobs.",
+  "docs.grpc.effect.getVideo": "Returns snapshots of jobs, and the history of a job.",
   "docs.grpc.effect.getWebhook": "Returns endpoints, and deliveries with their attempts.",
   "docs.grpc.effect.listModels": "Returns the served models and the state of their upstreams.",
   "docs.grpc.effect.listUsage": "Returns usage and cost, and the state of budgets.",

@@ -51,7 +51,7 @@ export default {
   "jobs.state.cancelled": "Cancelled",
   "jobs.state.unknown": "Unknown state",
   "jobs.timeline.provider": "Provider",
-  "jobs.timeline.task": "Id there",
+  "jobs.timeline.task": "Id at the provider",
   "jobs.timeline.submissions": "Submissions",
   "jobs.timeline.failures": "Failures in a row",
   "jobs.timeline.failed": "The timeline could not be loaded.",

@@ -86,7 +86,7 @@ export default {
   "keys.secret.done": "完成",
   "keys.ledger.title": "账本",
   "keys.ledger.hint":
-    "预留的金额会减少密钥和团队可以花费的金额。如果某个视频的结果未知，请核对提供方的账单，然后处理对应的预留。",
+    "预留的金额会减少密钥和团队可以花费的金额。如果某个视频的结果未知，请核对服务商的账单，然后处理对应的预留。",
   "keys.verify": "核对账本",
   "keys.verify.consistent": "所有预算的合计与其明细和预留一致。",
   "keys.verify.differs.other": "{n} 项合计与其明细不一致",
@@ -104,7 +104,7 @@ export default {
   "keys.resolve": "处理",
   "keys.resolve.label": "处理预留 {id}",
   "keys.resolve.title": "处理预留",
-  "keys.resolve.text": "按提供方的账单，视频 {id} 的费用。",
+  "keys.resolve.text": "按服务商的账单，视频 {id} 的费用。",
   "keys.resolve.outcome": "结果",
   "keys.resolve.spent": "已花费",
   "keys.resolve.nothing": "没有花费",

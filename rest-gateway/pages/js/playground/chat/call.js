@@ -1,4 +1,4 @@
-// One call of a chat model. What arrives is added to the turn of the reply.
+// One call of a chat model, whose reply is added to a turn of the conversation as it arrives.
 import { requestJson, stream } from "../../api.js";
 
 const PATH = "v1/chat/completions";
@@ -22,7 +22,7 @@ export async function callChat({ conversation, parameters, turn, signal, onchang
   };
   try {
     if (isStreamed) await streamReply(options, turn, seconds, onchange);
-    else await wholeReply(options, turn);
+    else await nonStreamingReply(options, turn);
   } finally {
     turn.took = seconds();
   }
@@ -41,7 +41,7 @@ async function streamReply(options, turn, seconds, onchange) {
   }
 }
 
-async function wholeReply(options, turn) {
+async function nonStreamingReply(options, turn) {
   const { model, usage, choices } = await requestJson(PATH, options);
   const { message, finish_reason: finish } = choices[0];
   const calls = (message.tool_calls ?? []).map((call, index) => ({ index, ...call }));

@@ -6,9 +6,9 @@ import { blobOfDataUrl, dataUrl, pictureInput } from "../shared/pictures.js";
 /// The most pictures of a message. The API takes more, but the conversation is sent with every call.
 const MAX_PICTURES = 8;
 
-/// Returns `{ element, takePicturesFrom(target), edit(turn, index), stopEditing(), setRunning(isRunning), focus() }`. `onsend({ text, pictures, edited })`
-/// gets the pictures as `data:` URLs, and in `edited` the index of the message that is replaced, or null. It returns whether the
-/// message is sent.
+/// Returns `{ element, takePicturesFrom(target), edit(turn, index), stopEditing(), setRunning(isRunning), focus() }`.
+/// `onsend({ text, pictures, edited })` gets the pictures as `data:` URLs, and in `edited` the index of the message that is replaced,
+/// or null. It returns whether the message is sent.
 export function composer({ onsend, onstop }) {
   const id = uniqueId("message");
   const area = h("textarea", {
@@ -70,8 +70,8 @@ export function composer({ onsend, onstop }) {
     if (onsend({ text, pictures: urls, edited })) stopEditing();
   }
 
-  /// Enter sends; with the shift key, or while an input method composes a word, it belongs to the text. So it does on touch screens,
-  /// whose keyboards have no shift key for it.
+  /// Enter sends the message. It belongs to the text with the shift key, while an input method composes a word, and on touch screens,
+  /// whose keyboards cannot combine the two keys.
   function keydown(event) {
     const isText = event.shiftKey || event.isComposing || matchMedia("(pointer: coarse)").matches;
     if (event.key !== "Enter" || isText || isRunning) return;

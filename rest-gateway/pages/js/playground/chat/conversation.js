@@ -7,8 +7,8 @@ const MAX_STORED = 3_000_000;
 /// The most turns that are stored. The earliest are left out first.
 const MAX_TURNS = 200;
 
-/// Turns are `{ role: "user", text, pictures }` with pictures as `data:` URLs, `{ role: "assistant", text, reasoning, toolCalls, … }`
-/// with what is known of the call, and `{ role: "tool", id, text }`.
+/// A conversation. Its turns are `{ role: "user", text, pictures }` with pictures as `data:` URLs,
+/// `{ role: "assistant", text, reasoning, toolCalls, … }` with the facts that `callChat` adds, and `{ role: "tool", id, text }`.
 export class Conversation {
   turns = load("chat", []);
 

@@ -1,4 +1,4 @@
-// What is known of a call: tokens, times, cost, and the id of the request.
+// The facts about a call: tokens, times, cost, and the id of the request.
 import { h } from "../../dom.js";
 import { latency, money, number } from "../../format.js";
 import { copyButton } from "../../ui/copy.js";

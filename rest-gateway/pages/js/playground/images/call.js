@@ -1,9 +1,10 @@
-// One request for images. What arrives is shown by the entry of the gallery.
+// One request for images, which are shown by an entry of the gallery as they arrive.
 import { ApiError, requestJson, stream } from "../../api.js";
 import { blobOf } from "../shared/pictures.js";
 
 /// Generates images, or edits the input pictures if there are any. Calls of `entry`: `preview(index, blob)`,
-/// `image(index, { blob, format, revisedPrompt })`, `failure(index, error)`, and `info({ … })` with what is known of the request.
+/// `image(index, { blob, format, revisedPrompt })`, `failure(index, error)`, and `info({ … })` with the model, size, usage, cost and
+/// id of the request.
 ///
 /// Throws an `ApiError`, or the `AbortError` of the signal.
 export async function callImages({ parameters, signal, entry }) {
@@ -16,7 +17,7 @@ export async function callImages({ parameters, signal, entry }) {
       entry.info({ requestId: headers.get("x-request-id"), cost: headers.get("x-triptych-cost-usd") }),
   };
   if (parameters.previews > 0) await streamImages(path, options, entry);
-  else await allImages(path, options, entry);
+  else await nonStreamingImages(path, options, entry);
 }
 
 /// Returns `{ json }`, or `{ body }` with a form, which edits need for the bytes of the pictures.
@@ -31,7 +32,7 @@ function content({ members, previews, pictures, mask }) {
   return { body };
 }
 
-async function allImages(path, options, entry) {
+async function nonStreamingImages(path, options, entry) {
   const response = await requestJson(path, options);
   const { data, failures = [], model, size, usage, output_format: format = "png" } = response;
   entry.info({ model, size, usage });

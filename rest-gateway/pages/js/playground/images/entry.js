@@ -1,4 +1,4 @@
-// One request in the gallery: its prompt, what is known of the call, and its images.
+// One request in the gallery: its prompt, facts about the call, and its images.
 import { h, replace } from "../../dom.js";
 import { latency, money, number } from "../../format.js";
 import { copyButton } from "../../ui/copy.js";

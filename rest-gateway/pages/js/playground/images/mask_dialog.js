@@ -112,7 +112,7 @@ function paintWithPointer(drawing, tool, onchange) {
   });
 }
 
-/// The way to paint without a pointer.
+/// Fields that paint a rectangle, for users without a pointer.
 function rectangle(drawing, isErasing, onchange) {
   const { width, height } = drawing;
   const input = (max, value) =>

@@ -1,4 +1,4 @@
-// What is painted on a picture, and the mask that follows from it.
+// A drawing on a picture, and the mask that is made from it.
 
 /// The longest side of the canvas on the screen, in pixels. Only the mask itself has the size of the picture.
 const MAX_SHOWN = 1600;

@@ -1,4 +1,4 @@
-// What to do about a failed call.
+// Failed calls, with advice.
 import { h } from "../../dom.js";
 import { errorNotice } from "../../ui/status.js";
 

@@ -1,6 +1,6 @@
 //! Streamed responses: event stream in, chunks out.
 //!
-//! The event reader (`openai_dialect::sse`) is written here and not taken from a library, because upstreams deviate:
+//! The event reader (`openai_dialect::sse`) is this project's own and not taken from a library, because upstreams deviate:
 //! events cut anywhere, CR and CRLF line ends, `error:` fields, a last event without an end, lines without an end. And a
 //! stream that was cut must differ from one that is complete: without a finish reason for every choice, an end is a failure
 //! (`docs/DESIGN.md`).

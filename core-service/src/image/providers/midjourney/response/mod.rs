@@ -1,4 +1,5 @@
-//! Responses of proxies: result codes in successful responses, tasks with an open set of states, and errors as text only.
+//! The responses of Midjourney proxies: result codes in successful responses, tasks with an open set of states, and errors as text
+//! only.
 
 use http::{HeaderMap, StatusCode};
 use serde_json::value::RawValue;

@@ -1,4 +1,4 @@
-//! Task states, failure reasons, links and buttons of single images, and prompts, as proxies return them.
+//! Task states, failure reasons, links and buttons of single images, and prompts, as Midjourney proxies return them.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Images, drafts, texts and finish reasons in complete and streamed responses.
+//! Images, drafts (images that the model makes while it thinks), texts and finish reasons in complete and streamed responses.
 
 use super::*;
 
@@ -19,7 +19,7 @@ fn completion(candidate: &str) -> Completion {
 
 #[test]
 fn image_is_the_first_one_outside_the_thoughts() {
-    let whole = r#"{"candidates":[{"index":0,"finishReason":"STOP","content":{"role":"model","parts":[
+    let complete = r#"{"candidates":[{"index":0,"finishReason":"STOP","content":{"role":"model","parts":[
         {"thought":true,"text":"hm"},{"thought":true,"inlineData":{"mimeType":"image/jpeg","data":"MQ=="}},
         {"text":" A fox. "},{"inlineData":{"mimeType":"image/png","data":"Mg\u003d\u003d"},"thoughtSignature":"CtQB"},
         {"inline_data":{"mime_type":"image/png","data":"Mw=="}}]}}],
@@ -27,7 +27,7 @@ fn image_is_the_first_one_outside_the_thoughts() {
         "promptTokensDetails":[{"modality":"TEXT","tokenCount":10},{"modality":"IMAGE","tokenCount":1120}]}}"#;
     let picture = Completion::Image { picture: Bytes::from_static(b"2"), text: "A fox.".to_owned() };
     let usage = Usage { input: 1130, input_images: 1120, output: 1685, total: 2815 };
-    assert_eq!(parse(&[whole]), Ok((picture, 1, Some(usage))));
+    assert_eq!(parse(&[complete]), Ok((picture, 1, Some(usage))));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn unexpected_values_beside_an_image_do_not_fail_it() {
         let expected = Completion::Image { picture: Bytes::from_static(b"2"), text: String::new() };
         assert_eq!(parse(&[&response]), Ok((expected, 0, None)), "{response}");
     }
-    let whole = format!(r#"{{"candidates":[{{"content":{{"parts":[{image}]}}}}]}}"#);
+    let complete = format!(r#"{{"candidates":[{{"content":{{"parts":[{image}]}}}}]}}"#);
     let draft = r#"{"candidates":[{"content":{"parts":[{"thought":"true","inlineData":{"data":"?"}}]}}]}"#;
-    assert!(matches!(parse(&["hello", draft, &whole, "{"]), Ok((Completion::Image { .. }, 0, _))));
+    assert!(matches!(parse(&["hello", draft, &complete, "{"]), Ok((Completion::Image { .. }, 0, _))));
 }

@@ -84,7 +84,7 @@ impl Service {
 }
 
 #[tokio::test(start_paused = true)]
-async fn own_render_of_the_model_is_named_to_the_provider() {
+async fn own_render_of_the_model_is_submitted_by_its_task() {
     let service = service_with(&sources(true, true));
     let id = service.finished().await;
     let edit = service.edit("", by_id(&id)).await.unwrap();

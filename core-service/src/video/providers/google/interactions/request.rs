@@ -89,7 +89,7 @@ pub(in crate::video::providers) fn encode(model: &str, request: &RenderRequest, 
     members.to_string()
 }
 
-/// Returns the value of `video_config.task`: what the model does with the inputs.
+/// Returns the value of `video_config.task`, the use of the inputs.
 fn task(request: &RenderRequest) -> &'static str {
     let has = |role| request.input(role).is_some();
     match request.parameters.operation {

@@ -63,7 +63,7 @@ pub(in crate::video::providers) fn parse_cancellation(
     match response.status {
         status if status.is_success() => Ok(Cancellation::Stopped),
         StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
-        // The interaction cannot be cancelled in its present state.
+        // The interaction is in a state in which it cannot be cancelled.
         StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
             let error = upstream.redacted(failure(response));
             tracing::info!(task, "the upstream does not stop a render: {error}");

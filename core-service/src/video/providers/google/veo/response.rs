@@ -64,7 +64,7 @@ fn progress(members: &Members<'_>, task: &str, poll_after: Duration) -> Result<P
     let filtered = [response.object("generateVideoResponse"), response];
     Ok(match filtered.iter().find_map(filter_reasons) {
         Some(reasons) => Progress::Failed(ProviderError::ContentPolicy(reasons)),
-        // Finished without a file and without a reason: the caller fails the job.
+        // Finished without a file and without a reason: the job runner fails the job.
         None => Progress::Ready(Clip { files: Vec::new() }),
     })
 }

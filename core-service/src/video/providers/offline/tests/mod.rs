@@ -1,4 +1,4 @@
-//! The built-in engine as a provider, alone and under the runner of video jobs.
+//! The built-in engine as a provider, alone and with the runner of video jobs.
 
 mod faults;
 mod vocabulary;
@@ -84,7 +84,7 @@ async fn slots_are_limited_and_held_until_the_render_ends() {
 }
 
 #[tokio::test]
-async fn render_is_fetched_forgotten_and_identical_in_another_process() {
+async fn fetched_render_is_forgotten_and_identical_in_another_process() {
     let directory = tempfile::tempdir().unwrap();
     let engine = engine(directory.path());
     let task = engine.submit(call(MODEL, "a", 1)).await.unwrap();
@@ -131,8 +131,8 @@ async fn cancelled_renders_stop_and_free_their_slots() {
     let engine = engine(directory.path());
     let long = engine.submit(call(MODEL, "long", 60)).await.unwrap();
     let mut waiting = Vec::new();
-    for place in 0..4 {
-        waiting.push(engine.submit(call(MODEL, &place.to_string(), 60)).await.unwrap());
+    for index in 0..4 {
+        waiting.push(engine.submit(call(MODEL, &index.to_string(), 60)).await.unwrap());
     }
     let start = std::time::Instant::now();
     for task in waiting.iter().chain([&long]) {
@@ -155,7 +155,7 @@ async fn unsupported_size_is_refused_at_submission() {
     assert!(matches!(refused, ProviderError::Refused { field: Some(field), .. } if field == "size"));
 }
 
-/// The engine under the runner.
+/// The job runner, with the engine as the provider.
 struct Service {
     jobs: Jobs,
     _runner: RunnerHandle,

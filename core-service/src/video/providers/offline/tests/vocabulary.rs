@@ -1,4 +1,4 @@
-//! How the built-in engine uses frames, references and the choice of a sound track.
+//! How the built-in engine uses frames and references, and the option `generate_audio`.
 
 use image::{Rgb, RgbImage};
 
@@ -14,13 +14,13 @@ const YELLOW: [u8; 3] = [220, 200, 30];
 const TILE: (u32, u32) = (128, 72);
 
 /// An engine with its media store.
-struct Studio {
+struct TestEngine {
     engine: OfflineVideo,
     store: MediaStore,
     _directory: tempfile::TempDir,
 }
 
-impl Studio {
+impl TestEngine {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = MediaStore::for_test(directory.path());
@@ -77,30 +77,30 @@ fn is_close(found: [u8; 3], expected: [u8; 3]) -> bool {
 
 #[tokio::test]
 async fn video_moves_from_the_first_frame_to_the_last() {
-    let studio = Studio::new();
-    let (first, last) = (studio.picture(RED).await, studio.picture(BLUE).await);
+    let test = TestEngine::new();
+    let (first, last) = (test.picture(RED).await, test.picture(BLUE).await);
     // The order of the request does not matter.
     let both = vec![(InputRole::LastFrame, last.clone()), (InputRole::FirstFrame, first)];
-    let colours = studio.colours(both).await;
+    let colours = test.colours(both).await;
     assert!(is_close(colours[0], RED) && is_close(colours[15], BLUE), "{colours:?}");
     assert!(colours.windows(2).all(|pair| pair[0][0] + 3 >= pair[1][0]), "it is not a fade: {colours:?}");
-    let colours = studio.colours(vec![(InputRole::LastFrame, last)]).await;
+    let colours = test.colours(vec![(InputRole::LastFrame, last)]).await;
     assert!(!is_close(colours[0], BLUE) && is_close(colours[15], BLUE), "{colours:?}");
 }
 
 #[tokio::test]
 async fn images_and_videos_are_shown_in_their_order_after_the_prompt_and_sounds_have_no_effect() {
-    let studio = Studio::new();
-    let frame = studio.picture(YELLOW).await;
-    let video = studio.render(vec![(InputRole::FirstFrame, frame)], None).await.swap_remove(0);
+    let test = TestEngine::new();
+    let frame = test.picture(YELLOW).await;
+    let video = test.render(vec![(InputRole::FirstFrame, frame)], None).await.swap_remove(0);
     let inputs = vec![
-        (InputRole::Image, studio.picture(GREEN).await),
-        (InputRole::Video, studio.store(video, MediaType::Mp4).await),
-        (InputRole::Sound, studio.store(b"RIFF".to_vec(), MediaType::Wav).await),
+        (InputRole::Image, test.picture(GREEN).await),
+        (InputRole::Video, test.store(video, MediaType::Mp4).await),
+        (InputRole::Sound, test.store(b"RIFF".to_vec(), MediaType::Wav).await),
         (InputRole::Sound, InputSource::Link("https://example.com/a.mp3".to_owned())),
-        (InputRole::Image, studio.picture(BLUE).await),
+        (InputRole::Image, test.picture(BLUE).await),
     ];
-    let colours = studio.colours(inputs).await;
+    let colours = test.colours(inputs).await;
     // The image of the prompt and each of the three references has a quarter of the time.
     for (tile, expected) in [(5, GREEN), (9, YELLOW), (14, BLUE)] {
         assert!(is_close(colours[tile], expected), "{tile}: {colours:?}");
@@ -110,26 +110,26 @@ async fn images_and_videos_are_shown_in_their_order_after_the_prompt_and_sounds_
 
 #[tokio::test]
 async fn sound_track_exists_only_on_request() {
-    let studio = Studio::new();
+    let test = TestEngine::new();
     for (generate_audio, expected) in [(None, false), (Some(false), false), (Some(true), true)] {
-        let mp4 = studio.render(Vec::new(), generate_audio).await.swap_remove(0);
-        assert_eq!(studio.has_audio(mp4).await, expected, "{generate_audio:?}");
+        let mp4 = test.render(Vec::new(), generate_audio).await.swap_remove(0);
+        assert_eq!(test.has_audio(mp4).await, expected, "{generate_audio:?}");
     }
 }
 
 #[tokio::test]
 async fn inputs_that_the_engine_cannot_read_are_refused() {
-    let studio = Studio::new();
+    let test = TestEngine::new();
     let content = InputContent::Link("https://example.com/a.mp4".to_owned());
     let mut linked = call(MODEL, "linked", 1);
     linked.request.inputs = vec![RenderInput { role: InputRole::Video, content }];
-    assert!(matches!(studio.engine.submit(linked).await, Err(ProviderError::NotSupported(_))));
+    assert!(matches!(test.engine.submit(linked).await, Err(ProviderError::NotSupported(_))));
     for (role, kind) in [(InputRole::Video, MediaType::Mp4), (InputRole::Image, MediaType::Png)] {
-        let source = studio.store(format!("{role:?}").into_bytes(), kind).await;
+        let source = test.store(format!("{role:?}").into_bytes(), kind).await;
         let mut call = call(MODEL, &format!("{role:?}"), 1);
         call.request.parameters.inputs = vec![StoredInput { role, source }];
-        let task = studio.engine.submit(call).await.unwrap();
-        let ended = finished(&studio.engine, &task).await;
+        let task = test.engine.submit(call).await.unwrap();
+        let ended = finished(&test.engine, &task).await;
         assert!(matches!(ended, Progress::Failed(ProviderError::Refused { .. })), "{ended:?}");
     }
 }

@@ -21,7 +21,7 @@ async fn with_tokens<T>(bodies: &[&str], test: impl AsyncFnOnce(&Tokens, &dyn Fn
     let tokens = Tokens::new(account, Limits { connect: minute, first_byte: minute, idle: minute }, clock).unwrap();
     let server = serve(listener, bodies.iter().map(|body| (*body).to_owned()).collect());
     let result = test(&tokens, &|seconds| millis.store(START + seconds * 1000, Ordering::SeqCst)).await;
-    // The server ends after the last body, so that this also checks the number of exchanges.
+    // Also checks the number of exchanges: the server ends after the last body.
     assert_eq!(server.await.unwrap(), vec!["/oauth/token?v=1"; bodies.len()]);
     result
 }

@@ -1,4 +1,4 @@
-//! The holds and the usage of jobs, written in the transactions that change the jobs.
+//! The holds (reserved money) and the usage of jobs, written in the transactions that change the jobs.
 
 use triptych_proto::v1::Modality;
 
