@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Runs deploy/compose/cluster.yaml with processes instead of containers, and restarts its nodes one by one under load.
 
-    try_cluster.py PATH_OF_TRIPTYCH
+    try_cluster.py PATH_OF_TRIPTYCH [PATH_OF_AN_OLDER_VERSION]
 
 The manifest decides: the environment of the nodes, the secrets of `cluster-secrets`, the script that creates the database, and the
 configuration of HAProxy are used as they are, with other addresses and directories. The servers are a private PostgreSQL, moto in place
 of Garage, and HAProxy. Clients chat, stream, make images and videos, and call over gRPC through the balancer, while each node is stopped
-and started again. No call may fail. In the end each video is complete at every node, and the data directories of the nodes are empty.
+and started again. With an older version, the nodes run that first, and are upgraded by their restart; the last one is also restarted with
+the older version after the database was migrated. No call may fail. In the end each video is complete at every node, and the data directories of the nodes are empty.
 
 Where kubectl is installed, a further node runs with the environment and the configuration file of deploy/kubernetes/cluster, a database
 and a bucket of its own.
@@ -167,8 +168,8 @@ def check(name: str, condition: object, detail: object = "") -> None:
         sys.exit(1)
 
 
-def run_load(cluster: Cluster, ports: dict[str, int]) -> list[str]:
-    """Restarts each node under load. Returns the ids of the videos."""
+def run_load(cluster: Cluster, ports: dict[str, int], program: str) -> list[str]:
+    """Restarts each node under load, with this program. Returns the ids of the videos."""
     load, videos = Load(ports["8000"], key=cluster.key), []
     grpc = GrpcClient(ports["50051"], {"authorization": f"Bearer {cluster.key}"})
     calls = {
@@ -182,7 +183,13 @@ def run_load(cluster: Cluster, ports: dict[str, int]) -> list[str]:
         # With a pause: what matters is that calls are in flight at each moment, and not how many the machine can do.
         load.add(clients, name, lambda rest, call=call: (call(rest), time.sleep(PAUSE)))
     time.sleep(1)
-    for node in cluster.nodes.values():
+    nodes = list(cluster.nodes.values())
+    for node in nodes:
+        if node is nodes[-1] and node.command[0] != program:
+            # The database has been migrated by the newer version.
+            node.restart()
+            time.sleep(NOTICED)
+        node.command[0] = program
         node.restart()
         time.sleep(NOTICED)
     load.end()
@@ -234,19 +241,19 @@ def check_kubernetes_node(cluster: Cluster, program: str) -> Process:
     return node
 
 
-def main(program: str) -> None:
+def main(program: str, first_program: str) -> None:
     # The nodes get the variables of the manifest only.
     for name in [name for name in os.environ if name.startswith(("TRIPTYCH_", "AWS_"))]:
         del os.environ[name]
     # moto logs each request.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     start, directory = time.monotonic(), Path(tempfile.mkdtemp(prefix="try-cluster-"))
-    cluster = Cluster(program, directory)
+    cluster = Cluster(first_program, directory)
     try:
         ending = [check_kubernetes_node(cluster, program)] if shutil.which("kubectl") else []
         with cluster.balancer() as ports:
             check_balancer(cluster, ports)
-            videos = run_load(cluster, ports)
+            videos = run_load(cluster, ports, program)
             check_nodes(cluster, videos)
         check("the node of Kubernetes ends", all(node.process.wait(60) == 0 for node in ending))
     finally:
@@ -262,4 +269,4 @@ if __name__ == "__main__":
         sys.exit(0)
     if not shutil.which("kubectl"):
         print("SKIPPED the manifest of Kubernetes: kubectl is not installed")
-    main(os.path.abspath(sys.argv[1]))
+    main(os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[-1]))

@@ -21,6 +21,15 @@ pub struct Bucket {
     pub service: Service,
     /// Its name is the host.
     pub url: Url,
+    /// How clients download its objects from the object store itself. `None`: they do not.
+    pub direct_downloads: Option<DirectDownloads>,
+}
+
+/// How clients download objects from the object store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DirectDownloads {
+    /// The base URL of the object store for clients, if it differs from the one that this process uses.
+    pub endpoint: Option<Url>,
 }
 
 /// The API of an object store.
@@ -61,7 +70,7 @@ impl MediaLocation {
         if url.host_str().is_none_or(str::is_empty) {
             return Err(accepted.to_owned());
         }
-        Ok(Self::Bucket(Bucket { service, url }))
+        Ok(Self::Bucket(Bucket { service, url, direct_downloads: None }))
     }
 }
 
@@ -71,7 +80,9 @@ mod tests {
 
     #[test]
     fn location_is_a_bucket_or_a_directory() {
-        let bucket = |service, text: &str| MediaLocation::Bucket(Bucket { service, url: Url::parse(text).unwrap() });
+        let bucket = |service, text: &str| {
+            MediaLocation::Bucket(Bucket { service, url: Url::parse(text).unwrap(), direct_downloads: None })
+        };
         for (text, expected) in [
             ("s3://media", bucket(Service::S3, "s3://media")),
             ("s3://media/a/b", bucket(Service::S3, "s3://media/a/b")),

@@ -1,8 +1,12 @@
-//! Files as responses, streamed from the media store of the core: whole or in part, or only their headers.
+//! Files as responses: streamed from the media store of the core, whole or in part; only their headers; or a redirection to the object
+//! store, if the core has its files in a bucket and lets clients download from there.
 
 use axum::{body::Body, response::Response};
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use tonic::Status;
 use triptych_proto::v1::{
@@ -14,7 +18,7 @@ use crate::{
     context::RequestContext,
     core_client::ReplyStream,
     error::GatewayError,
-    headers::X_CONTENT_TYPE_OPTIONS,
+    headers::{SEC_FETCH_SITE, X_CONTENT_TYPE_OPTIONS},
     ranges::{self, Selection},
 };
 
@@ -48,7 +52,7 @@ pub(crate) fn is_safe_file_stem(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
-/// Responds to GET and HEAD with a file, to GET with a single range of it, or with 304.
+/// Responds to GET and HEAD with a file, to GET with a single range of it, with 304, or with a redirection to its URL in the object store.
 pub(crate) async fn serve_file(
     app: &App,
     context: &RequestContext,
@@ -72,11 +76,32 @@ pub(crate) async fn serve_file(
     let (media, body) = match described {
         Some(media) if is_head || selection == Selection::NotModified => (media, Body::empty()),
         Some(_) | None => {
-            let (media, bytes) = open(app, context, source, offset, length).await?;
-            (media, if is_head { Body::empty() } else { Body::from_stream(bytes) })
+            let accept_url = !is_head && accepts_redirection(headers);
+            match open(app, context, source, offset, length, accept_url).await? {
+                (_, Content::Url(url)) => return redirection(&url),
+                (media, Content::Bytes(bytes)) => {
+                    (media, if is_head { Body::empty() } else { Body::from_stream(bytes) })
+                }
+            }
         }
     };
     respond(&media, selection, body, options)
+}
+
+/// Returns whether a client can be redirected to the object store, where it repeats its `Range`. The pages of this server cannot: their
+/// security policy permits no other origin.
+fn accepts_redirection(headers: &HeaderMap) -> bool {
+    headers.get(SEC_FETCH_SITE).is_none_or(|site| site != "same-origin")
+}
+
+fn redirection(url: &str) -> Result<Response, GatewayError> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    let location = HeaderValue::try_from(url).map_err(|_| GatewayError::internal())?;
+    response.headers_mut().insert(header::LOCATION, location);
+    // The URL expires, and grants access to whoever has it.
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    Ok(response)
 }
 
 fn respond(media: &Media, selection: Selection, body: Body, options: FileOptions) -> Result<Response, GatewayError> {
@@ -138,7 +163,8 @@ async fn describe_media(
 
 /// Reads a whole stored file into memory, for responses that embed it.
 pub(crate) async fn read_all(app: &App, context: &RequestContext, key: &str) -> Result<Bytes, GatewayError> {
-    let (media, mut chunks) = open(app, context, FileSource::Media(key.to_owned()), 0, None).await?;
+    let (media, content) = open(app, context, FileSource::Media(key.to_owned()), 0, None, false).await?;
+    let Content::Bytes(mut chunks) = content else { return Err(GatewayError::internal()) };
     let size = usize::try_from(media.size_bytes).map_err(|_| GatewayError::internal())?;
     let mut bytes = BytesMut::with_capacity(size);
     while let Some(chunk) = chunks.try_next().await? {
@@ -149,34 +175,41 @@ pub(crate) async fn read_all(app: &App, context: &RequestContext, key: &str) -> 
 
 type ByteStream = BoxStream<'static, Result<Bytes, Status>>;
 
-/// Opens a file at `offset`. Dropping the stream ends the download.
+/// The content of a file.
+enum Content {
+    /// Its bytes.
+    Bytes(ByteStream),
+    /// Its URL in the object store.
+    Url(String),
+}
+
+/// Opens a file at `offset`, or returns its URL if that is accepted and the core has one. Dropping the bytes ends the download.
 async fn open(
     app: &App,
     context: &RequestContext,
     source: FileSource,
     offset: u64,
     length: Option<u64>,
-) -> Result<(Media, ByteStream), GatewayError> {
+    accept_download_url: bool,
+) -> Result<(Media, Content), GatewayError> {
     match source {
         FileSource::Media(key) => {
-            open_media(app, context, pb::ReadMediaRequest { key, offset, length, ..Default::default() }).await
+            let request = pb::ReadMediaRequest { key, offset, length, accept_download_url, link_token: String::new() };
+            open_media(app, context, request).await
         }
         FileSource::Link(link_token) => {
             open_media(app, context, pb::ReadMediaRequest { link_token, offset, length, ..Default::default() }).await
         }
         FileSource::Video { id, variant } => {
-            let call = context.call(pb::DownloadVideoRequest { id, variant: variant.into(), offset, length });
-            let mut parts = app.core.video.download_video(call).await?.into_inner();
-            match parts.next().await.transpose()?.and_then(|first| first.part) {
-                Some(VideoPart::Media(media)) => {
-                    let data = |message: pb::DownloadVideoResponse| match message.part {
-                        Some(VideoPart::Data(data)) => Some(data),
-                        Some(VideoPart::Media(_)) | None => None,
-                    };
-                    Ok((media, data_stream(parts, data)))
-                }
-                Some(VideoPart::Data(_)) | None => Err(GatewayError::internal()),
-            }
+            let variant = variant.into();
+            let request = pb::DownloadVideoRequest { id, variant, offset, length, accept_download_url };
+            let parts = app.core.video.download_video(context.call(request)).await?.into_inner();
+            let part = |message: pb::DownloadVideoResponse| match message.part? {
+                VideoPart::Media(media) => Some(Part::Media(media)),
+                VideoPart::Data(data) => Some(Part::Data(data)),
+                VideoPart::DownloadUrl(url) => Some(Part::Url(url.url)),
+            };
+            content(parts, part).await
         }
     }
 }
@@ -185,29 +218,47 @@ async fn open_media(
     app: &App,
     context: &RequestContext,
     request: pb::ReadMediaRequest,
-) -> Result<(Media, ByteStream), GatewayError> {
-    let mut parts = app.core.media.read_media(context.call(request)).await?.into_inner();
-    match parts.next().await.transpose()?.and_then(|first| first.part) {
-        Some(MediaPart::Media(media)) => {
-            let data = |message: pb::ReadMediaResponse| match message.part {
-                Some(MediaPart::Data(data)) => Some(data),
-                Some(MediaPart::Media(_)) | None => None,
-            };
-            Ok((media, data_stream(parts, data)))
-        }
-        Some(MediaPart::Data(_)) | None => Err(GatewayError::internal()),
-    }
+) -> Result<(Media, Content), GatewayError> {
+    let parts = app.core.media.read_media(context.call(request)).await?.into_inner();
+    let part = |message: pb::ReadMediaResponse| match message.part? {
+        MediaPart::Media(media) => Some(Part::Media(media)),
+        MediaPart::Data(data) => Some(Part::Data(data)),
+        MediaPart::DownloadUrl(url) => Some(Part::Url(url.url)),
+    };
+    content(parts, part).await
 }
 
-/// Returns the data of the messages after the description. An error closes the client's connection, because the response
-/// head has promised a length.
-fn data_stream<T: 'static>(parts: ReplyStream<T>, data: fn(T) -> Option<Bytes>) -> ByteStream {
-    let chunks = parts.filter_map(move |message| std::future::ready(message.map(data).transpose()));
-    chunks
-        .inspect(|chunk| {
-            if let Err(status) = chunk {
+/// A part of either download call.
+enum Part {
+    Media(Media),
+    Data(Bytes),
+    Url(String),
+}
+
+/// Reads the description, then the URL if that follows. `part` returns the content of a message; messages without one are ignored.
+///
+/// An error among the bytes closes the client's connection, because the response head has promised a length.
+async fn content<T: 'static>(
+    parts: ReplyStream<T>,
+    part: fn(T) -> Option<Part>,
+) -> Result<(Media, Content), GatewayError> {
+    let mut parts = parts.filter_map(move |message| std::future::ready(message.map(part).transpose()));
+    let Some(Part::Media(media)) = parts.next().await.transpose()? else { return Err(GatewayError::internal()) };
+    let first = match parts.next().await.transpose()? {
+        Some(Part::Url(url)) => return Ok((media, Content::Url(url))),
+        Some(Part::Data(first)) => Some(Ok(first)),
+        Some(Part::Media(_)) => return Err(GatewayError::internal()),
+        None => None,
+    };
+    let rest = parts.filter_map(|part| {
+        std::future::ready(match part {
+            Ok(Part::Data(data)) => Some(Ok(data)),
+            Ok(Part::Media(_) | Part::Url(_)) => None,
+            Err(status) => {
                 tracing::warn!(code = ?status.code(), "download aborted");
+                Some(Err(status))
             }
         })
-        .boxed()
+    });
+    Ok((media, Content::Bytes(stream::iter(first).chain(rest).boxed())))
 }

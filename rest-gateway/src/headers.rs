@@ -30,6 +30,8 @@ pub(crate) const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-
 pub(crate) const OPENAI_POLL_AFTER_MS: HeaderName = HeaderName::from_static("openai-poll-after-ms");
 /// The upstreams that the core tried for a call, with the outcome of each: `a=unavailable,b=ok`.
 pub(crate) const X_TRIPTYCH_ATTEMPTS: HeaderName = HeaderName::from_static("x-triptych-attempts");
+/// Whether a browser sends a request for a page of this server, of another one, or for its user.
+pub(crate) const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// `no` stops nginx from buffering a response.
 pub(crate) const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// `nosniff` stops browsers from guessing another content type than the declared one.

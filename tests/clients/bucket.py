@@ -5,7 +5,7 @@
 Pictures and videos are stored below a path of the bucket, and nothing of them in the data directory; they are read whole and in
 ranges, and removed with their video. A file of several parts is one upload of several parts. While the server is away, chats are
 answered, pictures are refused with a clear error, and a finished render waits for it; while Triptych is killed, no file is damaged.
-A bucket that does not exist stops the start.
+A bucket that does not exist stops the start. Downloads can be redirected to the bucket, which OpenAI's client follows.
 """
 
 import http.client
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 import boto3
@@ -25,6 +26,7 @@ from fake_video_upstream import Upstream
 from kill_jobs import Server, free_port, list_all, mp4_defect
 from kill_upstream_jobs import small_clip
 from moto.server import ThreadedMotoServer
+from openai import OpenAI
 
 # The longest wait for a video, in seconds.
 TIMEOUT = 120
@@ -186,6 +188,33 @@ def check_refusals(program: str, directory: Path, environment: dict[str, str]) -
         check(f"{url} stops the start", ended.returncode != 0 and part in ended.stderr and "secret@" not in ended.stderr, ended)
 
 
+def check_redirects(server: Server, bucket: Bucket, clip: bytes) -> None:
+    # Clients see the bucket under another name than the server.
+    endpoint = bucket.url().replace("127.0.0.1", "localhost")
+    server.environment |= {"TRIPTYCH_MEDIA_DOWNLOADS": "redirect", "TRIPTYCH_MEDIA_DOWNLOAD_ENDPOINT": endpoint}
+    server.start()
+    wait_until_ready(server)
+    id = next(job["id"] for job in list_all(server) if job["status"] == "completed")
+    path = f"/v1/videos/{id}/content"
+    status, headers, body = get(server, path)
+    location = headers.get("location", "")
+    check("a download is redirected", (status, body) == (307, b"") and location.startswith(f"{endpoint}/{BUCKET}/triptych/{id}"), headers)
+    with urllib.request.urlopen(location, timeout=60) as response:
+        check("to the whole file", response.read() == clip)
+        check("with its media type", response.headers["content-type"] == "video/mp4", response.headers)
+    client = OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key="none")
+    check("OpenAI's client follows", client.videos.download_content(id).read() == clip)
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", headers={"range": "bytes=-5"})
+    with urllib.request.urlopen(request, timeout=60) as response:
+        check("and the range of a request", (response.status, response.read()) == (206, clip[-5:]))
+    status, body = create_picture(server, 50)
+    picture = media_path(body["data"][0]["url"])
+    status, headers, _ = get(server, picture)
+    check("pictures are redirected", status == 307 and headers["location"].startswith(endpoint), headers)
+    status, _, body = get(server, picture, {"sec-fetch-site": "same-origin"})
+    check("except for the pages of the server", status == 200 and body[:4] == b"\x89PNG")
+
+
 def main(program: str) -> None:
     # The server logs each request.
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -203,6 +232,9 @@ def main(program: str) -> None:
     check_files(server, bucket, clip, directory / "data")
     check_outage(server, bucket, upstream, clip)
     check_kills(server, bucket, upstream, clip)
+    server.process.terminate()
+    check("the server ends", server.process.wait(60) == 0)
+    check_redirects(server, bucket, clip)
     server.process.terminate()
     check("the server ends", server.process.wait(60) == 0)
     check_refusals(program, directory, server.environment)

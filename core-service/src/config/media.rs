@@ -4,9 +4,13 @@ use std::{path::Path, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use url::Url;
 
-use super::{de::secret, error::SettingError};
-use crate::media_location::MediaLocation;
+use super::{
+    de::{base_url, secret},
+    error::SettingError,
+};
+use crate::media_location::{DirectDownloads, MediaLocation, Service};
 
 /// The highest value of [`Media::max_input_bytes`], in bytes.
 ///
@@ -20,6 +24,11 @@ pub const MAX_INPUT_BYTES: u64 = 256 << 20;
 pub struct Media {
     /// Where files are stored, as [`MediaLocation::parse`] accepts it. Empty: the directory `media` in the data directory.
     pub url: String,
+    /// How clients download stored files.
+    pub downloads: Downloads,
+    /// The base URL of the object store for clients that are redirected to it. `None`: the one that the core uses.
+    #[serde(deserialize_with = "base_url")]
+    pub download_endpoint: Option<Url>,
     /// Whether picture URLs in requests may point into private networks.
     pub fetch_private_addresses: bool,
     /// The maximum size of an input picture, in bytes.
@@ -51,10 +60,23 @@ pub struct Media {
     pub quota_bytes: u64,
 }
 
+/// How clients download stored files.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Downloads {
+    /// From this process, which reads them from the object store.
+    #[default]
+    Proxy,
+    /// From the bucket: this process answers with a pre-signed URL.
+    Redirect,
+}
+
 impl Default for Media {
     fn default() -> Self {
         Self {
             url: String::new(),
+            downloads: Downloads::default(),
+            download_endpoint: None,
             fetch_private_addresses: false,
             max_input_bytes: 20 << 20,
             max_pixels: 50_000_000,
@@ -89,12 +111,36 @@ impl Media {
     /// Returns where files are stored.
     ///
     /// # Errors
-    /// The URL is not accepted.
+    /// The URL is not accepted, or its object store cannot serve downloads as they are set.
     pub fn location(&self, data_dir: &Path) -> Result<MediaLocation, SettingError> {
-        if self.url.is_empty() {
-            return Ok(MediaLocation::Directory(data_dir.join("media")));
+        let mut location = if self.url.is_empty() {
+            MediaLocation::Directory(data_dir.join("media"))
+        } else {
+            MediaLocation::parse(&self.url).map_err(|why| SettingError::new("media.url", why))?
+        };
+        let redirects = self.downloads == Downloads::Redirect;
+        if self.download_endpoint.is_some() && !redirects {
+            let rule = "has an effect with media.downloads = \"redirect\" only";
+            return Err(SettingError::new("media.download_endpoint", rule));
         }
-        MediaLocation::parse(&self.url).map_err(|why| SettingError::new("media.url", why))
+        match &mut location {
+            MediaLocation::Directory(_) if redirects => {
+                let rule = "\"redirect\" needs a bucket: set media.url, for example to s3://BUCKET, or use \"proxy\"";
+                return Err(SettingError::new("media.downloads", rule));
+            }
+            MediaLocation::Bucket(bucket) if self.download_endpoint.is_some() && bucket.service != Service::S3 => {
+                return Err(SettingError::new(
+                    "media.download_endpoint",
+                    "needs a bucket of S3: media.url = \"s3://BUCKET\"",
+                ));
+            }
+            MediaLocation::Bucket(bucket) => {
+                let endpoint = self.download_endpoint.clone();
+                bucket.direct_downloads = redirects.then_some(DirectDownloads { endpoint });
+            }
+            MediaLocation::Directory(_) => {}
+        }
+        Ok(location)
     }
 
     pub(super) fn validate(&self) -> Result<(), SettingError> {

@@ -44,7 +44,7 @@ macro_rules! fixed {
 }
 
 /// The fixed settings with their comparisons, except for [`FIXED_SECRETS`].
-const FIXED: [(&str, IsEqual); 43] = fixed![
+const FIXED: [(&str, IsEqual); 45] = fixed![
     data_dir,
     database_connections,
     chat.on_disconnect,
@@ -64,6 +64,8 @@ const FIXED: [(&str, IsEqual); 43] = fixed![
     webhooks.allow_private_addresses,
     webhooks.max_in_flight,
     media.url,
+    media.downloads,
+    media.download_endpoint,
     media.fetch_private_addresses,
     media.max_input_bytes,
     media.max_pixels,

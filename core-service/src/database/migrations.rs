@@ -8,8 +8,11 @@ use sqlx::{
     migrate::{MigrateError, Migration, MigrationType, Migrator},
 };
 
-/// The number, the name and the SQL of each migration of SQLite.
-pub(super) const MIGRATIONS: [(i64, &str, &str); 16] = [
+/// The number, the name and the SQL of a migration.
+pub(super) type MigrationText = (i64, &'static str, &'static str);
+
+/// The migrations of SQLite.
+pub(super) const SQLITE: [MigrationText; 16] = [
     (1, "jobs", include_str!("../../migrations/sqlite/0001_jobs.sql")),
     (2, "owners and events of jobs", include_str!("../../migrations/sqlite/0002_jobs.sql")),
     (3, "media", include_str!("../../migrations/sqlite/0003_media.sql")),
@@ -30,17 +33,15 @@ pub(super) const MIGRATIONS: [(i64, &str, &str); 16] = [
 
 /// The migrations of PostgreSQL. The first creates the schema that SQLite has after migration 14; later ones have the same numbers as
 /// those of SQLite.
-pub(super) const POSTGRES: [(i64, &str, &str); 3] = [
+pub(super) const POSTGRES: [MigrationText; 4] = [
     (1, "schema", include_str!("../../migrations/postgres/0001_schema.sql")),
     (15, "filters of lists of jobs", include_str!("../../migrations/postgres/0015_list_filters.sql")),
     (16, "nodes", include_str!("../../migrations/postgres/0016_nodes.sql")),
+    (17, "schema compatibility", include_str!("../../migrations/postgres/0017_schema_compatibility.sql")),
 ];
 
 /// Applies the migrations that a SQLite database does not have yet.
-pub(super) async fn run(
-    connection: &mut SqliteConnection,
-    migrations: &[(i64, &'static str, &'static str)],
-) -> Result<(), MigrateError> {
+pub(super) async fn run(connection: &mut SqliteConnection, migrations: &[MigrationText]) -> Result<(), MigrateError> {
     // sqlx takes no lock for SQLite. IMMEDIATE takes the write lock: if two processes open a new file at the same time, the
     // second waits and finds the migrations applied. The migrations run in savepoints of this transaction.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
@@ -49,7 +50,7 @@ pub(super) async fn run(
 }
 
 /// Returns the migrator of these migrations. For PostgreSQL it takes a lock, so that only one of several nodes migrates.
-pub(super) fn migrator(migrations: &[(i64, &'static str, &'static str)]) -> Migrator {
+pub(super) fn migrator(migrations: &[MigrationText]) -> Migrator {
     let migrations = migrations.iter().map(|&(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });

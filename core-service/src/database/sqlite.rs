@@ -47,7 +47,7 @@ pub(super) struct SqliteFile {
 pub(super) async fn open(file: &Path) -> Result<(DbPool, DbPool, SqliteFile), OpenError> {
     sqlx::any::install_default_drivers();
     let mut first = create(file).await?;
-    migrations::run(&mut first, &migrations::MIGRATIONS).await?;
+    migrations::run(&mut first, &migrations::SQLITE).await?;
     let one = AnyPoolOptions::new().max_connections(1);
     let one = one.after_release(|connection, _| Box::pin(is_reusable(connection)));
     let writer = connect(one, file, WRITER).await?;

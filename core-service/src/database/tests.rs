@@ -69,7 +69,7 @@ async fn migration_to_owners_keeps_jobs_and_media_and_moves_extra_members() {
     let file = directory.path().join("jobs.db");
     let mut first = connect_without_migrations(&file).await;
     // The fourth migration adds the owners.
-    migrations::run(&mut first, &migrations::MIGRATIONS[..3]).await.unwrap();
+    migrations::run(&mut first, &migrations::SQLITE[..3]).await.unwrap();
     let id = |last: char| format!("video_{}{last}", "0".repeat(31));
     let request =
         |name: &str| format!(r#"{{"{name}":"p","seed":-9223372036854775808,"extra_json":"{{\"a\":1E400}}"}}"#);
@@ -112,7 +112,7 @@ async fn migration_to_priorities_gives_keys_and_jobs_the_default() {
     let file = directory.path().join("jobs.db");
     let mut first = connect_without_migrations(&file).await;
     // The thirteenth migration adds the priorities.
-    migrations::run(&mut first, &migrations::MIGRATIONS[..12]).await.unwrap();
+    migrations::run(&mut first, &migrations::SQLITE[..12]).await.unwrap();
     sqlx::raw_sql(
         "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, deadline_at, due_at, \
          failures, deleted) VALUES ('video_1', 'alice', 1, 'queued', '{}', '{}', '{}', 0, 0, 0, 0, 0); \
@@ -136,9 +136,9 @@ async fn backup_of_the_previous_schema_is_restored_and_migrated() {
     let root = tempfile::tempdir().unwrap();
     let (data, backup, restored) = (root.path().join("data"), root.path().join("backup"), root.path().join("new"));
     std::fs::create_dir_all(data.join("media")).unwrap();
-    let previous = migrations::MIGRATIONS.len() - 1;
+    let previous = migrations::SQLITE.len() - 1;
     let mut first = connect_without_migrations(&data.join("jobs.sqlite")).await;
-    migrations::run(&mut first, &migrations::MIGRATIONS[..previous]).await.unwrap();
+    migrations::run(&mut first, &migrations::SQLITE[..previous]).await.unwrap();
     let id = crate::video::job::JobId::new();
     let request = serde_json::to_string(&crate::video::testing::request()).unwrap();
     let insert = "INSERT INTO video_jobs (id, owner, revision, phase, state, request, origin, created_at, deadline_at, \

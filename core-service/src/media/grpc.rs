@@ -61,8 +61,18 @@ impl media_service_server::MediaService for MediaGrpc {
         &self,
         request: Request<pb::ReadMediaRequest>,
     ) -> Result<Response<Self::ReadMediaStream>, Status> {
-        let pb::ReadMediaRequest { key, offset, length, link_token } = request.into_inner();
+        let pb::ReadMediaRequest { key, offset, length, link_token, accept_download_url } = request.into_inner();
         let key = self.key(&key, &link_token)?;
+        // The provider behind a link may not follow a redirection.
+        if accept_download_url
+            && link_token.is_empty()
+            && let Some((media, url)) = self.media_store.download_url(&key).await?
+        {
+            let parts = [Part::Media(media), Part::DownloadUrl(url)];
+            return Ok(Response::new(
+                stream::iter(parts.map(|part| Ok(pb::ReadMediaResponse { part: Some(part) }))).boxed(),
+            ));
+        }
         let (media, bytes) = self.media_store.read(&key, offset, length).await?;
         let first = stream::iter([Ok(Part::Media(media))]);
         let parts = first.chain(bytes.map(|bytes| bytes.map(Part::Data)));
@@ -137,6 +147,28 @@ mod tests {
             let status = service.get_media(get(key, token)).await.unwrap_err();
             assert_eq!(status.code(), Code::NotFound, "{key} {token}");
         }
+    }
+
+    #[tokio::test]
+    async fn url_follows_the_description_only_if_the_caller_accepts_it_and_files_are_in_a_bucket() {
+        let (_directory, service) = service().await;
+        let parts = async |service: &MediaGrpc, accept_download_url: bool| {
+            let message = pb::ReadMediaRequest { accept_download_url, ..read("a.png", 0, None).into_inner() };
+            let messages = service.read_media(Request::new(message)).await.unwrap().into_inner();
+            messages.map_ok(|message| message.part.unwrap()).try_collect::<Vec<_>>().await.unwrap()
+        };
+        let bytes = Part::Data(Bytes::from_static(b"0123456789"));
+        assert_eq!(parts(&service, true).await[1..], [bytes.clone()], "files in a directory");
+        let before = SystemTime::now();
+        let service = MediaGrpc::new(service.media_store.with_signed_urls("pictures"));
+        assert_eq!(parts(&service, false).await[1..], [bytes]);
+        let parts = parts(&service, true).await;
+        let [Part::Media(media), Part::DownloadUrl(url)] = &*parts else { panic!("{parts:?}") };
+        assert_eq!((media.size_bytes, &*url.url), (10, "https://bucket.test/pictures/a.png?GET=300"));
+        let validity = SystemTime::try_from(url.expire_time.unwrap()).unwrap().duration_since(before).unwrap();
+        assert!((300..310).contains(&validity.as_secs()), "{validity:?}");
+        let absent = pb::ReadMediaRequest { accept_download_url: true, ..read("b.png", 0, None).into_inner() };
+        assert_eq!(service.read_media(Request::new(absent)).await.err().unwrap().code(), Code::NotFound);
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use http::Request;
 use super::*;
 use crate::{
     Gateway, RuntimeSettings, Settings,
-    testing::{CoreStub, TestResponse, get, send, send_to},
+    testing::{CLIP_URL, CoreStub, TestResponse, get, send, send_to},
 };
 
 fn request(path: &str, headers: &[(&'static str, &str)]) -> Request<Body> {
@@ -67,6 +67,42 @@ async fn matching_if_none_match_is_answered_304() {
     assert_eq!((response.status.as_u16(), response.text()), (304, ""));
     assert_eq!(response.header("etag"), Some("\"e1\""));
     assert_eq!(response.header("content-type"), None);
+}
+
+#[tokio::test]
+async fn get_is_redirected_to_the_object_store_where_the_core_permits_it() {
+    let core = CoreStub::default();
+    core.redirect_downloads();
+    for path in ["/media/clip.mp4", "/v1/videos/video_1/content"] {
+        for headers in [vec![], vec![("range", "bytes=2-4")], vec![("sec-fetch-site", "none")]] {
+            let response = send(&core, request(path, &headers)).await;
+            assert_eq!((response.status.as_u16(), response.text()), (307, ""), "{path} {headers:?}");
+            assert_eq!(response.header("location"), Some(CLIP_URL));
+            assert_eq!(response.header("cache-control"), Some("private, no-store"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn requests_that_the_object_store_cannot_answer_are_not_redirected() {
+    let core = CoreStub::default();
+    core.redirect_downloads();
+    for path in ["/media/clip.mp4", "/v1/videos/video_1/content"] {
+        for (headers, expected) in [
+            (vec![("sec-fetch-site", "same-origin")], (200, "0123456789")),
+            (vec![("sec-fetch-site", "same-origin"), ("range", "bytes=2-4")], (206, "234")),
+            (vec![("if-none-match", "\"e1\"")], (304, "")),
+        ] {
+            let response = send(&core, request(path, &headers)).await;
+            assert_eq!((response.status.as_u16(), response.text()), expected, "{path} {headers:?}");
+        }
+        assert_eq!(send(&core, request(path, &[("range", "bytes=10-")])).await.status, 416);
+        let mut head = request(path, &[]);
+        *head.method_mut() = http::Method::HEAD;
+        assert_eq!(send(&core, head).await.status, 200);
+    }
+    let link = send(&core, get("/media/inputs/token.mp4")).await;
+    assert_eq!((link.status.as_u16(), link.text()), (200, "0123456789"));
 }
 
 /// The lifetime of signed links. It is extended by up to a tenth.

@@ -9,7 +9,7 @@ use http_body_util::BodyExt;
 use http_server::MemoryBudget;
 use tower::ServiceExt;
 
-pub(crate) use self::core_stub::{CoreStub, clip, succeeded, video_in_state};
+pub(crate) use self::core_stub::{CLIP_URL, CoreStub, clip, succeeded, video_in_state};
 use crate::{Gateway, RuntimeSettings, Settings, app::App, metrics::RequestMetrics};
 
 /// A response, read to its end.

@@ -3,6 +3,7 @@
 mod clock;
 mod lock;
 mod outcome;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod time_limits;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use sqlx::{
     ConnectOptions as _, Connection as _, Executor as _,
     any::{AnyConnectOptions, AnyPoolOptions},
-    postgres::{PgConnectOptions, PgConnection},
+    postgres::PgConnectOptions,
 };
 use url::Url;
 
@@ -52,7 +53,7 @@ pub(super) async fn connect(url: &str, readers: u32) -> Result<(DbPool, DbPool),
     let mut connection = tokio::time::timeout(ACQUIRE_TIMEOUT, options.connect())
         .await
         .map_err(|_elapsed| sqlx::Error::PoolTimedOut)??;
-    migrate(&mut connection).await?;
+    schema::migrate(&mut connection, &migrations::POSTGRES).await?;
     connection.execute(outcome::REMOVE_OLD_MARKS).await?;
     connection.close().await?;
     let options = AnyConnectOptions::from_url(&url)?;
@@ -73,10 +74,6 @@ fn parse(url: &str) -> Result<Url, sqlx::Error> {
         url.query_pairs_mut().append_pair("application_name", "triptych");
     }
     Ok(url)
-}
-
-async fn migrate(connection: &mut PgConnection) -> Result<(), OpenError> {
-    Ok(migrations::migrator(&migrations::POSTGRES).run(connection).await?)
 }
 
 fn pool(connections: u32, session: String) -> AnyPoolOptions {

@@ -14,9 +14,11 @@ use object_store::{
     gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
     path::Path,
     prefix::PrefixStore,
+    signer::Signer,
 };
 use tokio::time::timeout;
 
+use super::download_urls::UrlSigner;
 use crate::{
     error::Error,
     media_location::{Bucket, Service},
@@ -34,28 +36,42 @@ const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the check of a bucket at start may take.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Opens a bucket with the credentials of the environment, and checks that it can be listed.
+/// A client of a bucket, as the store and as the signer of its URLs.
+struct Client {
+    objects: Arc<dyn ObjectStore>,
+    signer: Arc<dyn Signer>,
+}
+
+impl Client {
+    fn new<C: ObjectStore + Signer>(client: C) -> Self {
+        let client = Arc::new(client);
+        Self { objects: Arc::clone(&client) as _, signer: client }
+    }
+}
+
+/// Opens a bucket with the credentials of the environment, and checks that it can be listed. Also returns the signer of URLs for clients
+/// that download from the bucket itself, if they do.
 ///
 /// # Errors
 /// [`Error::Storage`], which names the setting.
-pub(super) async fn open(bucket: &Bucket) -> Result<Arc<dyn ObjectStore>, Error> {
+pub(super) async fn open(bucket: &Bucket) -> Result<(Arc<dyn ObjectStore>, Option<UrlSigner>), Error> {
     let failed = |error: &dyn Display| Error::Storage(format!("media.url = \"{}\": {error}", bucket.url));
-    let objects = client(bucket).map_err(|error| failed(&error))?;
-    let objects: Arc<dyn ObjectStore> = match bucket.url.path().trim_matches('/') {
-        "" => objects,
-        directory => {
-            Arc::new(PrefixStore::new(objects, Path::from_url_path(directory).map_err(|error| failed(&error))?))
-        }
-    };
+    let Client { mut objects, signer } = client(bucket).map_err(|error| failed(&error))?;
+    let directory = Path::from_url_path(bucket.url.path().trim_matches('/')).map_err(|error| failed(&error))?;
+    if !directory.is_root() {
+        objects = Arc::new(PrefixStore::new(objects, directory.clone()));
+    }
     // Wrong names and credentials are found here, and not by the first client.
     let listed = timeout(CHECK_TIMEOUT, objects.list(None).next()).await;
     match listed.map_err(|_| failed(&"the bucket did not answer"))? {
         Some(Err(error)) => Err(failed(&error)),
-        Some(Ok(_)) | None => Ok(objects),
+        Some(Ok(_)) | None => {
+            Ok((objects, bucket.direct_downloads.as_ref().map(|_| UrlSigner::new(signer, directory))))
+        }
     }
 }
 
-fn client(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
+fn client(bucket: &Bucket) -> object_store::Result<Client> {
     let retry = RetryConfig { max_retries: MAX_RETRIES, retry_timeout: RETRY_TIMEOUT, ..RetryConfig::default() };
     // A plain HTTP endpoint was named by the operator, for a server in the same network.
     let is_plain = |endpoint: Option<String>| endpoint.is_some_and(|endpoint| endpoint.starts_with("http:"));
@@ -69,14 +85,23 @@ fn client(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
             if endpoints.iter().any(|key| is_plain(builder.get_config_value(key))) {
                 builder = builder.with_allow_http(true);
             }
-            Arc::new(builder.build()?)
+            let client = Client::new(builder.clone().build()?);
+            match bucket.direct_downloads.as_ref().and_then(|downloads| downloads.endpoint.as_ref()) {
+                // Signatures cover the host.
+                Some(endpoint) => {
+                    let endpoint = endpoint.as_str().trim_end_matches('/');
+                    let builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint).with_allow_http(true);
+                    Client { signer: Arc::new(builder.build()?), ..client }
+                }
+                None => client,
+            }
         }
         Service::Google => {
             let mut builder = GoogleCloudStorageBuilder::from_env().with_url(bucket.url.as_str()).with_retry(retry);
             for (key, value) in CLIENT_LIMITS {
                 builder = builder.with_config(GoogleConfigKey::Client(key), value);
             }
-            Arc::new(builder.build()?)
+            Client::new(builder.build()?)
         }
         Service::Azure => {
             let mut builder = MicrosoftAzureBuilder::from_env().with_url(bucket.url.as_str()).with_retry(retry);
@@ -86,7 +111,7 @@ fn client(bucket: &Bucket) -> object_store::Result<Arc<dyn ObjectStore>> {
             if is_plain(builder.get_config_value(&AzureConfigKey::Endpoint)) {
                 builder = builder.with_allow_http(true);
             }
-            Arc::new(builder.build()?)
+            Client::new(builder.build()?)
         }
     })
 }

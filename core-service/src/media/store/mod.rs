@@ -7,6 +7,7 @@
 //! database, from those of all processes.
 
 mod bucket;
+mod download_urls;
 mod index;
 mod leases;
 mod local;
@@ -21,17 +22,18 @@ use std::{path::Path, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{Attributes, GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload};
 use tokio::time::timeout;
 use triptych_proto::v1 as pb;
 
 pub(super) use self::index::{Candidate, REUSE_WINDOW};
 pub use self::read::{MAX_CHUNK_BYTES, MediaBytes};
 use self::{
+    download_urls::UrlSigner,
     index::{MediaIndex, REMOVAL_LEASE, Removal, State, UnindexedFile},
     leases::{Lease, Leases},
     local::StagingFiles,
-    object::{description, object_error, object_path},
+    object::{attributes, description, object_error, object_path},
     pins::Pins,
     upload::Upload,
 };
@@ -57,6 +59,8 @@ pub struct MediaStore {
     /// The staging files of a local directory. `None` for a bucket, where a lifecycle rule removes the parts of interrupted
     /// uploads.
     staging_files: Option<StagingFiles>,
+    /// Signs the URLs from which clients download files. `None`: they download all files from this process.
+    signer: Option<UrlSigner>,
     /// The owner of the files that are stored through this handle.
     owner: Owner,
 }
@@ -71,7 +75,7 @@ impl MediaStore {
     pub async fn open(objects: Arc<dyn ObjectStore>, database: Database) -> Result<Self, Error> {
         let index = MediaIndex::new(database);
         let (leases, pins) = (Leases::default(), Pins::new(index.clone()));
-        let store = Self { objects, index, leases, pins, staging_files: None, owner: Owner::default() };
+        let store = Self { objects, index, leases, pins, staging_files: None, signer: None, owner: Owner::default() };
         store.import().await?;
         Ok(store)
     }
@@ -93,7 +97,10 @@ impl MediaStore {
     pub async fn at(location: &MediaLocation, database: Database) -> Result<Self, Error> {
         match location {
             MediaLocation::Directory(directory) => Self::local(directory, database).await,
-            MediaLocation::Bucket(bucket) => Self::open(bucket::open(bucket).await?, database).await,
+            MediaLocation::Bucket(bucket) => {
+                let (objects, signer) = bucket::open(bucket).await?;
+                Ok(Self { signer, ..Self::open(objects, database).await? })
+            }
         }
     }
 
@@ -158,7 +165,7 @@ impl MediaStore {
     /// [`Error::Storage`].
     pub async fn put(&self, key: &MediaKey, bytes: impl Into<PutPayload>) -> Result<pb::Media, Error> {
         let upload = Upload::begin(&self.index, key, &self.owner).await?;
-        let size = upload.write(&*self.objects, bytes.into()).await?;
+        let size = upload.write(&*self.objects, bytes.into(), self.attributes(key)).await?;
         Ok(description(key, size))
     }
 
@@ -209,8 +216,13 @@ impl MediaStore {
         Error: From<E>,
     {
         let upload = Upload::begin(&self.index, key, &self.owner).await?;
-        let size = upload.write_stream(&*self.objects, chunks, limit).await?;
+        let size = upload.write_stream(&*self.objects, chunks, limit, self.attributes(key)).await?;
         Ok(description(key, size))
+    }
+
+    /// Returns the attributes of a new object, with which a bucket serves it. A file of a local directory has none.
+    fn attributes(&self, key: &MediaKey) -> Attributes {
+        if self.staging_files.is_some() { Attributes::default() } else { attributes(key) }
     }
 
     /// Describes the file stored under `key`. Counts as a use of it.
@@ -221,6 +233,17 @@ impl MediaStore {
         let _lease = self.begin_use(key).await?;
         let size = self.size(key).await?;
         Ok(description(key, size))
+    }
+
+    /// Returns the URL from which a client can download the file stored under `key`, with its description. `None` if all files are
+    /// downloaded from this process. Counts as a use of the file, which lasts as long as the URL works.
+    ///
+    /// # Errors
+    /// As for [`MediaStore::describe`]; the URL cannot be signed.
+    pub async fn download_url(&self, key: &MediaKey) -> Result<Option<(pb::Media, pb::DownloadUrl)>, Error> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let media = self.describe(key).await?;
+        Ok(Some((media, signer.sign(key).await?)))
     }
 
     /// Reads at most `length` bytes from `offset` on, in items of at most [`MAX_CHUNK_BYTES`]. Returns them with the

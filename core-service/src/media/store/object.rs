@@ -1,6 +1,6 @@
-//! The object of a media key: its path in the object store, its description, its errors.
+//! The object of a media key: its path in the object store, its attributes, its description, its errors.
 
-use object_store::path::Path;
+use object_store::{Attribute, Attributes, path::Path};
 use triptych_proto::v1 as pb;
 
 use crate::{error::Error, media::key::MediaKey, storage_failure::storage_error};
@@ -8,6 +8,11 @@ use crate::{error::Error, media::key::MediaKey, storage_failure::storage_error};
 /// Returns the path of the object. A key needs no escaping: all its characters are allowed in a path.
 pub(super) fn object_path(key: &MediaKey) -> Path {
     Path::from(key.as_str())
+}
+
+/// Returns the attributes with which a bucket stores and serves the object.
+pub(super) fn attributes(key: &MediaKey) -> Attributes {
+    Attributes::from_iter([(Attribute::ContentType, key.media_type().as_str().to_owned())])
 }
 
 /// Describes the object of a key as a message of the gRPC API.

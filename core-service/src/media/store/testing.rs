@@ -1,8 +1,17 @@
 //! Helpers for tests that need a media store.
 
-use std::{path::Path, sync::mpsc, time::SystemTime};
+use std::{
+    path::Path,
+    sync::{Arc, mpsc},
+    time::{Duration, SystemTime},
+};
 
-use super::MediaStore;
+use async_trait::async_trait;
+use http::Method;
+use object_store::signer::Signer;
+use url::Url;
+
+use super::{MediaStore, UrlSigner};
 use crate::{database::Database, media::key::MediaKey};
 
 impl MediaStore {
@@ -21,9 +30,30 @@ impl MediaStore {
         std::thread::spawn(open).join().unwrap()
     }
 
+    /// Returns the store with download URLs of a bucket, which has its files in this directory.
+    pub(crate) fn with_signed_urls(&self, directory: &str) -> Self {
+        Self { signer: Some(UrlSigner::new(Arc::new(FakeSigner), directory.into())), ..self.clone() }
+    }
+
     /// Sets the time of the last use of a file, and removes its pin.
     pub(crate) async fn set_last_used(&self, key: &MediaKey, at: SystemTime) {
         self.index.set_last_used(key, at).await;
+    }
+}
+
+/// Writes the method and the validity in seconds into the query of a URL, instead of a signature.
+#[derive(Debug)]
+struct FakeSigner;
+
+#[async_trait]
+impl Signer for FakeSigner {
+    async fn signed_url(
+        &self,
+        method: Method,
+        path: &object_store::path::Path,
+        expires_in: Duration,
+    ) -> object_store::Result<Url> {
+        Ok(Url::parse(&format!("https://bucket.test/{path}?{method}={}", expires_in.as_secs())).unwrap())
     }
 }
 

@@ -4,7 +4,7 @@ use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use object_store::{ObjectStore, ObjectStoreExt, PutPayload, WriteMultipart};
+use object_store::{Attributes, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, WriteMultipart};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -47,9 +47,15 @@ impl<'a> Upload<'a> {
     }
 
     /// Writes all bytes in one request. Returns how many there are.
-    pub(super) async fn write(self, objects: &dyn ObjectStore, bytes: PutPayload) -> Result<u64, Error> {
+    pub(super) async fn write(
+        self,
+        objects: &dyn ObjectStore,
+        bytes: PutPayload,
+        attributes: Attributes,
+    ) -> Result<u64, Error> {
         let size = bytes.content_length() as u64;
-        objects.put(&object_path(self.key), bytes).await.map_err(|error| object_error(self.key, &error))?;
+        let stored = objects.put_opts(&object_path(self.key), bytes, PutOptions::from(attributes)).await;
+        stored.map_err(|error| object_error(self.key, &error))?;
         self.finish(size).await
     }
 
@@ -62,11 +68,13 @@ impl<'a> Upload<'a> {
         objects: &dyn ObjectStore,
         chunks: impl Stream<Item = Result<Bytes, E>> + Send,
         limit: u64,
+        attributes: Attributes,
     ) -> Result<u64, Error>
     where
         Error: From<E>,
     {
-        let parts = objects.put_multipart(&object_path(self.key)).await;
+        let options = PutMultipartOptions::from(attributes);
+        let parts = objects.put_multipart_opts(&object_path(self.key), options).await;
         let mut parts = WriteMultipart::new(parts.map_err(|error| object_error(self.key, &error))?);
         match self.copy(&mut parts, chunks, limit).await {
             Ok(size) => {

@@ -97,6 +97,21 @@ impl VideoGrpc {
         };
         Ok(jobs.iter().map(snapshot).collect())
     }
+
+    /// Opens a stored file: a range of its bytes, or its URL if the caller accepts one and the store has it.
+    async fn open_file(
+        &self,
+        key: &MediaKey,
+        offset: u64,
+        length: Option<u64>,
+        accepts_url: bool,
+    ) -> Result<(pb::Media, BoxStream<'static, Result<Part, Error>>), Error> {
+        if accepts_url && let Some((media, url)) = self.media_store.download_url(key).await? {
+            return Ok((media, stream::iter([Ok(Part::DownloadUrl(url))]).boxed()));
+        }
+        let (media, bytes) = self.media_store.read(key, offset, length).await?;
+        Ok((media, bytes.map(|bytes| bytes.map(Part::Data)).boxed()))
+    }
 }
 
 /// Returns the snapshot of one job, with its position if it is queued.
@@ -209,7 +224,7 @@ impl VideoService for VideoGrpc {
         request: Request<pb::DownloadVideoRequest>,
     ) -> Result<Response<Self::DownloadVideoStream>, Status> {
         let context = self.context(&request, "")?;
-        let pb::DownloadVideoRequest { id, variant, offset, length } = request.into_inner();
+        let pb::DownloadVideoRequest { id, variant, offset, length, accept_download_url } = request.into_inner();
         let variant = validate::variant(variant)?;
         let opened = context.within(async {
             let job = self.jobs.get(&id, &context.caller.owners()).await?;
@@ -217,7 +232,8 @@ impl VideoService for VideoGrpc {
             let Some(file) = media.iter().find(|file| file.variant == variant) else {
                 return Err(Error::invalid("variant", format!("this video has no {}", variant.as_str())));
             };
-            let opened = self.media_store.read(&MediaKey::from_request(&file.key)?, offset, length).await;
+            let key = MediaKey::from_request(&file.key)?;
+            let opened = self.open_file(&key, offset, length, accept_download_url).await;
             let missing = matches!(opened, Err(Error::MediaNotFound(_)));
             if missing != file.missing
                 && let Err(error) = self.jobs.record_file(&job, variant, missing).await
@@ -226,8 +242,8 @@ impl VideoService for VideoGrpc {
             }
             opened
         });
-        let (media, bytes) = opened.await?;
-        let parts = stream::iter([Ok(Part::Media(media))]).chain(bytes.map(|bytes| bytes.map(Part::Data)));
+        let (media, content) = opened.await?;
+        let parts = stream::iter([Ok(Part::Media(media))]).chain(content);
         let messages = context
             .within_stream(parts)
             .map(|part: Result<Part, Error>| Ok(pb::DownloadVideoResponse { part: Some(part?) }));

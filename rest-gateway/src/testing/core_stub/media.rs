@@ -10,6 +10,9 @@ use crate::core_client::ReplyStream;
 /// The content of `clip.mp4`.
 const CLIP: &[u8] = b"0123456789";
 
+/// The URL of `clip.mp4` in an object store.
+pub(crate) const CLIP_URL: &str = "https://bucket.test/clip.mp4?signature=s";
+
 pub(crate) fn clip() -> pb::Media {
     pb::Media {
         key: "clip.mp4".to_owned(),
@@ -24,6 +27,14 @@ pub(super) fn range(offset: u64, length: Option<u64>) -> Result<bytes::Bytes, St
     let from = usize::try_from(offset).unwrap();
     let to = length.map_or(CLIP.len(), |length| (from + usize::try_from(length).unwrap()).min(CLIP.len()));
     CLIP.get(from..to).map(bytes::Bytes::from_static).ok_or_else(|| Status::out_of_range("beyond the last byte"))
+}
+
+impl CoreStub {
+    /// Returns the URL for a caller that accepts one, if the stub has been set so.
+    pub(super) fn download_url(&self, is_accepted: bool) -> Option<pb::DownloadUrl> {
+        let redirects = is_accepted && self.with(|state| state.redirects_downloads);
+        redirects.then(|| pb::DownloadUrl { url: CLIP_URL.to_owned(), expire_time: None })
+    }
 }
 
 #[tonic::async_trait]
@@ -47,7 +58,11 @@ impl MediaService for CoreStub {
         if message.key != "clip.mp4" && message.link_token != "token.mp4" {
             return Err(failure("MEDIA_NOT_FOUND", tonic::Code::NotFound, None));
         }
-        let parts = [Part::Media(clip()), Part::Data(range(message.offset, message.length)?)];
+        let content = match self.download_url(message.accept_download_url) {
+            Some(url) => Part::DownloadUrl(url),
+            None => Part::Data(range(message.offset, message.length)?),
+        };
+        let parts = [Part::Media(clip()), content];
         Ok(self.stream_reply(parts.map(|part| Ok(pb::ReadMediaResponse { part: Some(part) })).into()))
     }
 }

@@ -19,7 +19,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use triptych_proto::v1 as pb;
 
 pub(crate) use self::{
-    media::clip,
+    media::{CLIP_URL, clip},
     video::{succeeded, video_in_state},
 };
 use crate::core_client::{CoreServices, ReplyStream};
@@ -65,6 +65,8 @@ struct State {
     attempts: Option<&'static str>,
     /// Whether every call panics.
     panics: bool,
+    /// Whether files are downloaded from [`CLIP_URL`] by callers that accept it.
+    redirects_downloads: bool,
     has_routed_model: bool,
     is_not_serving: bool,
 }
@@ -103,6 +105,11 @@ impl CoreStub {
 
     fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         change(&mut self.0.lock().unwrap())
+    }
+
+    /// Lets callers download files from [`CLIP_URL`].
+    pub(crate) fn redirect_downloads(&self) {
+        self.with(|state| state.redirects_downloads = true);
     }
 
     /// Sets the health status of the core to NOT_SERVING.

@@ -121,8 +121,11 @@ impl VideoService for CoreStub {
             let invalid_field = None;
             return Err(failure("VIDEO_NOT_READY", tonic::Code::FailedPrecondition, invalid_field));
         }
-        let data = range(message.offset, message.length)?;
-        let parts = [Part::Media(clip()), Part::Data(data)];
+        let content = match self.download_url(message.accept_download_url) {
+            Some(url) => Part::DownloadUrl(url),
+            None => Part::Data(range(message.offset, message.length)?),
+        };
+        let parts = [Part::Media(clip()), content];
         Ok(self.stream_reply(parts.map(|part| Ok(pb::DownloadVideoResponse { part: Some(part) })).into()))
     }
 

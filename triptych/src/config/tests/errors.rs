@@ -7,7 +7,7 @@ fn an_invalid_value_is_reported_with_key_origin_and_rule() {
     type Variables<'a> = &'a [(&'a str, &'a str)];
     // The file, the variables of `.env`, those of the process, and the parts that the message must have.
     #[rustfmt::skip]
-    let table: [(&str, Variables<'_>, Variables<'_>, &[&str]); 16] = [
+    let table: [(&str, Variables<'_>, Variables<'_>, &[&str]); 20] = [
         ("[jobs]\nlease = '30 parsecs'", &[], &[], &["jobs.lease = ", "30 parsecs", "(from triptych.toml)"]),
         ("[jobs]\nlease = 30", &[], &[], &["jobs.lease", "triptych.toml", "a quoted string", "\"15s\""]),
         ("[jobs]\nleese = '30s'", &[], &[], &["jobs.leese", "triptych.toml", "did you mean jobs.lease?"]),
@@ -18,6 +18,10 @@ fn an_invalid_value_is_reported_with_key_origin_and_rule() {
         ("", &[], &[("TRIPTYCH_MEDIA_RETENTION", "5s")], &["media.retention = \"5s\"", "at least 1m"]),
         ("", &[], &[("TRIPTYCH_MEDIA_QUOTA_BYTES", "1000")], &["media.quota_bytes = 1000", "64 MiB"]),
         ("", &[], &[("TRIPTYCH_MEDIA_LINK_TTL", "0s")], &["media.link_ttl", "at least 1s"]),
+        ("", &[], &[("TRIPTYCH_MEDIA_DOWNLOADS", "signed")], &["media.downloads = \"signed\"", "`proxy`", "`redirect`"]),
+        ("", &[], &[("TRIPTYCH_MEDIA_DOWNLOADS", "redirect")], &["media.downloads = \"redirect\"", "needs a bucket", "s3://BUCKET"]),
+        ("[media]\nurl = 'gs://a'\ndownloads = 'redirect'\ndownload_endpoint = 'https://a.test'", &[], &[], &["media.download_endpoint", "needs a bucket of S3"]),
+        ("[media]\nurl = 's3://a'\ndownload_endpoint = 'https://a.test'", &[], &[], &["media.download_endpoint", "media.downloads"]),
         ("", &[], &[("TRIPTYCH_GRPC_REFLEXION", "true")], &["TRIPTYCH_GRPC_REFLEXION", "did you mean TRIPTYCH_GRPC_REFLECTION?"]),
         ("", &[], &[("CHAT_BASE_URL", "api.example.com")], &["chat.base_url = \"api.example.com\"", "CHAT_BASE_URL", "http or https"]),
         ("", &[], &[("IMAGE_SERVICE_TYPE", "dashscope")], &["image.service_type = \"dashscope\"", "IMAGE_SERVICE_TYPE", "DASHSCOPE_API_KEY"]),
