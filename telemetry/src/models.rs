@@ -23,7 +23,14 @@ const MAX_MODELS: usize = 1000;
 const HTTP_STATUSES: usize = 500;
 const SLOTS: usize = HTTP_STATUSES + 17;
 
-static MODELS: LazyLock<RwLock<HashMap<String, Arc<ModelMetrics>>>> = LazyLock::new(RwLock::default);
+/// The label of further models.
+const OVERFLOW: &str = "other";
+
+static MODELS: LazyLock<Models> = LazyLock::new(Models::default);
+
+/// The metrics of all models, by name.
+#[derive(Default)]
+struct Models(RwLock<HashMap<String, Arc<ModelMetrics>>>);
 
 /// The metrics of one model.
 pub(crate) struct ModelMetrics {
@@ -40,13 +47,32 @@ pub(crate) struct ModelMetrics {
 
 /// Returns the metrics of the model with this name.
 pub(crate) fn metrics(modality: Modality, model: &str) -> Arc<ModelMetrics> {
-    // A name has one modality.
-    if let Some(known) = MODELS.read().unwrap_or_else(PoisonError::into_inner).get(model) {
-        return Arc::clone(known);
+    MODELS.metrics(modality, model)
+}
+
+impl Models {
+    fn metrics(&self, modality: Modality, model: &str) -> Arc<ModelMetrics> {
+        // A name has one modality.
+        let known = |models: &HashMap<String, Arc<ModelMetrics>>| {
+            let overflow = || (models.len() >= MAX_MODELS).then(|| models.get(overflow_key(modality))).flatten();
+            models.get(model).or_else(overflow).map(Arc::clone)
+        };
+        if let Some(known) = known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+            return known;
+        }
+        let mut models = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let (key, label) = if models.len() < MAX_MODELS { (model, model) } else { (overflow_key(modality), OVERFLOW) };
+        Arc::clone(models.entry(key.to_owned()).or_insert_with(|| Arc::new(ModelMetrics::new(modality, label))))
     }
-    let mut models = MODELS.write().unwrap_or_else(PoisonError::into_inner);
-    let name = if models.len() < MAX_MODELS { model } else { "other" };
-    Arc::clone(models.entry(name.to_owned()).or_insert_with(|| Arc::new(ModelMetrics::new(modality, name))))
+}
+
+/// Returns the key of the further models of a modality. No model has it as its name.
+fn overflow_key(modality: Modality) -> &'static str {
+    match modality {
+        Modality::Chat => "\0chat",
+        Modality::Image => "\0image",
+        Modality::Video => "\0video",
+    }
 }
 
 /// Counts a client that disconnected before the end of its response.
@@ -119,6 +145,22 @@ fn slot(status: Status) -> usize {
 mod tests {
     use super::*;
     use crate::recorder;
+
+    #[test]
+    fn further_models_are_counted_by_modality() {
+        let models = Models::default();
+        for number in 0..MAX_MODELS {
+            models.metrics(Modality::Chat, &format!("m{number}"));
+        }
+        let of = |modality, model: &str| {
+            let metrics = models.metrics(modality, model);
+            (metrics.modality, metrics.model.clone())
+        };
+        assert_eq!(of(Modality::Chat, "m1"), ("chat", "m1".to_owned()));
+        for (modality, name) in [(Modality::Image, "image"), (Modality::Video, "video"), (Modality::Chat, "chat")] {
+            assert_eq!(of(modality, "another"), (name, OVERFLOW.to_owned()));
+        }
+    }
 
     #[test]
     fn calls_tokens_and_times_are_recorded_by_model() {

@@ -264,6 +264,28 @@ async fn verification_finds_sums_that_differ_from_their_rows() {
 }
 
 #[tokio::test]
+async fn cost_that_is_known_on_a_later_day_than_its_call_is_that_of_the_later_day() {
+    const DAY: i64 = 86_400_000;
+    let fixture = Fixture::new().await;
+    let mut connection = fixture.database.writer().acquire().await.unwrap();
+    let (call, cost) = (Usage { calls: 1, ..Usage::default() }, Usage { cost: usd("0.5"), ..Usage::default() });
+    for (usage, now) in [(call, 0), (cost, DAY), (Usage::default(), 2 * DAY)] {
+        record_usage(&mut connection, "alice", "", Modality::Video, "m", &usage, now).await.unwrap();
+    }
+    drop(connection);
+    let filter = UsageFilter {
+        first_day: "1970-01-01".to_owned(),
+        last_day: "1970-01-03".to_owned(),
+        grouping: Grouping { day: true, ..Grouping::default() },
+        limit: 10,
+        ..UsageFilter::default()
+    };
+    let rows = fixture.store().usage(&filter).await.unwrap();
+    let rows: Vec<_> = rows.iter().map(|row| (row.day.as_str(), row.usage.calls, row.usage.cost)).collect();
+    assert_eq!(rows, [("1970-01-01", 1, Usd::ZERO), ("1970-01-02", 0, usd("0.5"))]);
+}
+
+#[tokio::test]
 async fn models_beyond_a_thousand_of_a_key_and_day_are_summed_up() {
     let fixture = Fixture::new().await;
     let mut connection = fixture.database.writer().acquire().await.unwrap();
@@ -296,5 +318,6 @@ database::testing::on_postgres! {
     allowance_of_a_call_that_was_dropped_while_it_waited_is_returned,
     settlement_that_could_not_be_written_is_written_later,
     verification_finds_sums_that_differ_from_their_rows,
+    cost_that_is_known_on_a_later_day_than_its_call_is_that_of_the_later_day,
     models_beyond_a_thousand_of_a_key_and_day_are_summed_up,
 }

@@ -15,7 +15,6 @@ use tokio::runtime::{Builder, Runtime};
 #[derive(Debug)]
 pub(super) struct ExportClient {
     client: reqwest::Client,
-    timeout: Duration,
     /// `None` only while this value is dropped.
     runtime: Option<Runtime>,
 }
@@ -26,14 +25,14 @@ impl ExportClient {
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("otlp").enable_all().build()?;
         let client = reqwest::Client::builder().timeout(timeout).redirect(reqwest::redirect::Policy::none());
         let client = client.build().map_err(io::Error::other)?;
-        Ok(Self { client, timeout, runtime: Some(runtime) })
+        Ok(Self { client, runtime: Some(runtime) })
     }
 }
 
 #[async_trait]
 impl HttpClient for ExportClient {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let (client, timeout) = (self.client.clone(), self.timeout);
+        let client = self.client.clone();
         let runtime = self.runtime.as_ref().ok_or("the exporter has ended")?;
         let exchange = runtime.spawn(async move {
             let request = reqwest::Request::try_from(request)?;
@@ -44,7 +43,7 @@ impl HttpClient for ExportClient {
         // The client applies the time limit. The task itself fails only if it panics or its runtime is shut down.
         let (status, body) = match exchange.await {
             Ok(result) => result?,
-            Err(error) => return Err(format!("no response within {timeout:?}: {error}").into()),
+            Err(error) => return Err(format!("the export failed: {error}").into()),
         };
         Ok(Response::builder().status(status).body(body)?)
     }

@@ -1,4 +1,5 @@
-//! The cost in the `usage` of complete and streamed chat responses, which equals the cost in the ledger.
+//! The cost in the `usage` of complete and streamed chat responses, and of those of the Responses API, which equals the cost in the
+//! ledger.
 
 use futures_util::StreamExt;
 
@@ -82,6 +83,31 @@ async fn cost_of_a_stream_whose_client_may_disconnect_is_that_of_the_complete_re
         let events = within_timeout("the stream", Events::new(response).read_all()).await;
         server.upstream.received().await;
         assert_eq!(event_data(&events[events.len() - 2])["usage"]["cost"], json!(0.00005), "{events:#?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn usage_of_complete_and_streamed_responses_has_their_cost() {
+    with_prices(AccountLimits::default(), async |server| {
+        for stream in [false, true] {
+            if stream {
+                enqueue_stream(server)
+            } else {
+                enqueue_complete(server)
+            }
+            let body = json!({"model": MODEL, "input": "Hello", "max_output_tokens": 100, "stream": stream});
+            let response = post(server, ALICE, "/v1/responses", &body).await;
+            let response = if stream {
+                let events = within_timeout("the stream", Events::new(response).read_all()).await;
+                event_data(events.last().unwrap())["response"].clone()
+            } else {
+                assert_cost(&response, "0.00005");
+                json_body(response).await
+            };
+            server.upstream.received().await;
+            assert_eq!(response["usage"]["cost"], json!(0.00005), "{response}");
+        }
     })
     .await;
 }

@@ -99,15 +99,20 @@ fn assert_cost(response: &Response, cost: &str) {
 
 /// A chat call for 10 tokens of the prompt and 20 of the response: 0.00005 dollars.
 async fn chat(server: &TestServer, secret: &str) -> Response {
+    enqueue_complete(server);
+    let body = serde_json::from_str(&chat_body(&json!({"max_tokens": 100}))).unwrap();
+    let response = post(server, secret, "/v1/chat/completions", &body).await;
+    server.upstream.received().await;
+    response
+}
+
+/// Enqueues a complete reply with 10 tokens of the prompt and 20 of the response.
+fn enqueue_complete(server: &TestServer) {
     let message = json!({"role": "assistant", "content": "yes"});
     let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
     let usage = json!({"prompt_tokens": 10, "completion_tokens": 20, "total_tokens": 30});
     let reply = json!({"id": "c", "created": 7, "model": MODEL, "choices": [choice], "usage": usage});
     server.upstream.enqueue(Reply::new(200, &reply.to_string()));
-    let body = serde_json::from_str(&chat_body(&json!({"max_tokens": 100}))).unwrap();
-    let response = post(server, secret, "/v1/chat/completions", &body).await;
-    server.upstream.received().await;
-    response
 }
 
 /// Reads a list of usage until it has this number of calls in all: chat calls and image requests are written with a delay.

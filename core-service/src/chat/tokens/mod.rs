@@ -161,7 +161,9 @@ fn response_bytes(response: &pb::CreateChatResponse) -> usize {
     let messages = response.choices.iter().filter_map(|choice| choice.message.as_ref());
     let bytes = messages.map(|message| {
         let calls = message.tool_calls.iter().filter_map(|call| call.function.as_ref());
-        text_bytes(message.content.as_ref()) + calls.map(|function| function.arguments.len()).sum::<usize>()
+        let texts =
+            [&message.reasoning_content, &message.refusal].into_iter().flatten().map(String::len).sum::<usize>();
+        text_bytes(message.content.as_ref()) + texts + calls.map(|function| function.arguments.len()).sum::<usize>()
     });
     bytes.sum()
 }

@@ -69,6 +69,22 @@ async fn tokens_are_counted_by_the_call_itself_and_not_by_its_client() {
     assert!(matches!(refused, Error::LimitExceeded(exceeded) if exceeded.limit == "tokens_per_minute"));
 }
 
+#[test]
+fn complete_response_counts_the_same_texts_as_its_stream() {
+    let function = pb::FunctionCall { name: "f".to_owned(), arguments: "1".to_owned(), ..pb::FunctionCall::default() };
+    let call = pb::ToolCall { function: Some(function), ..pb::ToolCall::default() };
+    let message = pb::ChatMessage {
+        content: Some(Content::Text("22".to_owned())),
+        refusal: Some("4444".to_owned()),
+        reasoning_content: Some("88888888".to_owned()),
+        tool_calls: vec![call],
+        ..pb::ChatMessage::default()
+    };
+    let choice = pb::ChatChoice { message: Some(message), ..pb::ChatChoice::default() };
+    let response = pb::CreateChatResponse { choices: vec![choice], ..pb::CreateChatResponse::default() };
+    assert_eq!(response_bytes(&response), 15);
+}
+
 /// Streams these chunks.
 #[derive(Debug)]
 struct Streams(Vec<Result<ChatChunk, ProviderError>>);

@@ -109,7 +109,7 @@ impl LedgerStore {
         }
         // By number: the names would mean the columns of the table.
         query
-            .push(" GROUP BY 1, 2, 3, 4, 5 HAVING SUM(calls) > 0 ORDER BY 1, 2, 3, 4, 5 LIMIT ")
+            .push(" GROUP BY 1, 2, 3, 4, 5 HAVING SUM(calls) > 0 OR SUM(cost) <> 0 ORDER BY 1, 2, 3, 4, 5 LIMIT ")
             .push_bind(i64::from(*limit));
         let rows = query.build().fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
         rows.iter().map(|row| usage_row(row).map_err(|error| storage(&error))).collect()

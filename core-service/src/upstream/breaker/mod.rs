@@ -109,9 +109,7 @@ impl Breaker {
     /// Lets a call pass, or returns `None`. `Some(true)` makes the call the probe, which must end in one of the `record_`
     /// methods or in [`release_probe`](Self::release_probe).
     pub(super) fn try_pass(&self) -> Option<bool> {
-        let cooldown = &mut self.lock().cooldown;
-        cooldown.take_if(|cooldown| cooldown.has_expired());
-        match cooldown {
+        match &mut self.lock_current().cooldown {
             None => Some(false),
             Some(cooldown) if cooldown.probing || Instant::now() < cooldown.until => None,
             Some(cooldown) => {
@@ -124,7 +122,7 @@ impl Breaker {
     /// Records a complete response. While the breaker is open, only the probe's success counts, because other calls began
     /// before it opened.
     pub(super) fn record_success(&self, probe: bool) {
-        let mut inner = self.lock();
+        let mut inner = self.lock_current();
         if probe || inner.cooldown.is_none() {
             *inner = Inner { failures: 0, cooldown: None };
         }
@@ -152,7 +150,7 @@ impl Breaker {
 
     /// Records a failure, which opens the breaker at once with `retry_after`, otherwise at the threshold or if it is the probe's.
     fn record(&self, probe: bool, cause: OpenCause, retry_after: Option<Duration>) {
-        let mut inner = self.lock();
+        let mut inner = self.lock_current();
         let pause = if let Some(retry_after) = retry_after {
             retry_after
         } else {
@@ -163,10 +161,13 @@ impl Breaker {
             self.settings.cooldown
         };
         let until = Instant::now() + pause;
-        // A late failure neither shortens a cooldown nor ends the probe of another call.
-        let (until, probing) = match &inner.cooldown {
-            Some(cooldown) if !probe => (cooldown.until.max(until), cooldown.probing),
-            Some(_) | None => (until, false),
+        // A late failure neither shortens a cooldown, nor ends the probe of another call, nor makes one unnecessary.
+        let (until, cause, probing) = match &inner.cooldown {
+            Some(cooldown) if !probe => {
+                let cause = if cooldown.cause == OpenCause::Failures { OpenCause::Failures } else { cause };
+                (cooldown.until.max(until), cause, cooldown.probing)
+            }
+            Some(_) | None => (until, cause, false),
         };
         inner.cooldown = Some(Cooldown { until, cause, probing });
     }
@@ -176,6 +177,13 @@ impl Breaker {
         if let Some(cooldown) = &mut self.lock().cooldown {
             cooldown.probing = false;
         }
+    }
+
+    /// Locks the state without a cooldown that has expired.
+    fn lock_current(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.lock();
+        inner.cooldown.take_if(|cooldown| cooldown.has_expired());
+        inner
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

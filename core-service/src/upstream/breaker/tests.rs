@@ -108,3 +108,28 @@ async fn streams_that_fail_after_their_start_open_the_breaker() {
     breaker.record_failure(false, None);
     assert_eq!(breaker.state(), BreakerState::Closed);
 }
+
+#[tokio::test(start_paused = true)]
+async fn results_of_calls_that_did_not_ask_to_pass_count_after_a_rate_limit_has_ended() {
+    let breaker = breaker();
+    breaker.record_failure(false, None);
+    breaker.record_rate_limit(false, Some(COOLDOWN));
+    advance(COOLDOWN).await;
+    breaker.record_success(false);
+    (0..2).for_each(|_| breaker.record_failure(false, None));
+    assert_eq!(breaker.state(), BreakerState::Closed, "the success has reset the count");
+    breaker.record_rate_limit(false, Some(COOLDOWN));
+    advance(COOLDOWN).await;
+    breaker.record_failure(false, None);
+    assert!(matches!(breaker.state(), BreakerState::Open { cause: OpenCause::Failures, .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn late_rate_limit_does_not_close_a_breaker_that_failures_have_opened() {
+    let breaker = breaker();
+    (0..3).for_each(|_| breaker.record_failure(false, None));
+    breaker.record_rate_limit(false, Some(2 * COOLDOWN));
+    assert!(matches!(breaker.state(), BreakerState::Open { cause: OpenCause::Failures, .. }));
+    advance(2 * COOLDOWN).await;
+    assert_eq!((breaker.try_pass(), breaker.try_pass()), (Some(true), None), "a probe decides");
+}

@@ -123,7 +123,7 @@ impl OpenAiImages {
         self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
             let until = until(self.upstream.limits.first_byte, call.context.deadline);
-            let request = request::encode(&call.model, &call.request, native, n)?;
+            let request = request::encode(&call.model, &call.request, native, first, n)?;
             let reply = self.send(&call.context, request, until).await?;
             let events: Chunks<ImageEvent> = if is_event_stream(&reply) {
                 self.stream_events(reply, &call, first)

@@ -24,14 +24,15 @@ pub(super) struct EncodedRequest {
     pub(super) body: Bytes,
 }
 
-/// Encodes the request for `n` images.
+/// Encodes the request for `n` images, the first of which has the index `first`.
 pub(super) fn encode(
     model: &str,
     parameters: &ImageParameters,
     native: NativeParams,
+    first: u32,
     n: u32,
 ) -> Result<EncodedRequest, ProviderError> {
-    let members = members(model, parameters, native, n);
+    let members = members(model, parameters, native, first, n);
     if parameters.pictures.is_empty() {
         let body = members.to_string().into();
         return Ok(EncodedRequest { path: "images/generations", content_type: JSON, body });
@@ -44,7 +45,7 @@ pub(super) fn encode(
 }
 
 /// Returns the members of the request.
-fn members(model: &str, parameters: &ImageParameters, native: NativeParams, n: u32) -> JsonObject {
+fn members(model: &str, parameters: &ImageParameters, native: NativeParams, first: u32, n: u32) -> JsonObject {
     let NativeParams { family, size, format, previews, one_per_call: _ } = native;
     let mut members = JsonObject::default();
     members.add("model", model);
@@ -75,7 +76,8 @@ fn members(model: &str, parameters: &ImageParameters, native: NativeParams, n: u
         }
     }
     if let (Family::Compatible, Some(seed)) = (family, parameters.seed) {
-        members.add("seed", seed);
+        // With the same seed, separate calls would return the same image.
+        members.add("seed", seed.wrapping_add(first.into()));
     }
     if !parameters.user.is_empty() {
         members.add("user", parameters.user.as_str());
@@ -135,4 +137,21 @@ fn file(form: &mut Vec<u8>, boundary: &str, name: &str, stem: &str, picture: &In
 /// Escapes a name for `content-disposition`, as browsers do.
 fn quoted(name: &str) -> String {
     name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::providers::common::testing::parameters;
+
+    #[test]
+    fn each_call_of_a_request_has_the_seed_of_its_first_image() {
+        let parameters = ImageParameters { seed: Some(7), ..parameters() };
+        let native = NativeParams::new(Family::Compatible, &parameters).unwrap();
+        for (first, expected) in [(0, 7), (2, 9)] {
+            let request = encode("m", &parameters, native, first, 1).unwrap();
+            let body: Value = serde_json::from_slice(&request.body).unwrap();
+            assert_eq!(body["seed"], expected, "{first}");
+        }
+    }
 }
