@@ -26,7 +26,8 @@ use core_service::{
 use divan::{Bencher, black_box, counter::ItemsCount};
 use futures_util::{StreamExt, stream};
 use openai_dialect::chat::{
-    ChunkWriter, Streaming, read_chunk, read_request, read_response, write_chunk, write_request, write_response,
+    ChunkWriter, MissingUsage, Streaming, read_chunk, read_request, read_response, write_chunk, write_request,
+    write_response,
 };
 use tokio::runtime::{Builder, Runtime};
 use tonic::Request;
@@ -75,7 +76,7 @@ fn chunk_upstream_json_to_contract_to_json(bencher: Bencher<'_, '_>) {
     let mut out = Vec::with_capacity(2048);
     bencher.bench_local(|| {
         out.clear();
-        write_chunk(&mut out, &read_chunk(black_box(CHUNK.as_bytes())).unwrap().response, NULL_USAGE);
+        write_chunk(&mut out, &read_chunk(black_box(CHUNK.as_bytes())).unwrap().response, MissingUsage::Omit);
     });
 }
 
@@ -102,13 +103,18 @@ impl ChatProvider for PreparedProvider {
     }
 }
 
-/// Without and with routing: connected upstreams are reached by a route with one target.
-const ROUTED: [bool; 2] = [false, true];
-/// Chunks without usage omit the member, instead of `"usage": null`.
-const NULL_USAGE: bool = false;
+/// How a call reaches the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Routing {
+    Direct,
+    /// By a route with one target, as connected upstreams are reached.
+    Routed,
+}
+
+const ROUTING: [Routing; 2] = [Routing::Direct, Routing::Routed];
 
 /// Returns the core's chat service with the prepared provider as its only model, a runtime for it, and a request.
-fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
+fn service(routing: Routing) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
     let prepared: Arc<dyn ChatProvider> = Arc::new(PreparedProvider {
         reply: read_response(REPLY.as_bytes()).unwrap().response,
         chunk: read_chunk(CHUNK.as_bytes()).unwrap().response,
@@ -119,8 +125,10 @@ fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
     let retry = RetrySettings { retries: 2, retry_unsafe: false };
     let mut target = Target::new("upstream", "upstream", prepared.clone(), open(), breaker);
     target.total_timeout = Some(Duration::from_hours(1));
-    let provider =
-        if routed { Arc::new(Routed::new(vec![target], Arc::new(Weighted), retry, open())) } else { prepared };
+    let provider: Arc<dyn ChatProvider> = match routing {
+        Routing::Direct => prepared,
+        Routing::Routed => Arc::new(Routed::new(vec![target], Arc::new(Weighted), retry, open())),
+    };
     let request = read_request(REQUEST.as_bytes()).unwrap().chat;
     let entry = Entry {
         id: request.model.clone(),
@@ -141,9 +149,9 @@ fn service(routed: bool) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
 }
 
 /// The call from gateway to core in one process: the service trait with validation, and the copy of the request.
-#[divan::bench(args = ROUTED)]
-fn unary_call_through_the_service(bencher: Bencher<'_, '_>, routed: bool) {
-    let (runtime, service, request) = service(routed);
+#[divan::bench(args = ROUTING)]
+fn unary_call_through_the_service(bencher: Bencher<'_, '_>, routing: Routing) {
+    let (runtime, service, request) = service(routing);
     bencher.bench_local(|| {
         let message = pb::CreateChatRequest { chat: Some(request.clone()), idempotency_key: String::new() };
         runtime.block_on(service.create_chat(Request::new(message))).unwrap()
@@ -166,14 +174,14 @@ fn api_key_lookup(bencher: Bencher<'_, '_>, keys: u32) {
 }
 
 /// One streamed chunk through the service, written as an event.
-#[divan::bench(args = ROUTED)]
-fn streamed_chunk_through_the_service(bencher: Bencher<'_, '_>, routed: bool) {
-    let (runtime, service, request) = service(routed);
+#[divan::bench(args = ROUTING)]
+fn streamed_chunk_through_the_service(bencher: Bencher<'_, '_>, routing: Routing) {
+    let (runtime, service, request) = service(routing);
     let mut out = Vec::with_capacity(2048);
     bencher.counter(ItemsCount::new(CHUNKS)).bench_local(|| {
         let message = pb::StreamChatRequest { chat: Some(request.clone()), ..pb::StreamChatRequest::default() };
         runtime.block_on(async {
-            let mut writer = ChunkWriter::new(NULL_USAGE);
+            let mut writer = ChunkWriter::new(MissingUsage::Omit);
             let mut chunks = service.stream_chat(Request::new(message)).await.unwrap().into_inner().into_chunks();
             while let Some(chunk) = chunks.next().await {
                 out.clear();

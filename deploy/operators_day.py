@@ -46,7 +46,16 @@ STUCK_SECONDS = 3
 class Upstream(check.Upstream):
     """A chat upstream, and a video upstream whose renders never end. Both require the key `upstream-key`."""
 
+    def has_key(self) -> bool:
+        """Responds with 401 to a request without the key."""
+        if self.headers["authorization"] == "Bearer upstream-key":
+            return True
+        self.respond_json(401, {"error": {"message": "wrong key"}})
+        return False
+
     def do_GET(self) -> None:
+        if not self.has_key():
+            return None
         if self.path.endswith("/models"):
             models = [{"id": name, "object": "model"} for name in ("day-chat", "day-video")]
             return self.respond_json(200, {"object": "list", "data": models})
@@ -54,8 +63,8 @@ class Upstream(check.Upstream):
 
     def do_POST(self) -> None:
         request = self.rfile.read(int(self.headers["content-length"]))
-        if self.headers["authorization"] != "Bearer upstream-key":
-            return self.respond_json(401, {"error": {"message": "wrong key"}})
+        if not self.has_key():
+            return None
         if self.path.endswith("/videos") and b"refused" in request:
             return self.respond_json(400, {"error": {"message": "not this subject", "code": "invalid_value"}})
         if self.path.endswith("/videos"):
@@ -210,7 +219,7 @@ def wait_until(what: str, condition, seconds: float = 60):
 
 
 def install(machine: Machine, upstream: str) -> None:
-    """`init` writes a valid starter file, `check` displays no secret, and `check --probe` accepts the configured upstreams."""
+    """`init` writes a valid starter file, `check` displays no secret, and `check --probe` names a wrong key and accepts the right one."""
     starter = machine.configuration
     machine.run("init", str(starter))
     machine.run("check")
@@ -218,6 +227,8 @@ def install(machine: Machine, upstream: str) -> None:
     right = starter.read_text()
     starter.write_text(right.replace('api_key = "upstream-key"', 'api_key = "another-key"'))
     assert "another-key" not in machine.run("check"), "check displays a secret"
+    refused = machine.run("check", "--probe", status=1)
+    assert refused.count("401 Unauthorized: the API key is refused") == 2 and "another-key" not in refused, refused
     starter.write_text(right)
     print("   ", machine.run("check", "--probe").strip().replace("\n", "\n    "))
 

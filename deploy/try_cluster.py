@@ -34,11 +34,11 @@ sys.path[:0] = [str(DEPLOY.parent / "tests/clients"), str(DEPLOY.parent / "bench
 import boto3
 import yaml
 from grpc_client import GrpcClient
-from kill_jobs import free_port
 from load import Connection, Load, chat, image, request, stream, video
 from moto.server import ThreadedMotoServer
 from postgres_server import Postgres
 from processes import Process, executable, wait_for_port
+from server import free_port
 
 COMPOSE = DEPLOY / "compose"
 # The time after which HAProxy sends requests to a node that is ready again, in seconds: more than `inter` of its checks.

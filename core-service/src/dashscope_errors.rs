@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{error::ProviderError, json::members::Members, upstream::refined_failure_in_reply};
+use crate::{error::ProviderError, json::members::Members, upstream::parse_error_member_with};
 
 /// Returns the error that an object reports, if any.
 pub(crate) fn error_of(members: &Members<'_>) -> Option<ProviderError> {
@@ -12,7 +12,7 @@ pub(crate) fn error_of(members: &Members<'_>) -> Option<ProviderError> {
     if let Some(id) = members.text("request_id") {
         error["request_id"] = id.into();
     }
-    Some(refined_failure_in_reply(&error.to_string(), refine))
+    Some(parse_error_member_with(&error.to_string(), refine))
 }
 
 /// Replaces `by_status`, the failure that the HTTP status stands for, by that of the error code, which is more specific.

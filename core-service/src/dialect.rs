@@ -53,17 +53,23 @@ impl Dialect {
         }
     }
 
-    /// Adapts a request to the dialect; copies it only if it changes.
-    pub(crate) fn adapt(self, model: &str, chat: &mut Arc<pb::ChatRequest>, stream: bool) {
+    /// Adapts a streaming request to the dialect; copies it only if it changes.
+    pub(crate) fn adapt_streaming(self, chat: &mut Arc<pb::ChatRequest>) {
+        self.adapt_token_limit(chat);
+    }
+
+    /// Adapts a non-streaming request to the dialect; copies it only if it changes.
+    pub(crate) fn adapt_non_streaming(self, model: &str, chat: &mut Arc<pb::ChatRequest>) {
+        self.adapt_token_limit(chat);
+        if self == Self::Dashscope && thinks_by_default(model) && !has_member(chat, "enable_thinking") {
+            add_member(&mut Arc::make_mut(chat).extra_json, r#""enable_thinking":false"#);
+        }
+    }
+
+    fn adapt_token_limit(self, chat: &mut Arc<pb::ChatRequest>) {
         match self {
             Self::Openai => {}
-            Self::Dashscope => {
-                use_max_tokens(chat);
-                if !stream && thinks_by_default(model) && !has_member(chat, "enable_thinking") {
-                    add_member(&mut Arc::make_mut(chat).extra_json, r#""enable_thinking":false"#);
-                }
-            }
-            Self::Deepseek | Self::Ollama => use_max_tokens(chat),
+            Self::Dashscope | Self::Deepseek | Self::Ollama => use_max_tokens(chat),
         }
     }
 }
@@ -129,20 +135,22 @@ mod tests {
 
     #[test]
     fn thinking_is_disabled_for_hybrid_models_unless_the_client_sets_it() {
-        let adapted = |model: &str, extra: &str, stream: bool| {
+        let adapted = |model: &str, extra: &str| {
             let mut chat = Arc::new(pb::ChatRequest { extra_json: extra.to_owned(), ..pb::ChatRequest::default() });
-            Dialect::Dashscope.adapt(model, &mut chat, stream);
+            Dialect::Dashscope.adapt_non_streaming(model, &mut chat);
             chat.extra_json.clone()
         };
-        assert_eq!(adapted("qwen3-8b", "", false), r#"{"enable_thinking":false}"#);
-        assert_eq!(adapted("qwen3-8b", "{ }", false), r#"{"enable_thinking":false}"#);
-        assert_eq!(adapted("qwen3-8b", r#"{"a":1}"#, false), r#"{"enable_thinking":false,"a":1}"#);
+        assert_eq!(adapted("qwen3-8b", ""), r#"{"enable_thinking":false}"#);
+        assert_eq!(adapted("qwen3-8b", "{ }"), r#"{"enable_thinking":false}"#);
+        assert_eq!(adapted("qwen3-8b", r#"{"a":1}"#), r#"{"enable_thinking":false,"a":1}"#);
         for extra in [r#"{"enable_thinking":true}"#, r#"{"enable_thinking":null}"#] {
-            assert_eq!(adapted("qwen3-8b", extra, false), extra);
+            assert_eq!(adapted("qwen3-8b", extra), extra);
         }
-        assert_eq!(adapted("qwen3-8b", "", true), "");
-        assert_eq!(adapted("qwen3-next-80b-a3b-thinking", "", false), "");
-        assert_eq!(adapted("qwq-plus", "", false), "");
+        assert_eq!(adapted("qwen3-next-80b-a3b-thinking", ""), "");
+        assert_eq!(adapted("qwq-plus", ""), "");
+        let mut streaming = Arc::new(pb::ChatRequest::default());
+        Dialect::Dashscope.adapt_streaming(&mut streaming);
+        assert_eq!(streaming.extra_json, "");
     }
 
     #[test]
@@ -150,7 +158,7 @@ mod tests {
         let limits = |dialect: Dialect, max_completion_tokens, max_tokens| {
             let mut chat =
                 Arc::new(pb::ChatRequest { max_completion_tokens, max_tokens, ..pb::ChatRequest::default() });
-            dialect.adapt("m", &mut chat, true);
+            dialect.adapt_streaming(&mut chat);
             (chat.max_completion_tokens, chat.max_tokens)
         };
         for dialect in [Dialect::Ollama, Dialect::Deepseek, Dialect::Dashscope] {

@@ -6,17 +6,17 @@ use serde_json::Value;
 
 use crate::{
     error::ProviderError,
-    upstream::{refined_failure_in_reply, refined_failure_of},
+    upstream::{parse_error_member_with, parse_error_response_with},
 };
 
 /// Maps an error response to a provider error.
 pub(crate) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    refined_failure_of(status, headers, body, refine)
+    parse_error_response_with(status, headers, body, refine)
 }
 
 /// Maps an `error` within a successful response or a stream to a provider error.
 pub(crate) fn embedded_error(error: &str) -> ProviderError {
-    refined_failure_in_reply(error, refine)
+    parse_error_member_with(error, refine)
 }
 
 /// Replaces `rough`, the failure that the HTTP status stands for, by that of the details.

@@ -1,4 +1,4 @@
-//! The Triptych core: the services of the gRPC contract (`proto/`) over three provider traits, durable video jobs, and the media store.
+//! The Triptych core: the services of the gRPC API (`proto/`) over three provider traits, durable video jobs, and the media store.
 //!
 //! | module | contents |
 //! | --- | --- |

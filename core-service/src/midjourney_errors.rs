@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::refined_failure_of,
+    upstream::parse_error_response_with,
 };
 
 /// Parses the response to a submission; returns the id of the task.
@@ -21,7 +21,7 @@ pub(crate) fn task_id(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> R
         Some(1 | 22 | 21) if !is_rejected => result
             .ok_or_else(|| ProviderError::Unreadable("the proxy accepted a task without returning its id".to_owned())),
         None if status.is_success() => Err(ProviderError::Unreadable("the proxy sent an invalid response".to_owned())),
-        Some(_) | None => Err(refined_failure_of(status, headers, body, refine)),
+        Some(_) | None => Err(parse_error_response_with(status, headers, body, refine)),
     }
 }
 

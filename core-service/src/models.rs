@@ -50,6 +50,15 @@ pub struct Entry<P: ?Sized> {
     pub provider: Arc<P>,
 }
 
+/// Whether clients see a model in lists and suggestions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Visibility {
+    /// Listed and suggested.
+    Listed,
+    /// Served only.
+    Hidden,
+}
+
 impl<P: ?Sized> Models<P> {
     /// Creates the models from these entries, the default first.
     ///
@@ -160,10 +169,10 @@ impl<P: ?Sized> Models<P> {
         &self,
         modality: pb::Modality,
         create_time: Timestamp,
-        visibility: Visibility,
+        included: Included,
     ) -> impl Iterator<Item = (&Entry<P>, pb::Model)> {
         let all = self.entries.iter().map(|entry| &**entry).chain(&self.patterns);
-        let shown = all.enumerate().filter(move |(_, entry)| visibility == Visibility::All || !entry.hidden);
+        let shown = all.enumerate().filter(move |(_, entry)| included == Included::All || !entry.hidden);
         shown.map(move |(position, entry)| {
             (entry, pb::Model { default: position == 0, ..entry.describe(modality, create_time) })
         })
@@ -172,7 +181,7 @@ impl<P: ?Sized> Models<P> {
 
 /// Which models a description contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Visibility {
+pub(crate) enum Included {
     /// Those that are listed.
     Listed,
     /// The hidden ones too, which are served without being listed.
@@ -217,7 +226,7 @@ impl<P: ?Sized> Entry<P> {
     pub(crate) fn built_in(
         id: &str,
         aliases: &[&str],
-        hidden: bool,
+        visibility: Visibility,
         capabilities: impl Into<Vec<&'static str>>,
         provider: Arc<P>,
     ) -> Self {
@@ -228,7 +237,7 @@ impl<P: ?Sized> Entry<P> {
             provider_id: "offline".to_owned(),
             aliases: aliases.iter().map(|&alias| alias.to_owned()).collect(),
             capabilities: capabilities.into(),
-            hidden,
+            hidden: visibility == Visibility::Hidden,
             passed_by: None,
             provider,
         }

@@ -73,7 +73,7 @@ fi
 """
 
 
-def write(path: Path, version: str, architecture: str, files: dict[str, File], epoch: int, fast: bool) -> None:
+def write(path: Path, version: str, architecture: str, files: dict[str, File], epoch: int, *, fast: bool) -> None:
     """Builds the package with dpkg-deb. `fast`: with little compression."""
     installed = {place: files[name] for name, place in PLACES.items()}
     installed |= {f"usr/share/doc/triptych/{name}": file for name, file in files.items() if name.startswith(EXAMPLES)}

@@ -5,7 +5,8 @@
 use libfuzzer_sys::fuzz_target;
 use openai_dialect::{
     chat::{
-        Streaming, ToolCallIndexer, read_chunk, read_request, read_response, write_chunk, write_request, write_response,
+        MissingUsage, Streaming, ToolCallIndexer, read_chunk, read_request, read_response, write_chunk, write_request,
+        write_response,
     },
     responses::{Item, ResponseRequest},
 };
@@ -26,7 +27,7 @@ fuzz_target!(|text: &[u8]| {
         let mut out = Vec::new();
         // Some upstreams omit the indexes of tool calls, which written chunks must have.
         ToolCallIndexer::default().assign(&mut chunk.response);
-        write_chunk(&mut out, &chunk.response, true);
+        write_chunk(&mut out, &chunk.response, MissingUsage::Null);
         read_chunk(&out).expect("written JSON can be read");
     }
     if let Some(request) = str::from_utf8(text).ok().and_then(|text| ResponseRequest::parse(text).ok()) {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use openai_dialect::chat::{ChunkEvent, ChunkReader, ChunkWriter, read_chunk, write_chunk};
+use openai_dialect::chat::{ChunkEvent, ChunkReader, ChunkWriter, MissingUsage, read_chunk, write_chunk};
 use triptych_proto::chat_stream::{DeltaDecoder, DeltaEncoder};
 
 // Each line of the input is one chunk.
@@ -14,7 +14,7 @@ fuzz_target!(|chunks: &[u8]| {
     }
     let (mut reader, mut decoder, mut encoder) =
         (ChunkReader::default(), DeltaDecoder::default(), DeltaEncoder::default());
-    let (mut writer, mut other_writer) = (ChunkWriter::new(false), ChunkWriter::new(false));
+    let (mut writer, mut other_writer) = (ChunkWriter::new(MissingUsage::Omit), ChunkWriter::new(MissingUsage::Omit));
     for chunk in chunks.split(|byte| *byte == b'\n') {
         let (read, alone) = (reader.read(chunk), read_chunk(chunk));
         let Ok(ChunkEvent::Chunk(delta)) = read else {
@@ -26,7 +26,7 @@ fuzz_target!(|chunks: &[u8]| {
         let alone = alone.response;
         assert_eq!(decoder.decode(delta.clone()), alone);
         let (mut plain, mut out, mut other) = (Vec::new(), Vec::new(), Vec::new());
-        write_chunk(&mut plain, &alone, false);
+        write_chunk(&mut plain, &alone, MissingUsage::Omit);
         writer.write(&mut out, delta);
         other_writer.write(&mut other, encoder.encode(alone));
         assert_eq!(out, plain);

@@ -39,7 +39,7 @@ pub(crate) struct Activity {
     head_since: Moment,
     write_blocked_since: Moment,
     /// Whether the connection lingers when it closes: see [`LINGER`].
-    lingers: AtomicBool,
+    must_linger: AtomicBool,
     lingering_since: Moment,
 }
 
@@ -80,7 +80,7 @@ impl Activity {
             idle_since: Moment::default(),
             head_since: Moment::default(),
             write_blocked_since: Moment::default(),
-            lingers: AtomicBool::new(false),
+            must_linger: AtomicBool::new(false),
             lingering_since: Moment::default(),
         }
     }
@@ -125,16 +125,16 @@ impl Activity {
     }
 
     /// Lets the connection linger when it closes, because the client may still be sending: see [`LINGER`].
-    pub(crate) fn linger(&self) {
-        self.lingers.store(true, Relaxed);
+    pub(crate) fn request_linger(&self) {
+        self.must_linger.store(true, Relaxed);
     }
 
-    pub(crate) fn lingers(&self) -> bool {
-        self.lingers.load(Relaxed)
+    pub(crate) fn must_linger(&self) -> bool {
+        self.must_linger.load(Relaxed)
     }
 
     /// Records that the connection has begun to linger.
-    pub(crate) fn lingering(&self) {
+    pub(crate) fn linger_started(&self) {
         if !self.lingering_since.is_set() {
             self.lingering_since.set(self.start);
         }

@@ -238,7 +238,7 @@ impl<A: Application + Unpin> Connection<A> {
 fn finish_request_body<B>(unread: &Unread, response: &mut Response<B>, in_flight: &InFlight, tracker: &TaskTracker) {
     let mut close = || {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        in_flight.linger();
+        in_flight.request_linger();
     };
     match unread.take() {
         None => {}

@@ -39,8 +39,8 @@ impl InFlight {
 
     /// Lets the connection linger when it closes: it reads on for a while, so that a client that is still sending
     /// receives the response.
-    pub(crate) fn linger(&self) {
-        self.activity.linger();
+    pub(crate) fn request_linger(&self) {
+        self.activity.request_linger();
     }
 
     /// Marks that the rest of the request body is being discarded.

@@ -156,7 +156,7 @@ where
             }
             let Some((status, date)) = parse_own_response(bytes) else { return Poll::Ready(Ok(false)) };
             self.replacement = serialize(&self.application.refuse_head(status), date);
-            self.activity.linger();
+            self.activity.request_linger();
         }
         while !self.replacement.is_empty() {
             let written = Pin::new(&mut self.io).poll_write(cx, &self.replacement);
@@ -290,11 +290,11 @@ impl<I: AsyncRead + AsyncWrite + Unpin, A: Application> AsyncWrite for Socket<I,
         let state = &mut *self.lock();
         ready!(state.poll_send(cx))?;
         ready!(Pin::new(&mut state.io).poll_shutdown(cx))?;
-        if !state.activity.lingers() {
+        if !state.activity.must_linger() {
             return Poll::Ready(Ok(()));
         }
         // The task of the connection ends it by a timeout at the latest.
-        state.activity.lingering();
+        state.activity.linger_started();
         let mut storage = [MaybeUninit::uninit(); 4096];
         while state.discarded < MAX_LINGER_BYTES {
             let mut buffer = ReadBuf::uninit(&mut storage);

@@ -261,21 +261,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unknown_content_encoding_is_answered_415() {
+    async fn unknown_content_encoding_returns_415() {
         let brotli = HeaderMap::from_iter([(header::CONTENT_ENCODING, HeaderValue::from_static("br"))]);
         let error = read(&brotli, Body::from("{}"), limits()).await.unwrap_err();
         assert_eq!(error.status().as_u16(), 415);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stalled_body_is_answered_408() {
+    async fn stalled_body_returns_408() {
         let half = stream::iter([Ok::<_, std::io::Error>(Bytes::from("{\"a\""))]).chain(stream::pending());
         let error = read(&HeaderMap::new(), Body::from_stream(half), limits()).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.code()), (408, "request_timeout"));
     }
 
     #[tokio::test]
-    async fn bodies_beyond_the_shared_memory_are_answered_429_until_others_are_released() {
+    async fn bodies_beyond_the_shared_memory_return_429_until_others_are_released() {
         let budget = MemoryBudget::new(2 << 10);
         let full = || Body::from(vec![b' '; 1000]);
         let (first, second, third) = (limits_of(&budget), limits_of(&budget), limits_of(&budget));

@@ -163,8 +163,8 @@ async fn describe_media(
 
 /// Reads a whole stored file into memory, for responses that embed it.
 pub(crate) async fn read_all(app: &App, context: &RequestContext, key: &str) -> Result<Bytes, GatewayError> {
-    let (media, content) = open(app, context, FileSource::Media(key.to_owned()), 0, None, false).await?;
-    let Content::Bytes(mut chunks) = content else { return Err(GatewayError::internal()) };
+    let opened = open(app, context, FileSource::Media(key.to_owned()), 0, None, false).await?;
+    let (media, Content::Bytes(mut chunks)) = opened else { return Err(GatewayError::internal()) };
     let size = usize::try_from(media.size_bytes).map_err(|_| GatewayError::internal())?;
     let mut bytes = BytesMut::with_capacity(size);
     while let Some(chunk) = chunks.try_next().await? {

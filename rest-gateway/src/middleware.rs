@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn panicking_handler_is_answered_500_with_a_request_id() {
+    async fn panicking_handler_returns_500_with_a_request_id() {
         let core = CoreStub::default();
         core.panic_on_every_call();
         let response = send(&core, get("/v1/models")).await;

@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn state_changing_request_of_a_foreign_page_is_answered_403() {
+    async fn state_changing_request_of_a_foreign_page_returns_403() {
         for headers in [
             &[("origin", "https://evil.test")][..],
             &[("origin", "null")],

@@ -83,8 +83,8 @@ routes! {
     POST "/v1/webhook_endpoints/{id}/deliveries/{delivery_id}/redeliver" => webhooks::redeliver,
     GET "/v1/usage" => usage::list,
     GET "/v1/budgets" => usage::budgets,
-    POST "/v1/estimate/videos" => video::estimate::get,
-    POST "/v1/estimate/images" => image::estimate::get,
+    POST "/v1/estimate/videos" => video::estimate::estimate,
+    POST "/v1/estimate/images" => image::estimate::estimate,
     GET "/admin/v1/keys" => admin::list_keys,
     POST "/admin/v1/keys" => admin::create_key,
     GET "/admin/v1/keys/{name}" => admin::get_key,
@@ -168,7 +168,7 @@ mod tests {
     use crate::testing::{CoreStub, get, send};
 
     #[tokio::test]
-    async fn unknown_path_below_v1_is_answered_404_with_the_supported_endpoints() {
+    async fn unknown_path_below_v1_returns_404_with_the_supported_endpoints() {
         for path in ["/v1/embeddings", "/v1/audio/speech", "/v1/images/variations", "/v1", "/v1/videos/characters"] {
             for method in [Method::GET, Method::POST] {
                 let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unknown_path_outside_v1_is_answered_404() {
+    async fn unknown_path_outside_v1_returns_404() {
         for path in ["/v2/models", "/v1models", "/media"] {
             let response = send(&CoreStub::default(), get(path)).await;
             assert_eq!(response.error(), (404, None, "not_found".to_owned()), "{path}");
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn wrong_method_is_answered_405_with_the_allowed_methods() {
+    async fn wrong_method_returns_405_with_the_allowed_methods() {
         let request = Request::delete("/v1/models").body(Body::empty()).unwrap();
         let response = send(&CoreStub::default(), request).await;
         assert_eq!(response.error(), (405, None, "method_not_allowed".to_owned()));

@@ -25,8 +25,8 @@ import time
 from pathlib import Path
 
 from fake_video_upstream import Upstream
-from kill_jobs import Server, list_all
 from kill_upstream_jobs import small_clip
+from server import Server, list_all
 
 # The longest wait for the jobs, in seconds.
 TIMEOUT = 120

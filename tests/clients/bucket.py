@@ -23,10 +23,11 @@ from pathlib import Path
 
 import boto3
 from fake_video_upstream import Upstream
-from kill_jobs import Server, free_port, list_all, mp4_defect
+from kill_jobs import mp4_defect
 from kill_upstream_jobs import small_clip
 from moto.server import ThreadedMotoServer
 from openai import OpenAI
+from server import Server, free_port, list_all
 
 # The longest wait for a video, in seconds.
 TIMEOUT = 120

@@ -20,7 +20,7 @@ STREAM_CHAT = "/triptych.v1.ChatService/StreamChat"
 
 
 @contextmanager
-def start_triptych(program: str, upstream: str, **settings: str):
+def start_with_upstream(program: str, upstream: str, **settings: str):
     """Starts Triptych on free ports with an upstream for the model `m`. Yields its `process`, the ports `rest` and `grpc`,
     and `log()`, which returns the errors logged so far."""
     own = {"CHAT_BASE_URL": upstream, "CHAT_MODEL": "m", "TRIPTYCH_LOG_FILTER": "error"}

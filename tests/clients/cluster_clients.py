@@ -12,7 +12,7 @@ from itertools import count
 
 import grpc
 from by_reflection import Services
-from kill_jobs import Server
+from server import Server
 
 CLIENTS = 6
 # The longest wait for an answer, and for the jobs after the last fault, in seconds.

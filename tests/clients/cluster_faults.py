@@ -53,20 +53,20 @@ class Faults:
         return random.sample(range(len(self.cluster.nodes)), len(self.cluster.nodes))
 
     def kill(self) -> None:
-        with self.cluster.a_node(self._shuffled_nodes()) as number:
+        with self.cluster.reserved_node(self._shuffled_nodes()) as number:
             self.cluster.kill_node(number)
 
     def freeze(self) -> None:
-        with self.cluster.a_node(self._shuffled_nodes()) as number:
+        with self.cluster.reserved_node(self._shuffled_nodes()) as number:
             self.cluster.freeze(number, LEASE * random.uniform(1.3, 2))
 
     def reset(self) -> None:
-        with self.cluster.a_node(self._shuffled_nodes()) as number:
+        with self.cluster.reserved_node(self._shuffled_nodes()) as number:
             self.cluster.proxy.cut(number)
 
     def separate(self) -> None:
         """Takes the database away from one node, and prints how soon that node notices, and how soon it serves afterwards."""
-        with self.cluster.a_node(self._shuffled_nodes()) as number:
+        with self.cluster.reserved_node(self._shuffled_nodes()) as number:
             self._until_ready(number)
             with ThreadPoolExecutor() as pool:
                 separated = pool.submit(self.cluster.separate, number, self.partition)
@@ -116,7 +116,7 @@ class Faults:
 
     def lose_database(self) -> None:
         """Stops the database, and checks what a node without other faults answers meanwhile."""
-        with self.cluster.a_node(self._shuffled_nodes()) as number:
+        with self.cluster.reserved_node(self._shuffled_nodes()) as number:
             self._until_ready(number)
             self.cluster.postgres.stop()
             back = time.monotonic() + self.database_away

@@ -66,7 +66,7 @@ class Namespaces:
 class Loopback:
     """All nodes on 127.0.0.1. The proxy of a separated node stops forwarding, and keeps its connections open."""
 
-    name = "one network: a proxy stops to forward, without closing its connections"
+    name = "one network: a proxy stops forwarding, without closing its connections"
 
     def __init__(self) -> None:
         self.host = self.database_host = "127.0.0.1"

@@ -14,9 +14,9 @@ from cluster_images import ImageUpstream
 from cluster_network import Loopback, network
 from cluster_proxy import Proxy
 from fake_video_upstream import Upstream
-from kill_jobs import Server
 from kill_upstream_jobs import small_clip
 from postgres_server import Postgres
+from server import Server
 
 LEASE = 3
 PRICES = 'prices = [{ model = "scripted", per_second = "0.1" }]\n'
@@ -60,7 +60,7 @@ class Cluster:
         return Server(program, str(directory), settings, self.network.node_host(number), self.network.prefix(number))
 
     @contextmanager
-    def a_node(self, numbers: list[int]) -> Iterator[int]:
+    def reserved_node(self, numbers: list[int]) -> Iterator[int]:
         """Reserves the first of these nodes that no other fault uses."""
         while True:
             for number in numbers:

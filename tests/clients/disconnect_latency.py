@@ -14,7 +14,7 @@ import sys
 import time
 
 import grpc
-from chat_upstream import CHAT_REQUEST, CREATE_CHAT, STREAM_CHAT, start_triptych
+from chat_upstream import CHAT_REQUEST, CREATE_CHAT, STREAM_CHAT, start_with_upstream
 
 CALLS = 20  # for each case and API
 MAX_MEDIAN_MS = 100
@@ -102,7 +102,7 @@ async def main(program: str) -> None:
         "within an active stream": (True, 0.02),
         "within an idle stream": (True, 5.0),
     }
-    with start_triptych(program, base) as server:
+    with start_with_upstream(program, base) as server:
         for name, (stream, upstream.interval) in cases.items():
             for api, disconnect_call, port in [("REST", over_rest, server.rest), ("gRPC", over_grpc, server.grpc)]:
                 took = [await measure(disconnect_call, port, upstream, stream) for _ in range(CALLS)]

@@ -18,8 +18,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from cluster_proxy import Proxy
-from kill_jobs import Server
 from postgres_server import Postgres
+from server import Server
 
 BODY = {"prompt": "a boat", "size": "64x64", "seconds": "1"}
 

@@ -21,8 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from fake_video_upstream import Upstream
-from kill_jobs import Server
 from kill_upstream_jobs import small_clip
+from server import Server
 
 SOURCE = Path(__file__).parents[2] / "core-service/src/failpoint.rs"
 # The failpoints that only a cancellation or a deletion reaches, each with the call that leads to it.

@@ -75,12 +75,12 @@ def start_triptych(program, settings):
 @contextmanager
 def start_both_apis(program, settings):
     """As `start_triptych`, but yields the REST base URL and the address of the gRPC API."""
-    with tempfile.TemporaryDirectory() as directory, start_in(directory, program, settings) as named:
+    with tempfile.TemporaryDirectory() as directory, start_both_apis_in(directory, program, settings) as named:
         yield named
 
 
 @contextmanager
-def start_in(directory, program, settings):
+def start_both_apis_in(directory, program, settings):
     """As `start_both_apis`, in this directory, to which the paths of Unix sockets are relative."""
     ports = {"TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
     environment = {"PATH": os.environ["PATH"], **ports, **settings}

@@ -7,13 +7,10 @@ Idempotency-Key, and repeat a create until it is answered. Meanwhile Triptych ge
 again; each process lives SHORTEST (2) to LONGEST (5) seconds. Needs the standard library only.
 """
 
-import http.client
 import json
 import os
 import random
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -21,17 +18,13 @@ import time
 from collections import Counter
 from itertools import count
 
+from server import Server, list_all, outcomes
+
 CLIENTS = 8
 # The seconds after the last create in which all jobs must end.
 JOBS_TIMEOUT = 1800
-# The failed attempts of requests by cause, and descriptions of wrong responses.
-outcomes, problems = Counter(), []
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+# Descriptions of wrong responses.
+problems = []
 
 
 def mp4_defect(data: bytes) -> str | None:
@@ -45,49 +38,6 @@ def mp4_defect(data: bytes) -> str | None:
     return None if complete else f"{len(data)} bytes, boxes {names[:5]}, which end at {at}"
 
 
-class Server:
-    """A Triptych process that can be killed and started again on the same data directory and ports."""
-
-    def __init__(self, program: str, directory: str, settings: dict[str, str] | None = None, host: str = "127.0.0.1", prefix: tuple[str, ...] = ()):
-        """`prefix` is the beginning of the command, for example one that enters a network namespace with the address `host`."""
-        self.host, self.port, self.grpc_port, self.command = host, free_port(), free_port(), [*prefix, program]
-        self.log = open(os.path.join(directory, "log"), "ab")
-        variables = {"TRIPTYCH_REST_LISTEN": f"{host}:{self.port}", "TRIPTYCH_GRPC_LISTEN": f"{host}:{self.grpc_port}"}
-        variables |= {"TRIPTYCH_DATA_DIR": "data", "TRIPTYCH_JOBS_LEASE": "2s"} | (settings or {})
-        self.environment = os.environ | variables
-        # `ended_by_itself` counts the processes that were no longer running when they were to be killed.
-        self.directory, self.ended_by_itself = directory, 0
-        self.start()
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(self.command, env=self.environment, cwd=self.directory, stdout=self.log, stderr=self.log)
-
-    def kill_and_start(self) -> None:
-        self.ended_by_itself += self.process.poll() is not None
-        self.process.kill()
-        self.process.wait()
-        self.start()
-
-    def call(self, method: str, path: str, body: dict | None = None, key: str | None = None) -> tuple[int, bytes]:
-        """Sends a request until it has a response other than 429 and 503. `outcomes` counts the failed attempts."""
-        headers = {"content-type": "application/json"} | ({"idempotency-key": key} if key else {})
-        for _ in range(1000):
-            connection = http.client.HTTPConnection(self.host, self.port, timeout=60)
-            try:
-                connection.request(method, path, json.dumps(body) if body else None, headers)
-                response = connection.getresponse()
-                data = response.read()
-                if response.status not in (429, 503):
-                    return response.status, data
-                outcomes[f"status {response.status}"] += 1
-            except (OSError, http.client.HTTPException) as error:
-                outcomes[type(error).__name__] += 1
-            finally:
-                connection.close()
-            time.sleep(random.uniform(0.02, 0.2))
-        sys.exit(f"no response to {method} {path}: {dict(outcomes)}")
-
-
 def create(server: Server, number: int, ids: dict[int, str]) -> None:
     """Creates the video of a number, or repeats its create, which must return the same id."""
     size, seconds = random.Random(number).choice([("64x64", "1"), ("128x72", "1"), ("320x180", "1")])
@@ -97,16 +47,6 @@ def create(server: Server, number: int, ids: dict[int, str]) -> None:
         problems.append(f"create {number}: {status} {data[:200]!r}")
     elif ids.setdefault(number, id := json.loads(data)["id"]) != id:
         problems.append(f"create {number} returned {ids[number]}, its repetition {id}")
-
-
-def list_all(server: Server) -> list[dict]:
-    jobs, after = [], ""
-    while True:
-        page = json.loads(server.call("GET", f"/v1/videos?limit=100&order=asc{after}")[1])
-        jobs += page["data"]
-        if not page["has_more"]:
-            return jobs
-        after = f"&after={jobs[-1]['id']}"
 
 
 def main(program: str, jobs: int = 1389, kills: int = 70, shortest: int = 2, longest: int = 5) -> None:

@@ -25,7 +25,7 @@ import threading
 import time
 from collections import Counter
 
-from kill_jobs import Server
+from server import Server
 
 KEYS = 20
 # In millionths of a US dollar.

@@ -20,7 +20,8 @@ import time
 from itertools import count
 
 from fake_video_upstream import Upstream
-from kill_jobs import JOBS_TIMEOUT, Server, list_all, outcomes
+from kill_jobs import JOBS_TIMEOUT
+from server import Server, list_all, outcomes
 
 CLIENTS = 8
 # The shares of requests with each fault.

@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from chat_upstream import start_triptych
+from chat_upstream import start_with_upstream
 
 
 class Rejecting(BaseHTTPRequestHandler):
@@ -31,7 +31,7 @@ class Rejecting(BaseHTTPRequestHandler):
 def main(program, pattern):
     upstream = ThreadingHTTPServer(("127.0.0.1", 0), Rejecting)
     threading.Thread(target=upstream.serve_forever, daemon=True).start()
-    with start_triptych(program, f"http://127.0.0.1:{upstream.server_port}/v1") as server:
+    with start_with_upstream(program, f"http://127.0.0.1:{upstream.server_port}/v1") as server:
         body = b'{"model": "m", "messages": [{"role": "user", "content": "x"}]}'
         request = urllib.request.Request(
             f"http://127.0.0.1:{server.rest}/v1/chat/completions", body, {"content-type": "application/json"}

@@ -8,19 +8,16 @@ The name of a model is the name of a fixture in tests/fixtures/image/openai.
 import base64
 import io
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.request
-from contextlib import contextmanager
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import openai
+from fake_provider import start_triptych
 from openai.types import (
     ImageEditCompletedEvent,
     ImageEditPartialImageEvent,
@@ -77,30 +74,16 @@ class FakeUpstream(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def start_triptych(program, upstream):
-    """Starts Triptych on free ports with the fake upstream for images. Yields its REST base URL."""
-    with tempfile.TemporaryDirectory() as directory:
-        settings = {
-            "PATH": os.environ["PATH"],
-            "IMAGE_SERVICE_TYPE": "openai",
-            "IMAGE_BASE_URL": f"{upstream}/v1",
-            "IMAGE_API_KEY": "sk-upstream",
-            "IMAGE_MODELS": ",".join([*NAMES, "slow"]),
-            # The parameters and sizes that all of these models accept.
-            "TRIPTYCH_IMAGE_OPENAI_FAMILY": "gpt-image-1",
-            "TRIPTYCH_REST_LISTEN": "127.0.0.1:0",
-            "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0",
-        }
-        process = subprocess.Popen([program], cwd=directory, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        try:
-            lines = iter(process.stdout.readline, "")
-            rest = next(line.split()[1] for line in lines if line.strip().startswith("REST "))
-            threading.Thread(target=process.stdout.read, daemon=True).start()
-            yield rest
-        finally:
-            process.terminate()
-            process.wait(30)
+def settings(upstream):
+    """Returns the settings of Triptych with the fake upstream for images."""
+    return {
+        "IMAGE_SERVICE_TYPE": "openai",
+        "IMAGE_BASE_URL": f"{upstream}/v1",
+        "IMAGE_API_KEY": "sk-upstream",
+        "IMAGE_MODELS": ",".join([*NAMES, "slow"]),
+        # The parameters and sizes that all of these models accept.
+        "TRIPTYCH_IMAGE_OPENAI_FAMILY": "gpt-image-1",
+    }
 
 
 def sample_png(size=(96, 64)):
@@ -219,5 +202,5 @@ if __name__ == "__main__":
     threading.Thread(target=server.serve_forever, daemon=True).start()
     upstream = f"http://127.0.0.1:{server.server_port}"
     check_client(upstream)
-    with start_triptych(sys.argv[1], upstream) as rest:
+    with start_triptych(sys.argv[1], settings(upstream)) as rest:
         check_triptych(rest)

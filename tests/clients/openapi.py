@@ -17,7 +17,7 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from fake_provider import start_in
+from fake_provider import start_both_apis_in
 from openapi_examples import check_examples
 from openapi_narrow import for_invalid_requests, narrow
 
@@ -128,7 +128,7 @@ def main(program, examples="0", document=None):
     phases, negative = ("examples,fuzzing", "coverage") if examples == "0" else ("examples,coverage,fuzzing",) * 2
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "triptych.toml").write_text(SETTINGS)
-        with start_in(directory, program, {}) as (rest, _):
+        with start_both_apis_in(directory, program, {}) as (rest, _):
             url = rest.removesuffix("/v1")
             api = json.loads(Path(document).read_text()) if document else call(f"{url}/openapi.json")
             print(f"  ok   {check_examples(api)} examples of the document fit their schemas", flush=True)

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from kill_jobs import free_port
+from server import free_port
 
 INSTALLED = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
 

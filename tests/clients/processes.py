@@ -11,7 +11,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from kill_jobs import free_port
+from server import free_port
 
 # A stream of the built-in engine has about 30 tokens, and so takes a second.
 TOKENS_PER_SECOND = "30"

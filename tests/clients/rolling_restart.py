@@ -23,9 +23,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import openai
-from kill_jobs import free_port
 from load import CHAT, Connection, Load, chat, image, stream, video
 from processes import Process, executable, wait_for_port
+from server import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 # Longer than HAProxy takes to notice, and than nginx keeps idle connections.

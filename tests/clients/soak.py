@@ -17,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 
 import grpc
-from chat_upstream import CHAT_REQUEST, CREATE_CHAT, STREAM_CHAT, start_triptych
+from chat_upstream import CHAT_REQUEST, CREATE_CHAT, STREAM_CHAT, start_with_upstream
 
 REST_CLIENTS = 40
 GRPC_CLIENTS = 8
@@ -209,7 +209,7 @@ async def soak(program: str, seconds: float) -> None:
     # Fewer slots than clients. An open circuit breaker would hide most of the faults.
     routing = {"MAX_IN_FLIGHT": str(SLOTS), "QUEUE": "8", "FAILURES": "1000000", "COOLDOWN": "1ms"}
     settings = {f"TRIPTYCH_CHAT_ROUTING_{name}": value for name, value in routing.items()}
-    with start_triptych(program, base, TRIPTYCH_CHAT_FIRST_BYTE_TIMEOUT="2s", **settings) as server:
+    with start_with_upstream(program, base, TRIPTYCH_CHAT_FIRST_BYTE_TIMEOUT="2s", **settings) as server:
         outcomes, end = Counter(), time.monotonic() + seconds
 
         async def rest_client():

@@ -18,7 +18,7 @@ from pathlib import Path
 import grpc
 import openai
 from by_reflection import Services
-from fake_provider import start_in
+from fake_provider import start_both_apis_in
 
 HELLO = [{"role": "user", "content": "Hello"}]
 CHAT = {"messages": [{"role": "user", "text": "Hello"}]}
@@ -101,7 +101,7 @@ def check_grpc(address, directory):
 
 def check_unix_sockets(program, directory):
     settings = {"TRIPTYCH_REST_LISTEN": "unix:rest.sock", "TRIPTYCH_GRPC_LISTEN": "unix:grpc.sock"}
-    with start_in(directory, program, settings) as (rest, address):
+    with start_both_apis_in(directory, program, settings) as (rest, address):
         assert (rest, address) == ("unix:rest.sock", "unix:grpc.sock"), (rest, address)
         curl = ["curl", "-sS", "--fail", "--unix-socket", str(directory / "rest.sock")]
         body = json.dumps({"model": "offline-chat", "messages": HELLO})
@@ -121,7 +121,7 @@ with tempfile.TemporaryDirectory() as temporary:
         make_certificate(files, name, authority)
     tls = {f"TRIPTYCH_{api}_TLS_{kind}_FILE": f"server.{end}" for api in ("REST", "GRPC") for kind, end in (("CERTIFICATE", "pem"), ("KEY", "key"))}
     tls["TRIPTYCH_GRPC_TLS_CLIENT_CA_FILE"] = "ca.pem"
-    with start_in(files, sys.argv[1], tls) as (rest_url, grpc_address):
+    with start_both_apis_in(files, sys.argv[1], tls) as (rest_url, grpc_address):
         assert rest_url.startswith("https://"), rest_url
         check_rest(rest_url, files)
         check_grpc(grpc_address, files)

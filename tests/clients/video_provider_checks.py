@@ -68,7 +68,7 @@ def check_python_sdk(provider, rest, model):
     assert_not_found(videos, video.id)
 
 
-def check_vocabulary(provider, rest, model):
+def check_inputs_and_parameters(provider, rest, model):
     """Requests all parameters that the list of models has for the model: once with frames, once with references."""
     client = client_of(rest)
     listed = client.get("/videos/models", cast_to=object)["data"]

@@ -22,7 +22,8 @@ from common import REST, check_video
 from fake_provider import start_both_apis
 from scripted_video_provider import FIXTURES, ScriptedProvider
 from video_provider_checks import (
-    PICTURE, SECONDS, SIZE, assert_file, check_cancellation, check_grpc, check_guide, check_python_sdk, check_vocabulary, client_of, reference,
+    PICTURE, SECONDS, SIZE, assert_file, check_cancellation, check_grpc, check_guide, check_inputs_and_parameters, check_python_sdk,
+    client_of, reference,
 )
 from video_provider_tables import KEY, PROVIDERS
 
@@ -52,10 +53,10 @@ def check_provider(provider, rest, grpc_address, clip_file, has_guide):
         check_grpc(provider, grpc_address, model)
         check_cancellation(provider, rest, model)
     for model in provider.provider.models + provider.provider.parameter_models:
-        check_vocabulary(provider, rest, model)
+        check_inputs_and_parameters(provider, rest, model)
     if has_guide:
         check_guide(provider, rest, clip_file, OLD_PYTHON)
-    ok(f"{provider.name}: SDK, gRPC, cancellation, vocabulary{', guide' if has_guide else ''}", start)
+    ok(f"{provider.name}: SDK, gRPC, cancellation, inputs and parameters{', guide' if has_guide else ''}", start)
 
 
 def check_other_client(name, command, connected):

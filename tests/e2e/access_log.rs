@@ -9,7 +9,7 @@ use crate::{
     chat::setup::{COMPLETION, grpc_chat_request, long_stream},
     fake_upstream::Reply,
     log_capture::LogCapture,
-    responses::Events,
+    rest_response::Events,
     test_server::{MODEL, TestServer, chat_body, with_local_and_remote_core_on_this_thread, within_timeout},
 };
 

@@ -15,7 +15,7 @@ use crate::{
     chat::setup::{grpc_chat_request, long_stream},
     fake_upstream::Reply,
     log_capture::LogCapture,
-    responses::{Events, error_body},
+    rest_response::{Events, error_body},
     test_server::{TestServer, chat_body, with_local_and_remote_core_on_this_thread, within_timeout},
 };
 
@@ -233,7 +233,7 @@ async fn idempotency_keys_are_scoped_to_the_api_key() {
 }
 
 #[tokio::test]
-async fn request_without_a_valid_key_is_answered_401_before_its_body_arrives() {
+async fn request_without_a_valid_key_returns_401_before_its_body_arrives() {
     with_keys(async |server| {
         for (path, content_type) in [
             ("/v1/chat/completions", "application/json"),

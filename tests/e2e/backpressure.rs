@@ -8,7 +8,7 @@ use triptych_proto::v1::{self as pb, chat_message::Content};
 
 use crate::{
     fake_upstream::{ByteCounter, Reply, content_event, finish_event},
-    responses::{Events, event_data},
+    rest_response::{Events, event_data},
     test_server::{chat_body, with_local_and_remote_core, within_timeout},
 };
 

@@ -12,7 +12,7 @@ use tonic_types::StatusExt;
 use crate::{
     chat::setup::{completion_of_tokens, grpc_chat_request},
     fake_upstream::{Reply, content_event},
-    responses::Events,
+    rest_response::Events,
     test_server::{MODEL, TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 

@@ -13,9 +13,9 @@ Every reason for which a call can fail, with its status over REST and gRPC, and 
 compares this page with it, and writes the page if `UPDATE_DOCS=1` is set.
 
 A failed gRPC call has its reason in a `google.rpc.ErrorInfo` of the domain `triptych`, the invalid field in a
-`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. The trailer `grpc-retry-pushback-ms` has the same delay in milliseconds for
-the retry logic of gRPC clients, or `-1` where the upstream may have executed the request: such a call must not be retried. A
-failed REST call has OpenAI's error body:
+`google.rpc.BadRequest`, and the time to wait in a `google.rpc.RetryInfo`. The trailer `grpc-retry-pushback-ms` has the same delay
+in milliseconds for the retry logic of gRPC clients, or `-1` where the upstream may have executed the request: such a call must not
+be retried. A failed REST call has OpenAI's error body:
 
 ```json
 {\"error\": {\"message\": \"must be from 1 to 128, not 0\", \"type\": \"invalid_request_error\", \"param\": \"n\", \"code\": \"invalid_field\"}}
@@ -24,8 +24,7 @@ failed REST call has OpenAI's error body:
 If the error of a chat or image upstream has a `code` that is not a number, a `type` or a `param`, the REST error has them, and its
 further members up to 1 KiB; over gRPC the `ErrorInfo` metadata has them as `upstream_code`, `upstream_type`, `upstream_param`,
 and the others as JSON in `upstream_members`. They are omitted for rejected credentials, 404 and 405, which only the operator
-can correct. Message and details of a gRPC
-status are cut to 6 KiB in total.
+can correct. Message and details of a gRPC status are cut to 6 KiB in total.
 
 Otherwise `code` is the reason in lower case, `param` the invalid member. Official clients retry 408, 409, 429 and 5xx. Where a retry
 cannot succeed, the response has `x-should-retry: false`; where a retry should wait, `Retry-After` (seconds, 1 to 60) and
@@ -42,7 +41,7 @@ Errors of the gateway, for requests that do not reach the core:
 | `code` | HTTP | when |
 | --- | --- | --- |
 | `invalid_json` | 400 | the body is not JSON, not UTF-8, or nested too deeply |
-| `invalid_request` | 400 | a header is invalid, or the body is malformed |
+| `invalid_request` | 400 | a header, the query string, or the gzip or multipart encoding of the body is malformed, or the body is incomplete or changes nothing. A member or parameter with a wrong value is an `invalid_field`, with its name in `param` |
 | `not_found`, `unsupported_endpoint` | 404 | no such endpoint |
 | `link_not_signed` | 403 | media links must be signed, and this one is not signed or was modified |
 | `origin_not_allowed` | 403 | a web page of another origin may not send requests that change state; see `rest.cors_allow_origins` |

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     fake_upstream::{Latch, Reply, content_event, finish_event},
-    responses::Events,
+    rest_response::Events,
     test_server::{TestServer, chat_body, with_local_and_remote_core, within_timeout},
 };
 

@@ -10,7 +10,7 @@ use triptych_proto::v1 as pb;
 use crate::{
     chat::setup::{completion_of_tokens, grpc_chat_request},
     fake_upstream::Reply,
-    responses::Events,
+    rest_response::Events,
     test_server::{MODEL, TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 

@@ -22,7 +22,7 @@ mod pages;
 mod postgres;
 mod priority;
 mod response;
-mod responses;
+mod rest_response;
 mod test_server;
 mod timeouts;
 mod usage;

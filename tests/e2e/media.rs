@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use triptych_proto::v1 as pb;
 
 use crate::{
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, with_local_and_remote_core_and_settings, within_timeout},
 };
 

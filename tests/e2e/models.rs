@@ -4,7 +4,7 @@ use serde_json::json;
 use tonic::Code;
 use triptych_proto::v1 as pb;
 
-use crate::{responses::error_body, test_server::with_local_and_remote_core};
+use crate::{rest_response::error_body, test_server::with_local_and_remote_core};
 
 #[tokio::test]
 async fn model_of_another_modality_is_not_found_and_the_message_has_its_endpoint() {

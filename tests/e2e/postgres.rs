@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    responses::Events,
+    rest_response::Events,
     test_server::{CoreLocation, TestServer, within_timeout},
 };
 

@@ -13,7 +13,7 @@ use triptych_proto::v1::{self as pb, api_key};
 use crate::{
     chat::setup::{COMPLETION, configure_targets},
     fake_upstream::{Latch, ReceivedRequest, Reply},
-    responses::error_body,
+    rest_response::error_body,
     test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
     video::small_video,
 };

@@ -11,7 +11,7 @@ use triptych_proto::v1 as pb;
 use crate::{
     chat::setup::grpc_chat_request,
     fake_upstream::{ByteCounter, Reply, content_event},
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
@@ -20,30 +20,37 @@ const TIMEOUT: Duration = Duration::from_millis(100);
 /// More bytes than can be sent before a test ends.
 const ENDLESS: usize = usize::MAX / 2;
 
-/// Returns the error codes of a failing call over REST and over gRPC. `is_sent` says whether the call reaches the fake upstream,
-/// whose connection must then be closed.
-async fn error_codes(server: &TestServer, stream: bool, reply: &Reply, is_sent: bool) -> [String; 2] {
+/// Returns the error codes of a failing call over REST and over gRPC. Asserts that each connection to the fake upstream is closed.
+async fn error_codes(server: &TestServer, stream: bool, reply: &Reply) -> [String; 2] {
     let assert_closed = async || {
-        if is_sent {
-            server.upstream.received().await;
-            server.upstream.disconnected().await;
-        }
+        server.upstream.received().await;
+        server.upstream.disconnected().await;
     };
     server.upstream.enqueue(reply.clone());
+    let rest = rest_error_code(server, stream).await;
+    assert_closed().await;
+    server.upstream.enqueue(reply.clone());
+    let grpc = grpc_error_code(server, stream).await;
+    assert_closed().await;
+    server.upstream.clear_replies();
+    [rest, grpc]
+}
+
+/// Returns the error code of a failing call over REST.
+async fn rest_error_code(server: &TestServer, stream: bool) -> String {
     let response = server.chat(chat_body(&json!({"stream": stream}))).await;
     let error = if response.status() == 200 {
         event_data(Events::new(response).read_all().await.last().unwrap())["error"].clone()
     } else {
         error_body(response).await.1
     };
-    assert_closed().await;
+    error["code"].as_str().unwrap().to_owned()
+}
 
-    server.upstream.enqueue(reply.clone());
+/// Returns the error code of a failing call over gRPC: the reason, in lower case.
+async fn grpc_error_code(server: &TestServer, stream: bool) -> String {
     let status = within_timeout("the failure", grpc_failure(server, stream)).await;
-    assert_closed().await;
-    server.upstream.clear_replies();
-    let reason = status.get_error_details().error_info().unwrap().reason.to_ascii_lowercase();
-    [error["code"].as_str().unwrap().to_owned(), reason]
+    status.get_error_details().error_info().unwrap().reason.to_ascii_lowercase()
 }
 
 /// Sends a gRPC call that must fail, before its response or within its stream.
@@ -99,7 +106,7 @@ async fn stalled_upstream_times_out() {
             |settings, _| set_timeout(settings),
             async |server| {
                 for (case, stream, reply) in &rows {
-                    assert_eq!(error_codes(server, *stream, reply, true).await, ["upstream_timeout"; 2], "{case}");
+                    assert_eq!(error_codes(server, *stream, reply).await, ["upstream_timeout"; 2], "{case}");
                 }
             },
         );
@@ -119,7 +126,7 @@ async fn connect_timeout_returns_upstream_unavailable() {
         },
         async |server| {
             for stream in [false, true] {
-                let error_codes = error_codes(server, stream, &Reply::no_response(), false).await;
+                let error_codes = [rest_error_code(server, stream).await, grpc_error_code(server, stream).await];
                 assert_eq!(error_codes, ["upstream_unavailable"; 2], "{stream}");
             }
         },
@@ -135,7 +142,10 @@ async fn endless_blank_lines_do_not_evade_the_timeouts() {
     let total = |settings: &mut Settings| settings.chat.total_timeout = TIMEOUT * 3;
     with_local_and_remote_core_and_settings(
         |settings, _| total(settings),
-        async |server| assert_eq!(error_codes(server, true, &flood(), true).await, ["upstream_timeout"; 2]),
+        async |server| {
+            let stream = true;
+            assert_eq!(error_codes(server, stream, &flood()).await, ["upstream_timeout"; 2]);
+        },
     )
     .await;
     with_local_and_remote_core_and_settings(

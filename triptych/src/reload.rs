@@ -44,7 +44,7 @@ impl<'a> Reload<'a> {
         log_filter: LogFilter,
         certificates: Certificates,
     ) -> Self {
-        report(true);
+        report_applied();
         Self { running, file, log_filter, certificates }
     }
 
@@ -69,7 +69,11 @@ impl<'a> Reload<'a> {
             // Boxed, as the configuration is: both are large.
             let result = Box::pin(self.reload(core, gateway)).await;
             metrics::counter!(TOTAL, "result" => if result.is_ok() { "applied" } else { "failed" }).increment(1);
-            report(result.is_ok());
+            if result.is_ok() {
+                report_applied();
+            } else {
+                report_failed();
+            }
             match &result {
                 Ok((_, fixed)) if fixed.is_empty() => tracing::info!("reloaded the configuration"),
                 Ok((_, fixed)) => {
@@ -115,13 +119,16 @@ impl<'a> Reload<'a> {
     }
 }
 
-/// Reports whether the configuration in the files is the one that applies, and, if it is, since when.
-fn report(is_applied: bool) {
-    metrics::gauge!(APPLIED).set(if is_applied { 1.0 } else { 0.0 });
-    if is_applied {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        metrics::gauge!(TIMESTAMP).set(since.as_secs_f64());
-    }
+/// Reports that the configuration in the files is the one that applies, from now on.
+fn report_applied() {
+    metrics::gauge!(APPLIED).set(1.0);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    metrics::gauge!(TIMESTAMP).set(since.as_secs_f64());
+}
+
+/// Reports that the configuration in the files is invalid, so that an earlier one applies.
+fn report_failed() {
+    metrics::gauge!(APPLIED).set(0.0);
 }
 
 /// Applies the settings that can change at run time, and returns the changed ones that need a restart.

@@ -68,7 +68,7 @@ export async function* watchVideo(
     let delay = backoffMs(failures);
     const expired = now >= deadline || now - brokenSince >= (options.reconnectTimeoutMs ?? 60_000);
     if (failure === undefined && expired) {
-      throw new ConnectError("the streams of the video have ended without a snapshot", Code.Unavailable);
+      throw new ConnectError("the server closed the stream of the video repeatedly without sending a snapshot", Code.Unavailable);
     }
     if (failure !== undefined) {
       const details = errorDetails(failure);

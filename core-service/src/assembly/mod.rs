@@ -184,7 +184,7 @@ impl Core {
         let (webhook, dispatcher) = webhooks(&settings.webhooks, &webhook_settings, &database, &jobs)?;
         let callback_rule = CallbackRule::new(address_policy(&settings.webhooks), webhook_settings.clone());
         let video = VideoGrpc::new(catalog.video.clone(), jobs.clone(), inputs).with_callbacks(callback_rule);
-        let shared_calls = node.has_others().then(|| SharedCalls::new(database.clone(), node.clone()));
+        let shared_calls = node.shares_database().then(|| SharedCalls::new(database.clone(), node.clone()));
         let image = image.with_shared_calls(shared_calls).with_keys(keys.clone()).with_ledger(ledger.clone());
         let image = Arc::new(image.with_max_message_bytes(settings.grpc.max_message_bytes));
         let video = Arc::new(video.with_keys(keys.clone()));
@@ -204,12 +204,12 @@ impl Core {
             media: Arc::new(MediaGrpc::new(media_store.clone()).with_links(links.clone())),
         };
         let sweeper = Sweeper::new(media_store.clone(), retention(&settings.media), Arc::new(jobs.clone()))
-            .start(node.duty("sweep media"));
+            .start(node.singleton_task("sweep media"));
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
         metrics::describe();
         let sampler = sampler::start(database.clone(), Clock::of(&database), &background);
         let follow = || vec![queue.follow_other_nodes(&background), key_registry.follow_other_nodes(&background)];
-        let followers = node.has_others().then(follow).unwrap_or_default();
+        let followers = node.shares_database().then(follow).unwrap_or_default();
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),
@@ -384,7 +384,7 @@ async fn responses(
 ) -> Result<(ResponseGrpc, Responses), Error> {
     let config::Responses { retention, max_stored_bytes, concurrency, max_queued_per_owner, max_queued } = *settings;
     let store = ResponseStore::new(database.clone(), max_stored_bytes);
-    let (live, wake) = (LiveResponses::new(node.has_others()), Arc::new(Notify::new()));
+    let (live, wake) = (LiveResponses::new(node.shares_database()), Arc::new(Notify::new()));
     let service = ResponseGrpc {
         store: store.clone(),
         calls: calls.clone(),

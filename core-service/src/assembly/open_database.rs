@@ -8,16 +8,13 @@ use tokio::time::{Instant, sleep};
 use super::error::OpenError;
 use crate::{
     config::Settings,
-    database::{Database, DirectoryLock, LockError},
+    database::{DATABASE_FILE, Database, DirectoryLock, LockError},
     ledger::{Discrepancy, LedgerStore},
 };
 
 /// How long a start waits for the server of the database, and the interval between two attempts.
 const SERVER_WAIT: Duration = Duration::from_mins(1);
 const SERVER_INTERVAL: Duration = Duration::from_secs(2);
-
-/// The name of the database in the data directory.
-const DATABASE: &str = "jobs.sqlite";
 
 /// Locks a data directory, which must exist.
 pub(super) async fn lock(dir: &Path) -> Result<DirectoryLock, OpenError> {
@@ -34,7 +31,7 @@ pub(super) async fn open_database(settings: &Settings) -> Result<Database, OpenE
             let connected = Database::connect(url.expose_secret(), settings.database_connections).await;
             connected.map_err(OpenError::Postgres)
         }
-        None => Ok(Database::open(&settings.data_dir.join(DATABASE)).await?),
+        None => Ok(Database::open(&settings.data_dir.join(DATABASE_FILE)).await?),
     }
 }
 
@@ -59,7 +56,7 @@ pub(super) async fn wait_for_database(settings: &Settings) -> Result<Database, O
 pub async fn verify_ledger(settings: &Settings) -> Result<Vec<Discrepancy>, OpenError> {
     let dir = &settings.data_dir;
     let lock = if settings.database_url.is_none() {
-        let file = dir.join(DATABASE);
+        let file = dir.join(DATABASE_FILE);
         // Opening the database would create it.
         tokio::fs::metadata(&file).await.map_err(|source| OpenError::NoDatabase { file: file.clone(), source })?;
         Some(lock(dir).await?)

@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     error::BackupError,
-    files::{self, Method, Taken},
-    layout::{DATABASE, manifest_path},
+    files::{self, Method, Transferred},
+    layout::{DATABASE_FILE, manifest_path},
     manifest::{Manifest, MediaFiles},
     media_index,
 };
@@ -39,7 +39,7 @@ pub async fn create(
     stop: &CancellationToken,
     progress: impl Fn(u64, u64) + Send + 'static,
 ) -> Result<Manifest, BackupError> {
-    if !data_dir.join(DATABASE).is_file() {
+    if !data_dir.join(DATABASE_FILE).is_file() {
         return Err(BackupError::NoDatabase(data_dir.to_owned()));
     }
     let partial = partial_path(target);
@@ -63,7 +63,7 @@ async fn fill(
     progress: impl Fn(u64, u64) + Send + 'static,
 ) -> Result<Manifest, BackupError> {
     let created_at = prost_types::Timestamp::from(Clock::system().now()).to_string();
-    let (live_file, copied_file) = (data_dir.join(DATABASE), target.join(DATABASE));
+    let (live_file, copied_file) = (data_dir.join(DATABASE_FILE), target.join(DATABASE_FILE));
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |source| BackupError::Copy { path, source }
@@ -103,10 +103,11 @@ async fn media_files(
     live: &mut SqliteConnection,
 ) -> Result<MediaFiles, BackupError> {
     let (from, to, stop) = (data_dir.to_owned(), target.to_owned(), stop.clone());
-    let Taken { media, absent } = blocking(move || files::take(&from, &to, &keys, method, &stop, &progress)).await?;
+    let Transferred { media, absent } =
+        blocking(move || files::transfer(&from, &to, &keys, method, &stop, &progress)).await?;
     // A removal marks the index entry before it deletes the file.
     let missing = media_index::still_stored(live, &absent).await;
-    let missing = missing.map_err(|source| BackupError::Copy { path: data_dir.join(DATABASE), source })?;
+    let missing = missing.map_err(|source| BackupError::Copy { path: data_dir.join(DATABASE_FILE), source })?;
     let removed_meanwhile = (absent.len() - missing.len()) as u64;
     Ok(MediaFiles { removed_meanwhile, missing, ..media })
 }

@@ -27,9 +27,9 @@ pub enum Method {
     Leave,
 }
 
-/// The result of [`take`].
+/// The result of [`transfer`].
 #[derive(Debug, Default)]
-pub(super) struct Taken {
+pub(super) struct Transferred {
     pub(super) media: MediaFiles,
     /// The keys of files that do not exist.
     pub(super) absent: Vec<MediaKey>,
@@ -40,17 +40,17 @@ pub(super) struct Taken {
 ///
 /// # Errors
 /// A file cannot be read or written, or `stop` was cancelled.
-pub(super) fn take(
+pub(super) fn transfer(
     from: &Path,
     to: &Path,
     keys: &[MediaKey],
     mut method: Method,
     stop: &CancellationToken,
     progress: &dyn Fn(u64, u64),
-) -> Result<Taken, BackupError> {
+) -> Result<Transferred, BackupError> {
     let (from, to) = (from.join(MEDIA), to.join(MEDIA));
     create_directory(&to)?;
-    let mut taken = Taken::default();
+    let mut transferred = Transferred::default();
     for key in keys {
         if stop.is_cancelled() {
             return Err(BackupError::Interrupted);
@@ -62,7 +62,7 @@ pub(super) fn take(
             match fs::copy(&source, &target) {
                 Ok(_) => flush(&target)?,
                 Err(error) if error.kind() == ErrorKind::NotFound && !source.exists() => {
-                    taken.absent.push(key.clone());
+                    transferred.absent.push(key.clone());
                     continue;
                 }
                 Err(error) => return Err(BackupError::at(&target)(error)),
@@ -70,13 +70,13 @@ pub(super) fn take(
             // The next ones would fail as well.
             method = Method::Copy;
         }
-        taken.media.files += 1;
-        taken.media.linked += u64::from(is_linked);
-        taken.media.bytes += fs::metadata(&target).map_err(BackupError::at(&target))?.len();
-        progress(taken.media.files, taken.media.bytes);
+        transferred.media.files += 1;
+        transferred.media.linked += u64::from(is_linked);
+        transferred.media.bytes += fs::metadata(&target).map_err(BackupError::at(&target))?.len();
+        progress(transferred.media.files, transferred.media.bytes);
     }
     flush(&to)?;
-    Ok(taken)
+    Ok(transferred)
 }
 
 /// Creates a directory that only this user can enter: a backup has secrets and the content of requests.

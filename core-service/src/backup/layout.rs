@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// The database.
-pub(super) const DATABASE: &str = "jobs.sqlite";
+pub(super) use crate::database::DATABASE_FILE;
 
 /// The directory of media files.
 pub(super) const MEDIA: &str = "media";

@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     error::BackupError,
-    layout::{DATABASE, MEDIA},
+    layout::{DATABASE_FILE, MEDIA},
 };
 use crate::media::MediaKey;
 
@@ -18,7 +18,7 @@ pub(super) async fn stored_keys(
     database: &mut SqliteConnection,
     data_dir: &Path,
 ) -> Result<Vec<MediaKey>, BackupError> {
-    let failed = |source| BackupError::Copy { path: data_dir.join(DATABASE), source };
+    let failed = |source| BackupError::Copy { path: data_dir.join(DATABASE_FILE), source };
     if !has_index(database).await.map_err(failed)? {
         return list(&data_dir.join(MEDIA));
     }

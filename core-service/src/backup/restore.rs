@@ -12,16 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     create::blocking,
     error::BackupError,
-    files::{self, Method, Taken},
-    layout::{DATABASE, MEDIA, manifest_path},
+    files::{self, Method, Transferred},
+    layout::{DATABASE_FILE, MEDIA, manifest_path},
     manifest::Manifest,
     media_index,
     unsent::{self, QueuedJobs, Unsent},
 };
-use crate::database::{Database, DirectoryLock, LockError, find_defect, open_read_only};
-
-/// The file in which the database counts job events. A restored database begins a new one.
-const SEQUENCE: &str = "jobs.sequence";
+use crate::database::{Database, DirectoryLock, LockError, find_defect, open_read_only, sequence_file};
 
 /// Entries of a directory that counts as empty: the lock of this process or an earlier one, and the root of an ext4 file system.
 const IGNORED: [&str; 2] = ["lock", "lost+found"];
@@ -82,7 +79,7 @@ fn create_private(data_dir: &Path) -> io::Result<()> {
 
 /// Compares the database with the manifest, and checks its structure.
 async fn verify_database(backup: &Path, manifest: &Manifest) -> Result<(), BackupError> {
-    let path = backup.join(DATABASE);
+    let path = backup.join(DATABASE_FILE);
     let damaged = |why: String| BackupError::Damaged { path: path.clone(), why };
     let file = path.clone();
     let found = blocking(move || files::describe(&file)).await?;
@@ -107,21 +104,23 @@ async fn fill(
 ) -> Result<(), BackupError> {
     let (from, to) = (backup.to_owned(), data_dir.to_owned());
     blocking(move || {
-        for (source, target) in [(manifest_path(&from), manifest_path(&to)), (from.join(DATABASE), to.join(DATABASE))] {
+        for (source, target) in
+            [(manifest_path(&from), manifest_path(&to)), (from.join(DATABASE_FILE), to.join(DATABASE_FILE))]
+        {
             fs::copy(&source, &target).map_err(BackupError::at(&target))?;
             files::flush(&target)?;
         }
         files::flush(&to)
     })
     .await?;
-    let file = backup.join(DATABASE);
+    let file = backup.join(DATABASE_FILE);
     let mut database =
         open_read_only(&file).await.map_err(|source| BackupError::Copy { path: file.clone(), source })?;
     let keys = media_index::stored_keys(&mut database, backup).await?;
     let (from, to, stop) = (backup.to_owned(), data_dir.to_owned(), stop.clone());
     // Copies: the data directory must not share files with its backup.
-    let taken = blocking(move || files::take(&from, &to, &keys, Method::Copy, &stop, &progress)).await?;
-    let Taken { media, absent } = taken;
+    let transferred = blocking(move || files::transfer(&from, &to, &keys, Method::Copy, &stop, &progress)).await?;
+    let Transferred { media, absent } = transferred;
     let expected = &manifest.media;
     if (media.files, media.bytes) == (expected.files, expected.bytes) {
         return Ok(());
@@ -139,7 +138,7 @@ async fn fill(
 
 /// Migrates the database, prepares the jobs, and makes the directory usable.
 async fn prepare(data_dir: &Path, queued: QueuedJobs, deadline: Duration) -> Result<Unsent, BackupError> {
-    let database = Database::open(&data_dir.join(DATABASE)).await?;
+    let database = Database::open(&data_dir.join(DATABASE_FILE)).await?;
     let unsent = unsent::prepare(&database, queued, deadline).await;
     database.close().await;
     let unsent = unsent?;
@@ -166,9 +165,11 @@ fn require_empty(directory: &Path) -> Result<(), BackupError> {
 fn remove(directory: &Path) {
     let mut removed = fs::remove_dir_all(directory.join(MEDIA)).or_else(ignore_missing);
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        removed = removed.and(fs::remove_file(directory.join(format!("{DATABASE}{suffix}"))).or_else(ignore_missing));
+        removed =
+            removed.and(fs::remove_file(directory.join(format!("{DATABASE_FILE}{suffix}"))).or_else(ignore_missing));
     }
-    removed = removed.and(fs::remove_file(directory.join(SEQUENCE)).or_else(ignore_missing));
+    // A restored database begins a new one.
+    removed = removed.and(fs::remove_file(sequence_file(&directory.join(DATABASE_FILE))).or_else(ignore_missing));
     // Last: until then no process starts with the directory.
     removed = removed.and(fs::remove_file(manifest_path(directory)).or_else(ignore_missing));
     if let Err(error) = removed {

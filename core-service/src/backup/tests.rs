@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use tempfile::TempDir;
 
 use super::{
-    layout::{DATABASE, MEDIA},
+    layout::{DATABASE_FILE, MEDIA},
     *,
 };
 use crate::{
@@ -43,7 +43,7 @@ impl DataDir {
 
     async fn open(root: TempDir) -> Self {
         let data = root.path().join("data");
-        let database = Database::open(&data.join(DATABASE)).await.unwrap();
+        let database = Database::open(&data.join(DATABASE_FILE)).await.unwrap();
         let media = MediaStore::local(&data.join(MEDIA), database.clone()).await.unwrap();
         let jobs = SqlStore::new(database.clone());
         Self { root, database, media, jobs }
@@ -89,7 +89,7 @@ impl DataDir {
 }
 
 async fn read(data_dir: PathBuf, id: &JobId) -> Job {
-    let database = Database::open(&data_dir.join(DATABASE)).await.unwrap();
+    let database = Database::open(&data_dir.join(DATABASE_FILE)).await.unwrap();
     let job = SqlStore::new(database.clone()).read(id).await.unwrap().unwrap();
     database.close().await;
     job
@@ -140,7 +140,7 @@ async fn backup_of_an_open_data_directory_is_restored_with_jobs_and_files() {
     assert_eq!(data.entries(), ["backup", "data", "new"]);
     assert!(!manifest_path(&data.path("new")).exists() && !data.path("new/media/b.png#1").exists());
     assert_eq!(read(data.path("new"), &job.id).await.state, JobState::Queued);
-    let database = Database::open(&data.path("new").join(DATABASE)).await.unwrap();
+    let database = Database::open(&data.path("new").join(DATABASE_FILE)).await.unwrap();
     assert_eq!(SqlStore::new(database).read(&later.id).await.unwrap(), None);
 }
 
@@ -152,7 +152,7 @@ async fn file_removed_meanwhile_is_counted_and_a_lost_one_is_reported() {
     }
     // As if the removal had happened between the copy of the database and that of the files.
     let copy = data.path("copy.sqlite");
-    let mut live = crate::database::open_read_only(&data.path("data").join(DATABASE)).await.unwrap();
+    let mut live = crate::database::open_read_only(&data.path("data").join(DATABASE_FILE)).await.unwrap();
     crate::database::copy_into(&mut live, &copy).await.unwrap();
     let mut copied = crate::database::open_read_only(&copy).await.unwrap();
     let keys = media_index::stored_keys(&mut copied, &data.path("data")).await.unwrap();
@@ -161,9 +161,10 @@ async fn file_removed_meanwhile_is_counted_and_a_lost_one_is_reported() {
     std::fs::remove_file(data.path("data/media/lost.png")).unwrap();
     std::fs::create_dir(data.path("target")).unwrap();
     let stop = tokio_util::sync::CancellationToken::new();
-    let taken = files::take(&data.path("data"), &data.path("target"), &keys, Method::Copy, &stop, &|_, _| ()).unwrap();
-    assert_eq!((taken.media.files, taken.absent.len()), (1, 2));
-    assert_eq!(media_index::still_stored(&mut live, &taken.absent).await.unwrap(), ["lost.png"]);
+    let transferred =
+        files::transfer(&data.path("data"), &data.path("target"), &keys, Method::Copy, &stop, &|_, _| ()).unwrap();
+    assert_eq!((transferred.media.files, transferred.absent.len()), (1, 2));
+    assert_eq!(media_index::still_stored(&mut live, &transferred.absent).await.unwrap(), ["lost.png"]);
 
     // A backup in which a file is missing can be restored.
     let manifest = data.backup("backup").await.unwrap();
@@ -214,7 +215,12 @@ async fn damaged_backup_and_used_directory_are_refused_and_leave_the_directory_e
     std::fs::remove_file(data.path("backup/media/a.png")).unwrap();
     let (incomplete, left) = refusal("backup", "new").await;
     assert!(incomplete.contains("`a.png` for example is missing") && left.is_empty(), "{incomplete} {left:?}");
-    std::fs::OpenOptions::new().append(true).open(data.path("backup").join(DATABASE)).unwrap().set_len(8192).unwrap();
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(data.path("backup").join(DATABASE_FILE))
+        .unwrap()
+        .set_len(8192)
+        .unwrap();
     let (damaged, left) = refusal("backup", "new").await;
     assert!(damaged.contains("SHA-256") && left.is_empty(), "{damaged} {left:?}");
 
@@ -249,7 +255,7 @@ async fn queued_job_of_a_backup_is_searched_for_and_not_submitted_again() {
     assert!(prepared.deadline_at > data.jobs.now(), "the time since the backup does not count");
 
     // The provider cannot search: the job fails, and no request is sent.
-    let database = Database::open(&data.path("new").join(DATABASE)).await.unwrap();
+    let database = Database::open(&data.path("new").join(DATABASE_FILE)).await.unwrap();
     let store = Arc::new(SqlStore::new(database));
     let harness = Harness::with_store(store, FakeProvider::default(), crate::video::jobs::JobSettings::default());
     let _runner = harness.start();
@@ -302,7 +308,7 @@ async fn every_job_that_is_completed_in_a_backup_has_its_file_however_many_are_s
     for round in 0..5 {
         let backup = format!("backup{round}");
         data.backup(&backup).await.unwrap();
-        let mut copied = crate::database::open_read_only(&data.path(&backup).join(DATABASE)).await.unwrap();
+        let mut copied = crate::database::open_read_only(&data.path(&backup).join(DATABASE_FILE)).await.unwrap();
         let ended = sqlx::query_scalar("SELECT id FROM video_jobs WHERE phase = 'failed'");
         let ended: Vec<String> = ended.fetch_all(&mut copied).await.unwrap();
         for id in &ended {

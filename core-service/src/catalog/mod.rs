@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     image::ImageProvider,
     live::Live,
-    models::{Entry, Models, Visibility},
+    models::{Entry, Included, Models},
     served_models::ServedModels,
     video::VideoModel,
 };
@@ -46,7 +46,7 @@ impl Catalog {
 
     /// Returns the listed models of a modality, or of all: chat, image, video, each with its default first.
     pub fn models(&self, modality: pb::Modality) -> Vec<pb::Model> {
-        self.describe(modality, Visibility::Listed)
+        self.describe(modality, Included::Listed)
     }
 
     /// Returns the model with this name or alias, also if it is hidden. The error for an unknown name names those of the other
@@ -55,7 +55,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::ModelNotFound`].
     pub fn model(&self, name: &str, may_call: impl Fn(&str) -> bool) -> Result<pb::Model, Error> {
-        let mut all = self.describe(pb::Modality::Unspecified, Visibility::All).into_iter();
+        let mut all = self.describe(pb::Modality::Unspecified, Included::All).into_iter();
         let found = all.find(|model| model.id == name || model.aliases.iter().any(|alias| alias == name));
         let passed_through = || self.chat.load().passed_through(name).map(|entry| self.passed_through(&entry));
         found.or_else(passed_through).ok_or_else(|| {
@@ -80,23 +80,23 @@ impl Catalog {
     }
 
     /// Returns the models of a modality, or of all, with their health.
-    fn describe(&self, modality: pb::Modality, visibility: Visibility) -> Vec<pb::Model> {
+    fn describe(&self, modality: pb::Modality, included: Included) -> Vec<pb::Model> {
         let mut described = Vec::new();
         let is_requested = |one| modality == one || modality == pb::Modality::Unspecified;
         if is_requested(pb::Modality::Chat) {
             let models = self.chat.load();
-            let configured = models.describe(pb::Modality::Chat, self.create_time, visibility);
+            let configured = models.describe(pb::Modality::Chat, self.create_time, included);
             described.extend(configured.map(|(entry, model)| with_health(model, entry.provider.targets())));
             described.extend(models.discovered().map(|entry| self.passed_through(&entry)));
         }
         if is_requested(pb::Modality::Image) {
             let models = self.image.load();
-            let models = models.describe(pb::Modality::Image, self.create_time, visibility);
+            let models = models.describe(pb::Modality::Image, self.create_time, included);
             described.extend(models.map(|(entry, model)| with_health(model, entry.provider.targets())));
         }
         if is_requested(pb::Modality::Video) {
             let models = self.video.load();
-            let models = models.describe(pb::Modality::Video, self.create_time, visibility);
+            let models = models.describe(pb::Modality::Video, self.create_time, included);
             described.extend(models.map(|(entry, model)| {
                 let VideoModel { provider, facts, .. } = &*entry.provider;
                 with_health(pb::Model { video: Some(facts.into()), ..model }, provider.targets())

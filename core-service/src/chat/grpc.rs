@@ -101,7 +101,7 @@ impl ChatGrpc {
             model: entry.price_names(),
             attributes: Attributes::default(),
         };
-        let meter = self.ledger.begin(start, |price| estimate.most(price)).await?;
+        let meter = self.ledger.begin(start, |price| estimate.maximum(price)).await?;
         let call = Call { model: entry.upstream_model.clone(), request: Arc::new(chat), context };
         Ok(Admitted { entry, call, metering: Metering { admission, meter, estimate, shows_usage: true } })
     }

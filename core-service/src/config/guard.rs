@@ -1,5 +1,5 @@
 //! Retries, circuit breaker and concurrency limit of connected providers: those that call an upstream, in contrast to the
-//! built-in engines.
+//! built-in engines. Together they are the guard of a provider: the wrappers `image::guarded` and `video::guarded` apply them.
 
 use std::time::Duration;
 

@@ -9,15 +9,24 @@ pub(super) enum Dialect {
     Postgres,
 }
 
+/// Whether a commit is flushed to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Durability {
+    /// The commit returns after the flush.
+    Flushed,
+    /// The commit may be lost in a crash of the machine.
+    Unflushed,
+}
+
 impl Dialect {
-    /// Returns the statement that begins a transaction which writes. A commit that is not `durable` is not flushed to the disk of
-    /// PostgreSQL; for SQLite that is a setting of the connection.
-    pub(super) const fn begin(self, durable: bool) -> &'static str {
-        match (self, durable) {
+    /// Returns the statement that begins a transaction which writes. The durability is a part of it for PostgreSQL; for SQLite
+    /// it is a setting of the connection.
+    pub(super) const fn begin(self, durability: Durability) -> &'static str {
+        match (self, durability) {
             // Takes the write lock at once. A lock that is taken later fails if another process has written meanwhile.
             (Self::Sqlite, _) => "BEGIN IMMEDIATE",
-            (Self::Postgres, true) => "BEGIN",
-            (Self::Postgres, false) => "BEGIN; SET LOCAL synchronous_commit = off",
+            (Self::Postgres, Durability::Flushed) => "BEGIN",
+            (Self::Postgres, Durability::Unflushed) => "BEGIN; SET LOCAL synchronous_commit = off",
         }
     }
 

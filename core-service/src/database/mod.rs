@@ -37,9 +37,18 @@ pub(crate) use self::{
     group_commit::Write,
     query_builder::QueryBuilder,
     readers::Readers,
+    sequence::sequence_file,
 };
-use self::{dialect::Dialect, group_commit::GroupCommit, postgres::DatabaseClock, sqlite::SqliteFile};
+use self::{
+    dialect::{Dialect, Durability},
+    group_commit::GroupCommit,
+    postgres::DatabaseClock,
+    sqlite::SqliteFile,
+};
 pub use self::{error::OpenError, sequence::LostEvents};
+
+/// The name of the SQLite database in a data directory.
+pub(crate) const DATABASE_FILE: &str = "jobs.sqlite";
 
 /// The connection pools of one database. Clones share them.
 #[derive(Debug, Clone)]
@@ -109,7 +118,7 @@ impl Database {
     /// Begins a transaction that writes. It excludes all other writes until it is committed or dropped.
     pub(crate) async fn begin(&self) -> Result<DbTransaction, sqlx::Error> {
         let dialect = self.dialect();
-        let mut transaction = self.writer.begin_with(dialect.begin(true)).await?;
+        let mut transaction = self.writer.begin_with(dialect.begin(Durability::Flushed)).await?;
         if dialect == Dialect::Postgres {
             postgres::lock(&mut transaction).await?;
         }

@@ -35,10 +35,15 @@ pub struct LostEvents {
     pub found: i64,
 }
 
+/// Returns the file in which a database counts its job events.
+pub(crate) fn sequence_file(database: &Path) -> PathBuf {
+    database.with_extension("sequence")
+}
+
 impl SequenceFile {
     /// Returns the file of this database.
     pub(super) fn beside(database: &Path) -> Self {
-        Self { path: database.with_extension("sequence"), saved: AtomicI64::new(UNSAVED) }
+        Self { path: sequence_file(database), saved: AtomicI64::new(UNSAVED) }
     }
 
     /// Compares the database with the file. Returns `None` if the file is missing or unreadable.

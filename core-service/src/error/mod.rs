@@ -224,7 +224,7 @@ impl Error {
         Self::InvalidField { field: field.into(), message: message.into() }
     }
 
-    /// Returns the reason in the gRPC contract (`error.proto`).
+    /// Returns the reason in the gRPC API (`error.proto`).
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::InvalidField { .. } => ErrorReason::InvalidField,

@@ -183,7 +183,7 @@ impl ProviderError {
         }
     }
 
-    /// Returns the reason in the gRPC contract (`error.proto`).
+    /// Returns the reason in the gRPC API (`error.proto`).
     pub fn reason(&self) -> ErrorReason {
         match self {
             Self::Reported { error, .. } => error.reason(),

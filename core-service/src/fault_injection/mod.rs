@@ -21,7 +21,7 @@
 //! | `slow-copy` | video | the first download of the video is slower than the minimum rate |
 //!
 //! A render is the generation of one video at its provider. The minimum rate is that of the job runner
-//! (`video/runner/floor_rate.rs`).
+//! (`video/runner/min_rate.rs`).
 //!
 //! Webhook receivers that fail are selected by the URL of the webhook: see [`ReceiverFault`].
 

@@ -35,7 +35,7 @@ pub struct Idempotency {
     pub fingerprint: Fingerprint,
     /// Whether the call may be a repetition. `false` only for the first attempt of an SDK call without a key: it starts new
     /// work even if an equal request was sent before.
-    pub repeated: bool,
+    pub may_be_repetition: bool,
 }
 
 /// The namespace and name under which a call is looked up. Equal keys of different owners are different scopes.
@@ -68,14 +68,14 @@ impl Idempotency {
         R: Message + Clone + 'static,
     {
         let explicit = !context.idempotency_key.is_empty();
-        let repeated = match context.sdk_retries {
+        let may_be_repetition = match context.sdk_retries {
             _ if explicit => true,
             Some(retries) => retries > 0,
             None => return None,
         };
         let fingerprint = Fingerprint::from_request(method, request).await;
         let key = if explicit { Key::Explicit(context.idempotency_key.clone()) } else { Key::Content(fingerprint) };
-        Some(Self { scope: Scope { owner: context.caller.owner(), key }, fingerprint, repeated })
+        Some(Self { scope: Scope { owner: context.caller.owner(), key }, fingerprint, may_be_repetition })
     }
 }
 
@@ -167,9 +167,9 @@ mod tests {
         let identity =
             async |key, retries| Idempotency::from_request(&context(key, retries), "a", &String::new()).await;
         assert_eq!(identity("", None).await, None);
-        assert!(identity("k", None).await.unwrap().repeated);
-        assert!(!identity("", Some(0)).await.unwrap().repeated);
-        assert!(identity("", Some(1)).await.unwrap().repeated);
+        assert!(identity("k", None).await.unwrap().may_be_repetition);
+        assert!(!identity("", Some(0)).await.unwrap().may_be_repetition);
+        assert!(identity("", Some(1)).await.unwrap().may_be_repetition);
     }
 
     #[tokio::test]

@@ -60,7 +60,7 @@ pub enum ImageEvent {
         /// The index of the image, from 0.
         index: u32,
         /// The index of the preview of that image, from 0.
-        partial: u32,
+        preview_index: u32,
         /// The encoded preview.
         picture: Bytes,
     },

@@ -219,7 +219,7 @@ async fn settle_at_intervals(ledger: Ledger, stop: CancellationToken) {
         if let Err(error) = ledger.settle(Returned::Idle).await {
             tracing::error!("usage and cost were not written and will be retried: {error}");
         }
-        if let Some(inner) = ledger.0.as_ref().filter(|inner| inner.node.has_others())
+        if let Some(inner) = ledger.0.as_ref().filter(|inner| inner.node.shares_database())
             && let Err(error) = inner.spend_allowances_of_dead_nodes().await
         {
             tracing::warn!("the allowances of dead nodes were not counted and will be tried again: {error}");

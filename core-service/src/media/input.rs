@@ -73,7 +73,7 @@ impl InputResolver {
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve); a URL is an [`Error::InvalidField`].
-    pub async fn resolve_recording(
+    pub async fn resolve_video_or_audio(
         &self,
         field: &str,
         input: pb::MediaInput,
@@ -89,7 +89,7 @@ impl InputResolver {
             Some(Source::MediaKey(key)) => self.read_stored(field, &key, owners).await?,
             Some(Source::Url(_)) | None => return Err(Error::invalid(field, "must have data or media_key")),
         };
-        let found = MediaType::of_recording(&bytes).filter(|found| types.contains(found));
+        let found = MediaType::of_video_or_audio(&bytes).filter(|found| types.contains(found));
         let found = found.ok_or_else(|| {
             let names: Vec<_> = types.iter().map(|kind| kind.as_str()).collect();
             Error::invalid(field, format!("is not a file of one of the types {}", names.join(", ")))

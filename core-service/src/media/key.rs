@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::{digest::Hex, error::Error};
 
 /// Contained in the keys under which video jobs store copies of their inputs (`video_1-input-0.png`), and in no other keys.
-pub(crate) const INPUT_MARK: &str = "-input-";
+pub(crate) const INPUT_INFIX: &str = "-input-";
 
 /// The most characters before the dot.
 const MAX_STEM_LENGTH: usize = 100;
@@ -54,7 +54,7 @@ impl MediaType {
     }
 
     /// Returns the type of a video or sound by its first bytes; `None` for all others.
-    pub fn of_recording(bytes: &[u8]) -> Option<Self> {
+    pub fn of_video_or_audio(bytes: &[u8]) -> Option<Self> {
         let at = |offset: usize, magic: &[u8]| bytes.get(offset..).is_some_and(|rest| rest.starts_with(magic));
         // An MP3 file begins with an ID3 tag, or with the sync word of an MPEG frame of layer III.
         let is_mp3 = at(0, b"ID3") || matches!(bytes, [0xff, second, ..] if second & 0xe6 == 0xe2);
@@ -107,7 +107,7 @@ impl MediaKey {
 
     /// Returns whether this is the key of a video job's own copy of an input: `video_1-input-0.png`. Clients never get such a key.
     pub fn is_input(&self) -> bool {
-        self.text.contains(INPUT_MARK)
+        self.text.contains(INPUT_INFIX)
     }
 
     /// Parses a key from a request.

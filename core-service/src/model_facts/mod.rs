@@ -7,7 +7,7 @@
 //! Terms: a *frame* is an image that the video starts or ends with; a *reference* is an image, video or sound with persons,
 //! things or a style for the model to use; a *source* is the video that an edit, an extension or a remix starts from.
 
-mod contract;
+mod capabilities;
 mod durations;
 pub mod fit;
 mod members;

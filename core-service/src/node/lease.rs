@@ -71,14 +71,15 @@ impl Write for Leave {
     }
 }
 
-/// Takes a duty (periodic work that one node does for all) if it is free, and returns whether the node has it.
-pub(super) struct TakeDuty {
+/// Claims a singleton task (periodic work that one node does for all) if no running node has it, and returns whether the node
+/// has it.
+pub(super) struct ClaimSingletonTask {
     pub(super) name: &'static str,
     pub(super) node: NodeId,
 }
 
 #[async_trait]
-impl Write for TakeDuty {
+impl Write for ClaimSingletonTask {
     type Output = bool;
 
     fn must_be_durable(&self) -> bool {

@@ -21,7 +21,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::id::NodeId;
-use self::lease::{Leave, Others, Renew, TakeDuty};
+use self::lease::{ClaimSingletonTask, Leave, Others, Renew};
 use crate::{database::Database, error::Error, node_count::NodeCount, storage_failure::storage_error};
 
 /// How long a node counts as running after it has renewed its lease.
@@ -71,13 +71,13 @@ impl Node {
     }
 
     /// Returns whether other nodes can use the database, so that this node must clean up after dead ones at intervals.
-    pub(crate) fn has_others(&self) -> bool {
+    pub(crate) fn shares_database(&self) -> bool {
         self.database.is_shared()
     }
 
     /// Returns the periodic work of this name, which one of the nodes does for all.
-    pub(crate) fn duty(&self, name: &'static str) -> Duty {
-        Duty(self.has_others().then(|| (self.clone(), name)))
+    pub(crate) fn singleton_task(&self, name: &'static str) -> SingletonTask {
+        SingletonTask(self.shares_database().then(|| (self.clone(), name)))
     }
 
     async fn renew(&self, others: lease::Others) -> Result<(), Error> {
@@ -118,23 +118,23 @@ impl Node {
 
 /// Periodic work that one of the nodes does for all: the first that takes it, until its lease ends.
 #[derive(Debug)]
-pub(crate) struct Duty(Option<(Node, &'static str)>);
+pub(crate) struct SingletonTask(Option<(Node, &'static str)>);
 
-impl Duty {
-    /// Returns a duty that this node always has.
+impl SingletonTask {
+    /// Returns a task that this node always has.
     #[cfg(test)]
     pub(crate) fn of_the_only_node() -> Self {
         Self(None)
     }
 
-    /// Returns whether this node has the duty, which it takes if it is free.
+    /// Returns whether this node has the task, which it claims if no running node has it.
     ///
     /// # Errors
     /// [`Error::Storage`].
     pub(crate) async fn is_mine(&self) -> Result<bool, Error> {
         let Some((node, name)) = &self.0 else { return Ok(true) };
-        let take = TakeDuty { name, node: node.id.clone() };
-        node.database.write(take).await.map_err(|error| storage_error("node", &error))
+        let claim = ClaimSingletonTask { name, node: node.id.clone() };
+        node.database.write(claim).await.map_err(|error| storage_error("node", &error))
     }
 }
 

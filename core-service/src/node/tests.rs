@@ -1,4 +1,4 @@
-//! Leases and duties, on both databases.
+//! Leases and singleton tasks, on both databases.
 
 use super::*;
 use crate::database::testing;
@@ -64,24 +64,27 @@ async fn lease_of_a_killed_node_ends_at_the_next_start_or_when_it_has_expired() 
 }
 
 #[tokio::test]
-async fn duty_belongs_to_one_node_until_that_leaves() {
+async fn singleton_task_belongs_to_one_node_until_that_leaves() {
     let fixture = Fixture::new().await;
     if !fixture.database.is_shared() {
-        assert!(fixture.join().await.0.duty("sweep").is_mine().await.unwrap(), "there is no other node");
+        assert!(fixture.join().await.0.singleton_task("sweep").is_mine().await.unwrap(), "there is no other node");
         return;
     }
     let (first, first_handle) = fixture.join().await;
     let (second, _second_handle) = fixture.join().await;
-    assert!(first.duty("sweep").is_mine().await.unwrap() && first.duty("sweep").is_mine().await.unwrap());
-    assert!(!second.duty("sweep").is_mine().await.unwrap());
-    assert!(second.duty("another").is_mine().await.unwrap());
+    assert!(
+        first.singleton_task("sweep").is_mine().await.unwrap()
+            && first.singleton_task("sweep").is_mine().await.unwrap()
+    );
+    assert!(!second.singleton_task("sweep").is_mine().await.unwrap());
+    assert!(second.singleton_task("another").is_mine().await.unwrap());
     first_handle.leave().await;
-    assert!(second.duty("sweep").is_mine().await.unwrap());
-    assert!(!first.duty("sweep").is_mine().await.unwrap(), "it has no lease");
+    assert!(second.singleton_task("sweep").is_mine().await.unwrap());
+    assert!(!first.singleton_task("sweep").is_mine().await.unwrap(), "it has no lease");
 }
 
 testing::on_postgres! {
     node_has_a_lease_until_it_leaves,
     lease_of_a_killed_node_ends_at_the_next_start_or_when_it_has_expired,
-    duty_belongs_to_one_node_until_that_leaves,
+    singleton_task_belongs_to_one_node_until_that_leaves,
 }

@@ -16,6 +16,7 @@ use std::{
 
 use triptych_proto::v1::Modality;
 
+pub(crate) use self::names::UPSTREAM_PROVIDER_ID;
 use self::shipped::Hosts;
 pub use self::{
     cost::{Quantities, cost},
@@ -113,7 +114,7 @@ impl PriceTable {
 
     /// Returns the prices of a model that have an amount for calls of this modality.
     pub fn of_model(&self, modality: Modality, names: ModelNames) -> ModelPrices {
-        // The remainder keeps the index in the array should the contract gain a modality.
+        // The remainder keeps the index in the array should the gRPC API gain a modality.
         let by_model = &self.by_model[modality as usize % MODALITIES];
         let cached = by_model.read().unwrap_or_else(PoisonError::into_inner).get(names.public).cloned();
         if let Some(prices) = cached {

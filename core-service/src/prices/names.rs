@@ -1,5 +1,8 @@
 //! The names of a model.
 
+/// The id of the provider of all chat models of upstreams.
+pub(crate) const UPSTREAM_PROVIDER_ID: &str = "upstream";
+
 /// The names by which a price can refer to a model.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelNames<'a> {

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use triptych_proto::v1::Modality;
 
-use super::{PriceOrigin, PriceTable, names::ModelNames, shipped::Hosts};
+use super::{
+    PriceOrigin, PriceTable,
+    names::{ModelNames, UPSTREAM_PROVIDER_ID},
+    shipped::Hosts,
+};
 use crate::config::{Price, Settings};
 
 /// The prices of a served model of a connected provider.
@@ -28,10 +32,9 @@ pub fn served_prices(settings: &Settings) -> Vec<ServedPrices> {
         let (prices, origin) = table.find(modality, names);
         ServedPrices { modality, model: names.public.to_owned(), prices, origin }
     };
-    let chat = hosts
-        .chat_models()
-        .into_iter()
-        .map(|name| served(Modality::Chat, ModelNames { public: name, upstream: name, provider: "upstream" }));
+    let chat = hosts.chat_models().into_iter().map(|name| {
+        served(Modality::Chat, ModelNames { public: name, upstream: name, provider: UPSTREAM_PROVIDER_ID })
+    });
     let others = [(Modality::Image, &hosts.images), (Modality::Video, &hosts.videos)];
     let others = others.into_iter().flat_map(|(modality, providers)| {
         let models = providers.iter().flat_map(|provider| provider.models.iter().map(|model| (provider.id, model)));

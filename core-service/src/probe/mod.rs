@@ -2,7 +2,7 @@
 //!
 //! Only requests that are free of charge are sent. Keys and queries of base URLs are in no result.
 
-mod answer;
+mod interpret;
 mod result;
 mod target;
 
@@ -11,11 +11,11 @@ use futures_util::future::join_all;
 use http::{HeaderMap, Method};
 
 pub use self::result::{Probe, ProbeResult};
-use self::target::{Question, Target};
+use self::target::{Check, Target};
 use crate::{
     config::Settings,
     error::ProviderError,
-    upstream::{Upstream, reported_failure_of, until},
+    upstream::{QuotaMeaning, Upstream, parse_error_response, until},
 };
 
 /// Probes all configured upstreams and providers at the same time. The results have the order of the configuration. The settings
@@ -36,10 +36,10 @@ pub async fn probe(settings: &Settings) -> Vec<Probe> {
 async fn check(target: &Target) -> Result<ProbeResult, String> {
     let upstream = target.upstream.as_ref().map_err(ToString::to_string)?;
     upstream.check_connection().await.map_err(|failure| failure.to_string())?;
-    match target.question {
-        Question::Connection(reason) => Ok(ProbeResult::NotProbed(reason.to_owned())),
-        Question::Models(path) => Ok(answer::models(target, &get(target, upstream, path).await?)),
-        Question::Get(path) => get(target, upstream, path).await.map(|_| ProbeResult::Ok("accepts the key".to_owned())),
+    match target.check {
+        Check::Connection(reason) => Ok(ProbeResult::NotProbed(reason.to_owned())),
+        Check::Models(path) => Ok(interpret::models(target, &get(target, upstream, path).await?)),
+        Check::Get(path) => get(target, upstream, path).await.map(|_| ProbeResult::Ok("accepts the key".to_owned())),
     }
 }
 
@@ -49,7 +49,7 @@ async fn check(target: &Target) -> Result<ProbeResult, String> {
 /// The reason why there is none.
 async fn get(target: &Target, upstream: &Upstream, path: &str) -> Result<Bytes, String> {
     let message = |error: ProviderError| upstream.redacted(error).to_string();
-    let until = until(upstream.limits.first_byte, None);
+    let until = until(upstream.timeouts.first_byte, None);
     let sent = upstream.send(Method::GET, path, target.headers.clone(), Bytes::new(), until).await;
     let reply = sent.map_err(message)?;
     let (status, headers): (_, HeaderMap) = (reply.status, reply.headers.clone());
@@ -57,8 +57,8 @@ async fn get(target: &Target, upstream: &Upstream, path: &str) -> Result<Bytes, 
     if status.is_success() {
         return Ok(body);
     }
-    let failure = message(reported_failure_of(status, &headers, &body, false));
-    Err(answer::refusal(target, status, &failure))
+    let failure = message(parse_error_response(status, &headers, &body, QuotaMeaning::EmptyAccount));
+    Err(interpret::refusal(target, status, &failure))
 }
 
 #[cfg(test)]

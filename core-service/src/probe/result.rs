@@ -14,7 +14,7 @@ pub struct Probe {
 /// The outcome of a probe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeResult {
-    /// It answered, and accepted the key.
+    /// It responded, and accepted the key.
     Ok(String),
     /// It can be reached; its key was not checked, for this reason.
     NotProbed(String),

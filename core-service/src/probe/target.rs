@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     config::{self, ConnectedProvider, ImageServiceType, Settings, Vertex, VideoServiceType},
-    upstream::{Auth, Limits, SetupError, Upstream},
+    upstream::{Auth, SetupError, Timeouts, Upstream},
 };
 
 /// The longest wait for a response.
@@ -25,7 +25,7 @@ const RUNWAY_VERSION: (HeaderName, HeaderValue) =
 
 /// The request that checks a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Question {
+pub(super) enum Check {
     /// The list of models at this path.
     Models(&'static str),
     /// Another list or value at this path, which requires the key.
@@ -34,17 +34,17 @@ pub(super) enum Question {
     Connection(&'static str),
 }
 
-const MODELS: Question = Question::Models("models");
-const GOOGLE_MODELS: Question = Question::Models("models?pageSize=1000");
-const ARK_TASKS: Question = Question::Get("contents/generations/tasks?page_num=1&page_size=1");
-const DASHSCOPE_TASKS: Question = Question::Get("api/v1/tasks/?page_no=1&page_size=1");
-const RUNWAY_ORGANIZATION: Question = Question::Get("organization");
-const VIDU_CREDITS: Question = Question::Get("ent/v2/credits");
-const KLING_TASKS: Question = Question::Get("v1/videos/text2video?pageNum=1&pageSize=1");
-const NO_FREE_CALL: Question = Question::Connection("the API has no call that is free of charge");
-const MIDJOURNEY_PROXY: Question = Question::Connection("proxies have no common call that is free of charge");
-const KLING_PAIR: Question = Question::Connection("a pair of keys is checked by a render only");
-const SERVICE_ACCOUNT: Question = Question::Connection("the key of a service account is checked by a render only");
+const MODELS: Check = Check::Models("models");
+const GOOGLE_MODELS: Check = Check::Models("models?pageSize=1000");
+const ARK_TASKS: Check = Check::Get("contents/generations/tasks?page_num=1&page_size=1");
+const DASHSCOPE_TASKS: Check = Check::Get("api/v1/tasks/?page_no=1&page_size=1");
+const RUNWAY_ORGANIZATION: Check = Check::Get("organization");
+const VIDU_CREDITS: Check = Check::Get("ent/v2/credits");
+const KLING_TASKS: Check = Check::Get("v1/videos/text2video?pageNum=1&pageSize=1");
+const NO_FREE_CALL: Check = Check::Connection("the API has no call that is free of charge");
+const MIDJOURNEY_PROXY: Check = Check::Connection("proxies have no common call that is free of charge");
+const KLING_PAIR: Check = Check::Connection("a pair of keys is checked by a render only");
+const SERVICE_ACCOUNT: Check = Check::Connection("the key of a service account is checked by a render only");
 
 /// A configured upstream or provider.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ pub(super) struct Target {
     /// The base URL, without its query.
     pub(super) base: Url,
     pub(super) has_key: bool,
-    pub(super) question: Question,
+    pub(super) check: Check,
     pub(super) headers: HeaderMap,
     pub(super) upstream: Result<Upstream, SetupError>,
     /// The upstream's names of the configured models.
@@ -65,15 +65,15 @@ impl Target {
         name: impl Into<String>,
         base: Url,
         auth: Auth,
-        question: Question,
+        check: Check,
         models: impl Into<Vec<String>>,
         connect: Duration,
     ) -> Self {
-        let limits = Limits { connect, first_byte: RESPONSE_TIMEOUT, idle: RESPONSE_TIMEOUT };
+        let timeouts = Timeouts { connect, first_byte: RESPONSE_TIMEOUT, idle: RESPONSE_TIMEOUT };
         let has_key = !matches!(auth, Auth::None);
-        let upstream = Upstream::new(base.clone(), auth, limits);
+        let upstream = Upstream::new(base.clone(), auth, timeouts);
         let (name, models, headers) = (name.into(), models.into(), HeaderMap::new());
-        let mut target = Self { name, base, has_key, question, headers, upstream, models };
+        let mut target = Self { name, base, has_key, check, headers, upstream, models };
         // The query may contain a key.
         target.base.set_query(None);
         target
@@ -100,7 +100,7 @@ fn chat(chat: &config::Chat) -> Vec<Target> {
 fn images(image: &config::Image) -> Vec<Target> {
     let target = |provider: ConnectedProvider<ImageServiceType>| {
         let ConnectedProvider { service_type, base_url, models } = provider;
-        let (name, auth, question) = match service_type {
+        let (name, auth, check) = match service_type {
             ImageServiceType::Openai => ("image.openai", bearer(image.openai.api_key.as_ref()), MODELS),
             ImageServiceType::Dashscope => {
                 ("image.dashscope", bearer(image.dashscope.api_key.as_ref()), DASHSCOPE_TASKS)
@@ -115,7 +115,7 @@ fn images(image: &config::Image) -> Vec<Target> {
             ImageServiceType::Offline => return None,
         };
         // Only OpenAI's API has no default in the settings.
-        Some(Target::new(name, base_url.or_else(openai_base)?, auth, question, models, image.connect_timeout))
+        Some(Target::new(name, base_url.or_else(openai_base)?, auth, check, models, image.connect_timeout))
     };
     image.connected().into_iter().filter_map(target).collect()
 }
@@ -124,15 +124,15 @@ fn videos(video: &config::Video) -> Vec<Target> {
     let (gemini, vertex) = video.google();
     let target = |provider: ConnectedProvider<VideoServiceType>| {
         let ConnectedProvider { service_type, base_url, models } = provider;
-        let (name, auth, question) = match service_type {
+        let (name, auth, check) = match service_type {
             VideoServiceType::Openai => ("video.openai", bearer(video.openai.api_key.as_ref()), MODELS),
             VideoServiceType::Fal => ("video.fal", scheme("Key", video.fal.api_key.as_ref()), NO_FREE_CALL),
             VideoServiceType::Gemini => {
                 ("video.gemini", header(&GOOGLE_API_KEY, gemini.api_key.as_ref()), GOOGLE_MODELS)
             }
             VideoServiceType::Kling => {
-                let question = if video.kling.api_key.is_some() { KLING_TASKS } else { KLING_PAIR };
-                ("video.kling", bearer(video.kling.api_key.as_ref()), question)
+                let check = if video.kling.api_key.is_some() { KLING_TASKS } else { KLING_PAIR };
+                ("video.kling", bearer(video.kling.api_key.as_ref()), check)
             }
             VideoServiceType::Midjourney => {
                 ("video.midjourney", header(&MJ_API_SECRET, video.midjourney.api_secret.as_ref()), MIDJOURNEY_PROXY)
@@ -149,7 +149,7 @@ fn videos(video: &config::Video) -> Vec<Target> {
         let default = || if service_type == VideoServiceType::Vertex { vertex_base(&vertex) } else { openai_base() };
         // The list of xAI is not known to have its models for videos, so that none are expected there.
         let models = if service_type == VideoServiceType::Xai { Vec::new() } else { models };
-        let mut target = Target::new(name, base_url.or_else(default)?, auth, question, models, video.connect_timeout);
+        let mut target = Target::new(name, base_url.or_else(default)?, auth, check, models, video.connect_timeout);
         if service_type == VideoServiceType::Runway {
             target.headers.extend([RUNWAY_VERSION]);
         }

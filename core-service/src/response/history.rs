@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use openai_dialect::responses::{Item, response_of_item};
 use serde_json::value::RawValue;
 
-use super::store::{Link, ResponseStatus, ResponseStore};
+use super::store::{ChainedResponse, ResponseStatus, ResponseStore};
 use crate::{error::Error, keys::Owners};
 
 /// The longest chain of responses.
@@ -28,12 +28,12 @@ pub(super) struct History {
 /// [`Error::PreviousResponseNotFound`] if one of them does not exist for these owners; [`Error::InvalidField`] if the response has not
 /// ended or has failed, or if the chain is too long; [`Error::Storage`].
 pub(super) async fn read(store: &ResponseStore, id: &str, owners: &Owners) -> Result<History, Error> {
-    let (mut links, mut bytes) = (Vec::new(), 0);
+    let (mut chain, mut bytes) = (Vec::new(), 0);
     let mut current = id.to_owned();
     loop {
         let missing = || Error::PreviousResponseNotFound {
             id: id.to_owned(),
-            why: if links.is_empty() {
+            why: if chain.is_empty() {
                 String::new()
             } else {
                 format!(
@@ -42,41 +42,41 @@ pub(super) async fn read(store: &ResponseStore, id: &str, owners: &Owners) -> Re
                 )
             },
         };
-        let link = store.link(&current, owners).await?.ok_or_else(missing)?;
-        if links.is_empty() {
-            check_can_be_continued(&link)?;
+        let response = store.chained(&current, owners).await?.ok_or_else(missing)?;
+        if chain.is_empty() {
+            check_can_be_continued(&response)?;
         }
-        bytes += link.input_items.len() + link.output_items.len();
-        if bytes > MAX_BYTES || links.len() == MAX_DEPTH {
+        bytes += response.input_items.len() + response.output_items.len();
+        if bytes > MAX_BYTES || chain.len() == MAX_DEPTH {
             let message = format!(
                 "the response `{id}` continues more than {MAX_DEPTH} responses, or more than {MAX_BYTES} bytes of items; begin a new \
                  conversation, with a summary in `input`"
             );
             return Err(Error::invalid("previous_response_id", message));
         }
-        let previous = link.previous_id.clone();
-        links.push(link);
+        let previous = response.previous_id.clone();
+        chain.push(response);
         match previous {
             Some(previous) => current = previous,
             None => break,
         }
     }
     let mut items = Vec::new();
-    for link in links.iter().rev() {
-        items.extend(parse_items(&link.input_items)?);
-        items.extend(parse_items(&link.output_items)?);
+    for response in chain.iter().rev() {
+        items.extend(parse_items(&response.input_items)?);
+        items.extend(parse_items(&response.output_items)?);
     }
-    Ok(History { items, responses: links.into_iter().map(|link| link.id).collect() })
+    Ok(History { items, responses: chain.into_iter().map(|response| response.id).collect() })
 }
 
-fn check_can_be_continued(link: &Link) -> Result<(), Error> {
-    let why = match link.status {
+fn check_can_be_continued(response: &ChainedResponse) -> Result<(), Error> {
+    let why = match response.status {
         ResponseStatus::Completed | ResponseStatus::Incomplete => return Ok(()),
         ResponseStatus::Queued | ResponseStatus::InProgress => "is not finished; wait for its end",
         ResponseStatus::Failed => "has failed; continue the response before it",
         ResponseStatus::Cancelled => "was cancelled; continue the response before it",
     };
-    Err(Error::invalid("previous_response_id", format!("the response `{}` {why}", link.id)))
+    Err(Error::invalid("previous_response_id", format!("the response `{}` {why}", response.id)))
 }
 
 /// Reads the items with these ids that are not part of the history. Those that do not exist for these owners are left out.
@@ -98,16 +98,16 @@ pub(super) async fn referenced(
         let Some(response) = response_of_item(id) else { continue };
         if !responses.contains_key(&response) {
             let mut all = Vec::new();
-            if let Some(link) = store.link(&response, owners).await? {
-                bytes += link.input_items.len() + link.output_items.len();
+            if let Some(chained) = store.chained(&response, owners).await? {
+                bytes += chained.input_items.len() + chained.output_items.len();
                 if bytes > MAX_BYTES {
                     let message = format!(
                         "refers to items of responses with more than {MAX_BYTES} bytes; send the items themselves"
                     );
                     return Err(Error::invalid("input", message));
                 }
-                all.extend(parse_items(&link.input_items)?);
-                all.extend(parse_items(&link.output_items)?);
+                all.extend(parse_items(&chained.input_items)?);
+                all.extend(parse_items(&chained.output_items)?);
             }
             responses.insert(response.clone(), all);
         }

@@ -16,8 +16,8 @@ const OTHER_NODES_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone)]
 pub(crate) struct LiveResponses {
     by_id: Arc<Mutex<HashMap<String, Weak<LiveResponse>>>>,
-    /// Whether other nodes can change responses as well.
-    has_others: bool,
+    /// Whether other nodes can use the database, and so change responses as well.
+    is_shared: bool,
 }
 
 /// The state of one response that its generation shares with the calls about it.
@@ -43,7 +43,7 @@ impl Changes {
     /// can change it.
     pub(super) async fn next(&mut self) {
         // The ignored errors: the sender was dropped, which `live` rules out, or the interval is over.
-        if self.live.all.has_others {
+        if self.live.all.is_shared {
             let _ = timeout(OTHER_NODES_INTERVAL, self.changed.changed()).await;
         } else {
             let _ = self.changed.changed().await;
@@ -52,9 +52,10 @@ impl Changes {
 }
 
 impl LiveResponses {
-    /// Returns a map without responses. `has_others` says whether other nodes can change responses as well.
-    pub(crate) fn new(has_others: bool) -> Self {
-        Self { by_id: Arc::default(), has_others }
+    /// Returns a map without responses. `is_shared` says whether other nodes can use the database, and so change responses as
+    /// well.
+    pub(crate) fn new(is_shared: bool) -> Self {
+        Self { by_id: Arc::default(), is_shared }
     }
 
     /// Returns the state of a response; a new one if nothing uses it yet. The response need not exist.
@@ -107,7 +108,8 @@ mod tests {
 
     #[test]
     fn state_is_shared_while_it_is_used_and_removed_after() {
-        let all = LiveResponses::new(false);
+        let is_shared = false;
+        let all = LiveResponses::new(is_shared);
         let (first, second) = (all.of("resp_1"), all.of("resp_1"));
         first.cancel.cancel();
         assert!(second.cancel.is_cancelled());

@@ -39,7 +39,7 @@ impl Prepared {
     /// # Errors
     /// [`Error::InvalidField`]; [`Error::PreviousResponseNotFound`]; [`Error::ModelNotFound`]; [`Error::ModelNotAllowed`];
     /// [`Error::Storage`].
-    pub(super) async fn new(
+    pub(super) async fn from_request(
         text: &str,
         caller: &Caller,
         store: &ResponseStore,
@@ -51,8 +51,8 @@ impl Prepared {
     /// Reads the request of a stored response again, to generate it.
     ///
     /// # Errors
-    /// As for [`Prepared::new`]; for example, the model may have been removed since.
-    pub(super) async fn stored(
+    /// As for [`from_request`](Self::from_request); for example, the model may have been removed since.
+    pub(super) async fn from_stored(
         stored: &StoredResponse,
         caller: &Caller,
         store: &ResponseStore,

@@ -43,7 +43,7 @@ const MAX_PUBLIC_MESSAGE_BYTES: usize = 64 << 10;
 /// The server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The descriptors of the gRPC contract are invalid.
+    /// The descriptors of the gRPC API are invalid.
     #[error("gRPC reflection could not start: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
 }

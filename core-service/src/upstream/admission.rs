@@ -17,7 +17,7 @@ use triptych_telemetry::{
 };
 
 use super::{
-    breaker::{Breaker, BreakerSettings, BreakerState, OpenCause},
+    breaker::{Breaker, BreakerSettings, BreakerState, CallKind, OpenCause},
     concurrency_limit::{ConcurrencyLimit, Full, Permit},
 };
 use crate::{context::RequestContext, error::ProviderError, metrics::UpstreamMetrics};
@@ -27,7 +27,7 @@ pub(crate) const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
 
 /// Admits calls to one target.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub(crate) struct UpstreamAdmission {
     limit: Arc<ConcurrencyLimit>,
     breaker: Breaker,
     in_flight: AtomicUsize,
@@ -38,9 +38,9 @@ pub(crate) struct Admission {
 /// the health of the target.
 #[derive(Debug)]
 pub(crate) struct AdmittedCall {
-    admission: Arc<Admission>,
-    /// Whether the call is the breaker's probe and its result is not recorded yet.
-    probe: bool,
+    admission: Arc<UpstreamAdmission>,
+    /// The kind of the call; regular once the result of a probe is recorded.
+    kind: CallKind,
     /// The caller's deadline.
     deadline: Option<Instant>,
     started_at: Instant,
@@ -63,7 +63,7 @@ pub(crate) async fn acquire(limit: &ConcurrencyLimit, context: &RequestContext) 
     acquired.map_err(|Full| ProviderError::Overloaded { retry_after: RETRY_AFTER_FULL })
 }
 
-impl Admission {
+impl UpstreamAdmission {
     /// Creates the admission of one target of the upstream with this name. Targets of one upstream share its `limit`.
     pub(crate) fn new(upstream: &str, limit: Arc<ConcurrencyLimit>, breaker: BreakerSettings) -> Self {
         let (breaker, metrics) = (Breaker::new(breaker), UpstreamMetrics::new(upstream));
@@ -107,14 +107,14 @@ impl Admission {
     /// Starts a call, or returns `None` if the breaker is open; it may have opened while the call was queued. `deadline` is
     /// the caller's own.
     pub(crate) fn start(self: &Arc<Self>, permit: Permit, deadline: Option<Instant>) -> Option<AdmittedCall> {
-        let Some(probe) = self.breaker.try_pass() else {
+        let Some(kind) = self.breaker.try_pass() else {
             self.metrics.refused("breaker");
             return None;
         };
         self.metrics.started();
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let admission = Arc::clone(self);
-        Some(AdmittedCall { admission, probe, deadline, started_at: Instant::now(), span: None, _permit: permit })
+        Some(AdmittedCall { admission, kind, deadline, started_at: Instant::now(), span: None, _permit: permit })
     }
 
     /// Admits a call to a provider with a single target.
@@ -135,33 +135,33 @@ impl Admission {
     /// Records the result of a call that was not subject to admission, for example a poll of an accepted task.
     pub(crate) fn record<T>(&self, result: &Result<T, ProviderError>) {
         match result {
-            Ok(_) => self.breaker.record_success(false),
+            Ok(_) => self.breaker.record_success(CallKind::Regular),
             Err(error) => {
-                self.record_failure(false, error, None);
+                self.record_failure(CallKind::Regular, error, None);
             }
         }
     }
 
     /// Records a failure; returns whether it counts for the health of the target, as a success or as a failure.
-    fn record_failure(&self, probe: bool, error: &ProviderError, deadline: Option<Instant>) -> bool {
+    fn record_failure(&self, kind: CallKind, error: &ProviderError, deadline: Option<Instant>) -> bool {
         match error.failure() {
             // The target is healthy: it processed the request and refused it.
             ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {
-                self.breaker.record_success(probe);
+                self.breaker.record_success(kind);
             }
             // The limit is our own.
             ProviderError::Overloaded { .. } => return false,
             // The caller's deadline was too short.
             ProviderError::Timeout(_) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => return false,
-            ProviderError::RateLimited { retry_after, .. } => self.breaker.record_rate_limit(probe, *retry_after),
-            ProviderError::Unavailable { retry_after, .. } => self.breaker.record_failure(probe, *retry_after),
+            ProviderError::RateLimited { retry_after, .. } => self.breaker.record_rate_limit(kind, *retry_after),
+            ProviderError::Unavailable { retry_after, .. } => self.breaker.record_failure(kind, *retry_after),
             ProviderError::Credentials(_)
             | ProviderError::Timeout(_)
             | ProviderError::Unreachable(_)
             | ProviderError::Broken(_)
             | ProviderError::Reported { .. }
             | ProviderError::LinkExpired(_)
-            | ProviderError::Unreadable(_) => self.breaker.record_failure(probe, None),
+            | ProviderError::Unreadable(_) => self.breaker.record_failure(kind, None),
         }
         true
     }
@@ -220,14 +220,14 @@ impl AdmittedCall {
 
     /// Records the first part of a streamed response.
     pub(crate) fn record_start(&mut self) {
-        self.admission.breaker.record_start(self.probe);
-        self.probe = false;
+        self.admission.breaker.record_start(self.kind);
+        self.kind = CallKind::Regular;
     }
 
     /// Records a complete response.
     pub(crate) fn record_success(&mut self) {
-        self.admission.breaker.record_success(self.probe);
-        self.probe = false;
+        self.admission.breaker.record_success(self.kind);
+        self.kind = CallKind::Regular;
     }
 
     /// Records a failure, before or within the response.
@@ -236,8 +236,8 @@ impl AdmittedCall {
         if let Some(span) = &mut self.span {
             span.fail(reason_code(error.reason()));
         }
-        if self.admission.record_failure(self.probe, error, self.deadline) {
-            self.probe = false;
+        if self.admission.record_failure(self.kind, error, self.deadline) {
+            self.kind = CallKind::Regular;
         }
     }
 }
@@ -246,7 +246,7 @@ impl Drop for AdmittedCall {
     fn drop(&mut self) {
         self.admission.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.admission.metrics.ended(self.started_at.elapsed());
-        if self.probe {
+        if self.kind == CallKind::Probe {
             self.admission.breaker.release_probe();
         }
     }
@@ -258,15 +258,15 @@ mod tests {
 
     const COOLDOWN: Duration = Duration::from_secs(10);
 
-    fn admission() -> Arc<Admission> {
-        Arc::new(Admission::new(
+    fn admission() -> Arc<UpstreamAdmission> {
+        Arc::new(UpstreamAdmission::new(
             "tested",
             Arc::new(ConcurrencyLimit::new(0, 0)),
             BreakerSettings { failure_threshold: 1, cooldown: COOLDOWN },
         ))
     }
 
-    async fn call(admission: &Arc<Admission>, deadline: Option<Instant>) -> Option<AdmittedCall> {
+    async fn call(admission: &Arc<UpstreamAdmission>, deadline: Option<Instant>) -> Option<AdmittedCall> {
         admission.start(admission.acquire(&RequestContext::default()).await.unwrap(), deadline)
     }
 

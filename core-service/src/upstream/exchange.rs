@@ -39,7 +39,7 @@ pub(super) async fn send(
     common: &HeaderMap,
     request: &Request<Bytes>,
     pool: Arc<Pool>,
-) -> Result<Reply, SendError> {
+) -> Result<UpstreamResponse, SendError> {
     let head = write_head(common, request);
     let mut outgoing = Outgoing { parts: [&head, request.body()], sent: 0, finished: false };
     let mut incoming = Incoming::default();
@@ -73,7 +73,7 @@ pub(super) async fn send(
     }
     let body = Body::new(connection, head.framing, keep_alive, early);
     let decompressor = Decompressor::from_headers(&head.headers).map(Box::new);
-    Ok(Reply { status: head.status, headers: head.headers, body: Some(body), decompressor, pool })
+    Ok(UpstreamResponse { status: head.status, headers: head.headers, body: Some(body), decompressor, pool })
 }
 
 /// A request that is being written.
@@ -136,7 +136,7 @@ impl Incoming {
 }
 
 /// A response whose head has arrived. Dropping it before the end of its body closes the connection.
-pub(crate) struct Reply {
+pub(crate) struct UpstreamResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     /// `None` after the end of the body.
@@ -146,7 +146,7 @@ pub(crate) struct Reply {
     pool: Arc<Pool>,
 }
 
-impl Reply {
+impl UpstreamResponse {
     /// Returns the next part of the body, never empty; `None` at its end.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, ConnectionLost> {
         let mut chunk = BytesMut::new();

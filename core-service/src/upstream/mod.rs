@@ -44,14 +44,15 @@ mod settings;
 pub(crate) use openai_dialect::sse::{Event, EventReader};
 
 pub(crate) use self::{
-    admission::{Admission, AdmittedCall, acquire, rejection},
+    admission::{AdmittedCall, UpstreamAdmission, acquire, rejection},
     body::ConnectionLost,
     client::{Upstream, context_headers},
     concurrency_limit::Permit,
     deadline::{until, within},
-    exchange::Reply,
+    exchange::UpstreamResponse,
     failure::{
-        refined_failure_in_reply, refined_failure_of, reported_failure_in_reply, reported_failure_of, retry_after,
+        QuotaMeaning, parse_error_member, parse_error_member_with, parse_error_response, parse_error_response_with,
+        retry_after,
     },
     retry::{RetryScope, delay},
 };
@@ -59,5 +60,5 @@ pub use self::{
     breaker::{BreakerSettings, BreakerState, OpenCause},
     concurrency_limit::ConcurrencyLimit,
     retry::RetrySettings,
-    settings::{Auth, Limits, SetupError},
+    settings::{Auth, SetupError, Timeouts},
 };

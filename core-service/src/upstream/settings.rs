@@ -10,7 +10,7 @@ use crate::config::SettingError;
 
 /// Timeouts of an upstream. The caller's deadline applies in addition.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Timeouts {
     /// For establishing a connection, TLS handshake included.
     pub connect: Duration,
     /// From sending the request to the first byte of the response body, or to the first event of a stream.

@@ -5,7 +5,7 @@
 use super::{job::JobId, provider::Variant};
 use crate::{
     error::{Error, ProviderError},
-    media::{MediaKey, MediaType, key::INPUT_MARK},
+    media::{MediaKey, MediaType, key::INPUT_INFIX},
 };
 
 /// Returns the key of one file of a job.
@@ -28,7 +28,7 @@ pub(crate) fn media_key(job_id: &str, variant: Variant, media_type: &str) -> Res
 
 /// Returns the key of a job's own copy of an input. `index` is its position in the request.
 pub(super) fn input_key(id: &JobId, index: usize, kind: MediaType) -> Result<MediaKey, Error> {
-    let text = format!("{id}{INPUT_MARK}{index}.{}", kind.extension());
+    let text = format!("{id}{INPUT_INFIX}{index}.{}", kind.extension());
     MediaKey::parse(&text).ok_or_else(|| Error::Internal(format!("`{text}` is not a media key")))
 }
 

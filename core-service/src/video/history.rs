@@ -3,12 +3,12 @@
 use serde_json::Value;
 use triptych_proto::v1 as pb;
 
-use super::{job::Job, response::contract_state, state::Phase, store::JobEvent, task::UpstreamTask};
+use super::{job::Job, response::to_proto_state, state::Phase, store::JobEvent, task::UpstreamTask};
 
 /// Returns the history of a job with these events.
 pub(super) fn response(job: &Job, events: &[JobEvent]) -> pb::GetVideoHistoryResponse {
     let transition = |event: &JobEvent| {
-        let state = contract_state(Phase::parse(&event.kind)?).into();
+        let state = to_proto_state(Phase::parse(&event.kind)?).into();
         Some(pb::VideoTransition { state, time: Some(event.created_at.into()) })
     };
     pb::GetVideoHistoryResponse {

@@ -14,7 +14,7 @@ use super::{
     charge::Charge,
     parameters::VideoParameters,
     provider::UpstreamTask,
-    state::{Event, IllegalMove, JobState},
+    state::{Event, IllegalTransition, JobState},
     time::Timestamp,
 };
 use crate::{
@@ -228,7 +228,7 @@ impl Job {
     }
 
     /// Returns the job after the event, due at once. For a final state the caller sets when the job is due.
-    pub fn after(&self, event: Event, now: Timestamp) -> Result<Self, IllegalMove> {
+    pub fn after(&self, event: Event, now: Timestamp) -> Result<Self, IllegalTransition> {
         let state = self.state.clone().apply(event)?;
         let mut next = self.clone();
         if !state.looks_like(&self.state) {
@@ -252,7 +252,7 @@ impl Job {
     ///
     /// # Errors
     /// The job is final.
-    pub fn cancelled(&self, now: Timestamp, retention: Option<Duration>) -> Result<Self, IllegalMove> {
+    pub fn cancelled(&self, now: Timestamp, retention: Option<Duration>) -> Result<Self, IllegalTransition> {
         let mut next = self.after(Event::Cancelled, now)?;
         next.abandoned = self.state.active_task().cloned();
         next.failures = 0;

@@ -245,7 +245,7 @@ impl Jobs {
             return Err(not_found(id.as_str()));
         }
         tracing::warn!(job.id = %id, "deleted a job: {error}");
-        if let Err(error) = self.remove_variants(&id).await {
+        if let Err(error) = self.remove_outputs(&id).await {
             // The row is gone, so the sweeper removes them later, as it does the inputs, whose keys only the row had.
             tracing::warn!(job.id = %id, "the files of a job could not be removed: {error}");
         }
@@ -291,22 +291,22 @@ impl Jobs {
     }
 
     async fn remove_files_or_warn(&self, job: &Job) {
-        if let Err(error) = self.remove_files(job, true).await {
+        if let Err(error) = self.remove_files(job).await {
             tracing::warn!(job.id = %job.id, "the files of a job could not be removed yet: {error}");
         }
     }
 
-    /// Removes every file that the job can have, whatever its state: the keys are derived from its id alone.
-    pub(crate) async fn remove_files(&self, job: &Job, with_inputs: bool) -> Result<(), Error> {
-        self.remove_variants(&job.id).await?;
-        let inputs = job.request.parameters.input_keys().filter(|_| with_inputs);
-        for key in inputs.filter_map(MediaKey::parse) {
+    /// Removes the inputs of a job, and its outputs as [`remove_outputs`](Self::remove_outputs).
+    pub(crate) async fn remove_files(&self, job: &Job) -> Result<(), Error> {
+        self.remove_outputs(&job.id).await?;
+        for key in job.request.parameters.input_keys().filter_map(MediaKey::parse) {
             self.media_store.remove(&key).await?;
         }
         Ok(())
     }
 
-    async fn remove_variants(&self, id: &JobId) -> Result<(), Error> {
+    /// Removes every output that a job can have, whatever its state: the keys are derived from its id alone.
+    pub(crate) async fn remove_outputs(&self, id: &JobId) -> Result<(), Error> {
         for variant in Variant::ALL {
             for kind in [MediaType::Mp4].into_iter().chain(MediaType::PICTURES) {
                 self.media_store.remove(&media_key(id.as_str(), variant, kind.as_str())?).await?;

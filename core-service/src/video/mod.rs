@@ -10,7 +10,7 @@
 //! | [`job`], [`store`] | a job and where it is stored |
 //! | [`charge`] | the price of a job, and the money that is reserved for it |
 //! | [`runner`] | claims jobs under leases and drives them to a final state |
-//! | [`jobs`] | the operations of callers on jobs: create, read, watch, cancel, delete; `resolution`: of administrators |
+//! | [`jobs`] | the operations of callers on jobs: create, read, watch, cancel, delete; `hold_resolution`: of administrators |
 //! | [`grpc`], `validate`, `response`, `repetition` | the gRPC service; its request checks; a job, and the request that creates it again, as protobuf messages |
 
 pub mod callback;
@@ -19,6 +19,7 @@ mod files;
 pub mod grpc;
 pub mod guarded;
 mod history;
+mod hold_resolution;
 pub mod inputs;
 pub mod job;
 pub mod jobs;
@@ -29,7 +30,6 @@ pub mod provider;
 pub mod providers;
 mod references;
 mod repetition;
-mod resolution;
 mod response;
 pub mod runner;
 pub mod state;

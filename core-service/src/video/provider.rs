@@ -94,16 +94,16 @@ pub trait VideoProvider: fmt::Debug + Send + Sync {
 pub enum Cancellation {
     /// It was stopped, or had ended before.
     Stopped,
-    /// The provider cannot stop it: it runs on and may be billed.
-    RunsOn,
+    /// The provider cannot stop it: it is still running and may be billed.
+    StillRunning,
 }
 
 /// A submission whose outcome is unknown.
 #[derive(Debug, Clone)]
 pub struct LostSubmission {
     /// The id of the job, which was the idempotency key of the submission. Providers that store a text of the client with a
-    /// render got it as a mark.
-    pub mark: String,
+    /// render store this one.
+    pub job_id: String,
     /// The provider's name of the model.
     pub model: String,
     /// The parameters.
@@ -117,7 +117,7 @@ pub struct LostSubmission {
 pub enum Search {
     /// The submission started this render.
     Found(UpstreamTask),
-    /// The provider lists all of its renders by a mark, and has none with this one.
+    /// The provider lists all of its renders by job id, and has none with this one.
     Absent,
     /// Whether there is a render is unknown: the provider has no list, or nothing in it that tells whose render it is.
     Inconclusive,

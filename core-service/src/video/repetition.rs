@@ -72,7 +72,7 @@ fn create(request: &JobRequest) -> pb::CreateVideoRequest {
     // Models with sizes in pixels have neither resolution nor ratio. A size that no request can have is left out: its model has no other.
     let has_size = resolution.is_empty() && aspect_ratio.is_empty();
     let size = Some(request.parameters.size().to_string());
-    let size = size.filter(|size| has_size && validate::size(size).is_ok());
+    let size = size.filter(|size| has_size && validate::parse_size(size).is_ok());
     let frame = |input: &StoredInput| {
         let position = match input.role {
             InputRole::FirstFrame => Position::First,
@@ -95,7 +95,7 @@ fn create(request: &JobRequest) -> pb::CreateVideoRequest {
         prompt: prompt.clone(),
         input_reference: None,
         size: size.unwrap_or_default(),
-        duration_seconds: validate::seconds(*seconds).ok(),
+        duration_seconds: validate::check_seconds(*seconds).ok(),
         seed: *seed,
         user: user.clone(),
         idempotency_key: String::new(),

@@ -9,7 +9,7 @@ use super::{
     job::Job,
     provider::Variant,
     state::{JobState, Phase, VideoContent},
-    time::Timestamp,
+    time::{Timestamp, whole_seconds},
 };
 use crate::{model_facts::fit::Adjustment, size::Size, usd::Usd};
 
@@ -27,7 +27,7 @@ pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, no
     // A finished video is reported as its file is, which can differ from the request.
     let (size, duration_seconds, generate_audio) = if let JobState::Succeeded { content: Some(content), .. } = state {
         let VideoContent { width, height, duration_millis, has_audio } = *content;
-        let seconds = u32::try_from((duration_millis + 500) / 1000).unwrap_or(u32::MAX).max(1);
+        let seconds = whole_seconds(duration_millis.into());
         (Size::new(width, height), seconds, Some(has_audio))
     } else {
         (request.parameters.size(), request.parameters.seconds, request.parameters.generate_audio)
@@ -35,7 +35,7 @@ pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, no
     pb::Video {
         id: id.to_string(),
         model: request.model.clone(),
-        state: contract_state(state.phase()).into(),
+        state: to_proto_state(state.phase()).into(),
         phase: description(state).to_owned(),
         progress_percent: state.percent().into(),
         create_time: Some((*created_at).into()),
@@ -70,7 +70,7 @@ pub(super) fn adjustment(adjustment: &Adjustment) -> pb::VideoAdjustment {
     pb::VideoAdjustment { field, requested, used }
 }
 
-pub(super) fn contract_state(phase: Phase) -> State {
+pub(super) fn to_proto_state(phase: Phase) -> State {
     match phase {
         Phase::Queued => State::Queued,
         Phase::Submitting => State::Submitting,

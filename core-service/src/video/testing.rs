@@ -257,7 +257,7 @@ impl VideoProvider for FakeProvider {
     }
 
     async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
-        self.record(format!("find {}", lost.mark));
+        self.record(format!("find {}", lost.job_id));
         pop_reply(&self.searches).unwrap_or(Reply::Return(Ok(Search::Inconclusive))).resolve().await
     }
 }

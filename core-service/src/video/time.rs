@@ -33,6 +33,11 @@ impl Timestamp {
     }
 }
 
+/// Rounds a duration to seconds, at least one.
+pub(super) fn whole_seconds(millis: u128) -> u32 {
+    u32::try_from((millis + 500) / 1000).unwrap_or(u32::MAX).max(1)
+}
+
 impl From<Timestamp> for prost_types::Timestamp {
     fn from(Timestamp(millis): Timestamp) -> Self {
         // The remainder is below 1000, so the product is below 10^9.

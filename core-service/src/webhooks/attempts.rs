@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     delivery::{Attempt, Delivery},
-    registry::{Registry, Target},
+    registry::{DeliveryTarget, Registry},
     schedule::next_due,
     sender::{Outcome, Sender},
     store::{Claim, Recorded},
@@ -40,16 +40,16 @@ impl Attempts {
         let start = store.now();
         // `repeat`: whether a failure leads to another attempt.
         let (url, outcome, repeat) = match self.registry.target(&delivery).await? {
-            Ok(Target { url, secrets }) => {
-                let Delivery { event, attempt, .. } = &delivery;
-                let outcome = self.sender.send(&url, event, &secrets, start, settings.timeout, *attempt).await;
+            Ok(DeliveryTarget { url, secrets }) => {
+                let Delivery { event, attempt_number, .. } = &delivery;
+                let outcome = self.sender.send(&url, event, &secrets, start, settings.timeout, *attempt_number).await;
                 (url, outcome, !delivery.is_test)
             }
             Err(reason) => (delivery.url.clone(), Outcome { error: reason.to_owned(), ..Outcome::default() }, false),
         };
         let Outcome { status, error, retry_after, duration } = outcome;
         let now = store.now();
-        let due = next_due(&settings.retry_delays, delivery.attempt + 1, retry_after, now).filter(|_| repeat);
+        let due = next_due(&settings.retry_delays, delivery.attempt_number + 1, retry_after, now).filter(|_| repeat);
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let after = Delivery { url, ..delivery }.after(Attempt { start, millis, status, error }, due, now);
         log(&after);
@@ -70,7 +70,7 @@ impl Attempts {
 }
 
 fn log(delivery: &Delivery) {
-    let Delivery { id, event, endpoint_id, attempt, attempts, due_at, .. } = delivery;
+    let Delivery { id, event, endpoint_id, attempt_number, attempts, due_at, .. } = delivery;
     let (id, video, error) = (id, &event.video_id, attempts.last().map_or("", |attempt| &attempt.error));
     metrics::webhook_attempt(match due_at {
         _ if error.is_empty() => "delivered",
@@ -78,9 +78,14 @@ fn log(delivery: &Delivery) {
         None => "failed",
     });
     if error.is_empty() {
-        tracing::debug!(webhook.delivery = id, job.id = video, attempt, "delivered a webhook");
+        tracing::debug!(webhook.delivery = id, job.id = video, attempt = attempt_number, "delivered a webhook");
     } else if due_at.is_some() {
-        tracing::info!(webhook.delivery = id, job.id = video, attempt, "an attempt of a webhook failed: {error}");
+        tracing::info!(
+            webhook.delivery = id,
+            job.id = video,
+            attempt = attempt_number,
+            "an attempt of a webhook failed: {error}"
+        );
     } else {
         let endpoint = endpoint_id;
         tracing::warn!(webhook.delivery = id, webhook.endpoint = endpoint, job.id = video, "a webhook failed: {error}");

@@ -32,7 +32,7 @@ pub struct Delivery {
     /// The state.
     pub state: DeliveryState,
     /// The number of attempts since the schedule began, which begins again when a client requests a redelivery.
-    pub attempt: u32,
+    pub attempt_number: u32,
     /// The newest attempts, the oldest first.
     pub attempts: Vec<Attempt>,
     /// When the next attempt is due.
@@ -106,7 +106,7 @@ impl Delivery {
             lane,
             is_test: false,
             state: DeliveryState::Pending,
-            attempt: 0,
+            attempt_number: 0,
             attempts: Vec::new(),
             due_at: Some(now),
             created_at: now,
@@ -121,7 +121,7 @@ impl Delivery {
             (false, Some(_)) => DeliveryState::Pending,
             (false, None) => DeliveryState::Failed,
         };
-        self.attempt += 1;
+        self.attempt_number += 1;
         self.attempts.push(attempt);
         let surplus = self.attempts.len().saturating_sub(MAX_ATTEMPTS);
         self.attempts.drain(..surplus);

@@ -16,7 +16,7 @@ pub struct Registry {
 
 /// Where a delivery is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct DeliveryTarget {
     pub(super) url: String,
     pub(super) secrets: Vec<WebhookSecret>,
 }
@@ -60,15 +60,15 @@ impl Registry {
     }
 
     /// Returns where a delivery is sent at present; otherwise the reason why it is not sent at all.
-    pub(super) async fn target(&self, delivery: &Delivery) -> Result<Result<Target, &'static str>, Error> {
+    pub(super) async fn target(&self, delivery: &Delivery) -> Result<Result<DeliveryTarget, &'static str>, Error> {
         if delivery.endpoint_id == CALLBACK {
             let secret = self.settings.load().callback_secret();
-            let target = secret.map(|secret| Target { url: delivery.url.clone(), secrets: vec![secret] });
+            let target = secret.map(|secret| DeliveryTarget { url: delivery.url.clone(), secrets: vec![secret] });
             return Ok(target.ok_or("webhooks.callback_secret is not set any more"));
         }
         match self.get(&delivery.endpoint_id, &Owners::All).await {
             Ok(endpoint) if !endpoint.is_enabled() && !delivery.is_test => Ok(Err("the endpoint is disabled")),
-            Ok(Endpoint { url, secrets, .. }) => Ok(Ok(Target { url, secrets })),
+            Ok(Endpoint { url, secrets, .. }) => Ok(Ok(DeliveryTarget { url, secrets })),
             Err(Error::WebhookEndpointNotFound(_)) => Ok(Err("the endpoint does not exist any more")),
             Err(error) => Err(error),
         }

@@ -25,7 +25,9 @@ use crate::{
         UpstreamTask,
         job::{Job, JobId},
         state::Event as JobEvent,
-        store::{BusyProviders, Inserted, JobLimits, JobQueue as _, JobStore as _, Lease, WorkerId, sql::SqlStore},
+        store::{
+            AfterCommit, BusyProviders, Inserted, JobLimits, JobQueue as _, JobStore as _, WorkerId, sql::SqlStore,
+        },
         testing::{clip, request},
         time::{Clock, Timestamp},
     },
@@ -83,8 +85,11 @@ impl Stores {
         let mut claim = self.jobs.claim(&WorkerId::new(), &BusyProviders::default()).await.unwrap().unwrap();
         for event in events {
             let next = claim.job.after(event, self.jobs.now()).unwrap();
-            let (next, lease) =
-                if next.state.is_final() { (Job { due_at: None, ..next }, Lease::Ended) } else { (next, Lease::Kept) };
+            let (next, lease) = if next.state.is_final() {
+                (Job { due_at: None, ..next }, AfterCommit::ReleaseLease)
+            } else {
+                (next, AfterCommit::KeepLease)
+            };
             claim = self.jobs.commit(&claim, next, lease).await.unwrap();
         }
         job.id

@@ -104,11 +104,17 @@ impl Object for pb::ChatDelta {
     }
 }
 
+/// How chunks without usage are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingUsage {
+    /// Without the member `usage`.
+    Omit,
+    /// With `"usage": null`. OpenAI writes it in all chunks of a request with `include_usage`, and clients rely on it.
+    Null,
+}
+
 /// Writes a chunk for a client.
-///
-/// `null_usage`: write `"usage": null` if the chunk has no usage. OpenAI does so in all chunks of a request with
-/// `include_usage`, and clients rely on it.
-pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, null_usage: bool) {
+pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, missing_usage: MissingUsage) {
     let pb::StreamChatResponse { id, create_time, model, choices, usage, system_fingerprint, service_tier, extra_json } =
         response;
     write_object(out, |o| {
@@ -119,7 +125,7 @@ pub fn write_chunk(out: &mut Vec<u8>, response: &pb::StreamChatResponse, null_us
         o.array("choices", choices);
         match usage {
             Some(usage) => o.value("usage", usage),
-            None if null_usage && !has_member(extra_json, "usage") => o.raw("usage", "null"),
+            None if missing_usage == MissingUsage::Null && !has_member(extra_json, "usage") => o.raw("usage", "null"),
             None => {}
         }
         o.optional("system_fingerprint", system_fingerprint.as_ref());

@@ -21,7 +21,7 @@ mod tools;
 mod usage;
 
 pub use assemble::ResponseAssembler;
-pub use chunk::{UpstreamChunk, read_chunk, write_chunk};
+pub use chunk::{MissingUsage, UpstreamChunk, read_chunk, write_chunk};
 pub use request::{Request, Streaming, read_request, write_request};
 pub use response::{UpstreamResponse, read_response, write_response};
 pub use split::split_response;

@@ -85,14 +85,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::chat::{read_response, write_chunk};
+    use crate::chat::{MissingUsage, read_response, write_chunk};
 
     /// Returns the chunks of a response, as JSON.
     fn chunks(response: &Value) -> Option<Vec<Value>> {
         let chunks = split_response(read_response(response.to_string().as_bytes()).unwrap().response)?;
         let to_json = |chunk: &pb::StreamChatResponse| {
             let mut out = Vec::new();
-            write_chunk(&mut out, chunk, false);
+            write_chunk(&mut out, chunk, MissingUsage::Omit);
             serde_json::from_slice(&out).unwrap()
         };
         Some(chunks.iter().map(to_json).collect())

@@ -275,10 +275,10 @@ fn chunk_keeps_every_member_and_has_null_usage_only_on_request() {
     });
     let chunk = read_chunk(document.to_string().as_bytes()).unwrap();
     let mut out = Vec::new();
-    write_chunk(&mut out, &chunk.response, false);
+    write_chunk(&mut out, &chunk.response, MissingUsage::Omit);
     assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), document);
     out.clear();
-    write_chunk(&mut out, &chunk.response, true);
+    write_chunk(&mut out, &chunk.response, MissingUsage::Null);
     assert_eq!(serde_json::from_slice::<Value>(&out).unwrap()["usage"], Value::Null);
 }
 

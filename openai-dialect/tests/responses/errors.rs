@@ -3,9 +3,9 @@
 use openai_dialect::responses::ResponseRequest;
 use serde_json::{Value, json};
 
-/// Requires that the request is rejected at `param`, with a message that contains `text`.
+/// Asserts that the request is rejected at `param`, with a message that contains `text`.
 #[track_caller]
-fn rejected(document: &Value, param: &str, text: &str) {
+fn assert_rejected(document: &Value, param: &str, text: &str) {
     let error = ResponseRequest::parse(&document.to_string()).unwrap_err();
     assert_eq!(error.param.as_deref(), Some(param), "{error}");
     assert!(error.message.starts_with(param), "{error}");
@@ -46,18 +46,18 @@ fn invalid_values_are_named_by_their_path() {
     ] {
         let mut document = json!({"input": "Hi"});
         document[member] = value.clone();
-        rejected(&document, member, rule);
-        rejected(&document, member, &value.to_string());
+        assert_rejected(&document, member, rule);
+        assert_rejected(&document, member, &value.to_string());
     }
-    rejected(&json!({"model": "m"}), "input", "is required");
-    rejected(&json!({"input": "Hi", "include": ["x"]}), "include[0]", "reasoning.encrypted_content");
-    rejected(&json!({"input": "Hi", "store": false, "background": true}), "background", "must be stored");
-    rejected(&json!({"input": "Hi", "metadata": {"a": 1}}), "metadata.a", "a string of at most 512");
-    rejected(&json!({"input": "Hi", "metadata": {"a".repeat(65): ""}}), "metadata", "longer than 64");
+    assert_rejected(&json!({"model": "m"}), "input", "is required");
+    assert_rejected(&json!({"input": "Hi", "include": ["x"]}), "include[0]", "reasoning.encrypted_content");
+    assert_rejected(&json!({"input": "Hi", "store": false, "background": true}), "background", "must be stored");
+    assert_rejected(&json!({"input": "Hi", "metadata": {"a": 1}}), "metadata.a", "a string of at most 512");
+    assert_rejected(&json!({"input": "Hi", "metadata": {"a".repeat(65): ""}}), "metadata", "longer than 64");
     let pairs: serde_json::Map<_, _> = (0..17).map(|number| (number.to_string(), json!(""))).collect();
-    rejected(&json!({"input": "Hi", "metadata": pairs}), "metadata", "17 pairs");
-    rejected(&json!({"input": "Hi", "text": {"tone": "x"}}), "text.tone", "not served");
-    rejected(&json!({"input": "Hi", "reasoning": {"summary": "long"}}), "reasoning.summary", "concise");
+    assert_rejected(&json!({"input": "Hi", "metadata": pairs}), "metadata", "17 pairs");
+    assert_rejected(&json!({"input": "Hi", "text": {"tone": "x"}}), "text.tone", "not served");
+    assert_rejected(&json!({"input": "Hi", "reasoning": {"summary": "long"}}), "reasoning.summary", "concise");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn unserved_features_are_refused_by_name() {
     ] {
         let mut document = json!({"input": "Hi"});
         document[member] = json!({"id": "x"});
-        rejected(&document, member, text);
+        assert_rejected(&document, member, text);
         document[member] = Value::Null;
         assert!(ResponseRequest::parse(&document.to_string()).is_ok());
     }
@@ -80,73 +80,85 @@ fn unserved_features_are_refused_by_name() {
         ["web_search", "file_search", "computer_use_preview", "code_interpreter", "mcp", "local_shell", "apply_patch"]
     {
         let document = json!({"input": "Hi", "tools": [{"type": "function", "name": "f"}, {"type": tool}]});
-        rejected(&document, "tools[1].type", tool);
-        rejected(&document, "tools[1].type", "image_generation");
+        assert_rejected(&document, "tools[1].type", tool);
+        assert_rejected(&document, "tools[1].type", "image_generation");
         let document = json!({"input": "Hi", "tool_choice": {"type": tool}});
-        rejected(&document, "tool_choice.type", tool);
+        assert_rejected(&document, "tool_choice.type", tool);
     }
     let grammar =
         json!({"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": ""}});
-    rejected(&json!({"input": "Hi", "tools": [grammar]}), "tools[0].format.type", "grammar");
+    assert_rejected(&json!({"input": "Hi", "tools": [grammar]}), "tools[0].format.type", "grammar");
     let parameters = json!({"type": "custom", "name": "c", "parameters": {}});
-    rejected(&json!({"input": "Hi", "tools": [parameters]}), "tools[0].parameters", "type `function`");
+    assert_rejected(&json!({"input": "Hi", "tools": [parameters]}), "tools[0].parameters", "type `function`");
     let image = json!({"type": "image_generation", "svg": {}});
-    rejected(&json!({"input": "Hi", "tools": [image]}), "tools[0].svg", "not served");
+    assert_rejected(&json!({"input": "Hi", "tools": [image]}), "tools[0].svg", "not served");
 }
 
 #[test]
 fn invalid_tools_and_formats_are_rejected() {
     let tools = |tools: Value| json!({"input": "Hi", "tools": tools});
-    rejected(&tools(json!([{"name": "f"}])), "tools[0].type", "is required");
-    rejected(&tools(json!([{"type": "function"}])), "tools[0].name", "is required");
-    rejected(&tools(json!([{"type": "function", "function": {"name": "f"}}])), "tools[0].function", "chat completions");
-    rejected(&tools(json!([{"type": "function", "name": "f", "parameters": []}])), "tools[0].parameters", "an object");
+    assert_rejected(&tools(json!([{"name": "f"}])), "tools[0].type", "is required");
+    assert_rejected(&tools(json!([{"type": "function"}])), "tools[0].name", "is required");
+    assert_rejected(
+        &tools(json!([{"type": "function", "function": {"name": "f"}}])),
+        "tools[0].function",
+        "chat completions",
+    );
+    assert_rejected(
+        &tools(json!([{"type": "function", "name": "f", "parameters": []}])),
+        "tools[0].parameters",
+        "an object",
+    );
     let many: Vec<_> = (0..129).map(|number| json!({"type": "function", "name": format!("f{number}")})).collect();
-    rejected(&tools(json!(many)), "tools", "129 tools");
+    assert_rejected(&tools(json!(many)), "tools", "129 tools");
     let twice = json!([{"type": "function", "name": "image_generation"}, {"type": "image_generation"}]);
-    rejected(&tools(twice), "tools[1]", "two tools called `image_generation`");
+    assert_rejected(&tools(twice), "tools[1]", "two tools called `image_generation`");
     let image = json!({"type": "image_generation", "partial_images": 4});
-    rejected(&tools(json!([image])), "tools[0].partial_images", "from 0 to 3");
-    rejected(&json!({"input": "Hi", "tool_choice": {"type": "function", "name": "f"}}), "tool_choice.name", "`tools`");
-    rejected(&json!({"input": "Hi", "tool_choice": {"type": "image_generation"}}), "tool_choice", "`tools`");
+    assert_rejected(&tools(json!([image])), "tools[0].partial_images", "from 0 to 3");
+    assert_rejected(
+        &json!({"input": "Hi", "tool_choice": {"type": "function", "name": "f"}}),
+        "tool_choice.name",
+        "`tools`",
+    );
+    assert_rejected(&json!({"input": "Hi", "tool_choice": {"type": "image_generation"}}), "tool_choice", "`tools`");
     let format = |format: Value| json!({"input": "Hi", "text": {"format": format}});
-    rejected(&format(json!({"type": "xml"})), "text.format.type", "json_schema");
-    rejected(&format(json!({"type": "json_schema"})), "text.format.name", "is required");
-    rejected(&format(json!({"type": "json_schema", "name": "n"})), "text.format.schema", "is required");
+    assert_rejected(&format(json!({"type": "xml"})), "text.format.type", "json_schema");
+    assert_rejected(&format(json!({"type": "json_schema"})), "text.format.name", "is required");
+    assert_rejected(&format(json!({"type": "json_schema", "name": "n"})), "text.format.schema", "is required");
     let nested = json!({"type": "json_schema", "json_schema": {"name": "n"}});
-    rejected(&format(nested), "text.format.json_schema", "beside `type`");
+    assert_rejected(&format(nested), "text.format.json_schema", "beside `type`");
 }
 
 #[test]
 fn invalid_items_are_rejected() {
     let items = |items: Value| json!({"input": items});
     let user = |part: Value| items(json!([{"role": "user", "content": "a"}, {"role": "user", "content": [part]}]));
-    rejected(&items(json!(["Hi"])), "input[0]", "an object");
-    rejected(&items(json!([{"content": "Hi"}])), "input[0]", "`role`");
-    rejected(&items(json!([{"role": "robot", "content": "Hi"}])), "input[0].role", "developer");
-    rejected(&items(json!([{"role": "user"}])), "input[0].content", "is required");
-    rejected(&items(json!([{"role": "user", "content": 1}])), "input[0].content", "content parts");
-    rejected(&items(json!([{"type": "web_search_call", "id": "x"}])), "input[0].type", "web_search_call");
-    rejected(
+    assert_rejected(&items(json!(["Hi"])), "input[0]", "an object");
+    assert_rejected(&items(json!([{"content": "Hi"}])), "input[0]", "`role`");
+    assert_rejected(&items(json!([{"role": "robot", "content": "Hi"}])), "input[0].role", "developer");
+    assert_rejected(&items(json!([{"role": "user"}])), "input[0].content", "is required");
+    assert_rejected(&items(json!([{"role": "user", "content": 1}])), "input[0].content", "content parts");
+    assert_rejected(&items(json!([{"type": "web_search_call", "id": "x"}])), "input[0].type", "web_search_call");
+    assert_rejected(
         &items(json!([{"type": "function_call", "name": "f", "arguments": ""}])),
         "input[0].call_id",
         "is required",
     );
-    rejected(&user(json!({"type": "image_url", "image_url": {}})), "input[1].content[0].type", "input_image");
-    rejected(&user(json!({"type": "input_text", "text": 1})), "input[1].content[0].text", "a string");
-    rejected(&user(json!({"type": "input_image"})), "input[1].content[0].image_url", "is required");
-    rejected(
+    assert_rejected(&user(json!({"type": "image_url", "image_url": {}})), "input[1].content[0].type", "input_image");
+    assert_rejected(&user(json!({"type": "input_text", "text": 1})), "input[1].content[0].text", "a string");
+    assert_rejected(&user(json!({"type": "input_image"})), "input[1].content[0].image_url", "is required");
+    assert_rejected(
         &user(json!({"type": "input_image", "image_url": "a.png"})),
         "input[1].content[0].image_url",
         "data:image/png",
     );
-    rejected(&user(json!({"type": "input_image", "file_id": "f"})), "input[1].content[0].file_id", "image_url");
-    rejected(
+    assert_rejected(&user(json!({"type": "input_image", "file_id": "f"})), "input[1].content[0].file_id", "image_url");
+    assert_rejected(
         &user(json!({"type": "input_file", "file_url": "https://x"})),
         "input[1].content[0].file_url",
         "file_data",
     );
-    rejected(
+    assert_rejected(
         &user(json!({"type": "input_audio", "input_audio": {"data": "AA"}})),
         "input[1].content[0].input_audio.format",
         "",

@@ -1,8 +1,8 @@
 //! Round trips JSON → message → JSON.
 
 use openai_dialect::chat::{
-    ChunkEvent, ChunkReader, ChunkWriter, Streaming, read_chunk, read_request, read_response, write_chunk,
-    write_request, write_response,
+    ChunkEvent, ChunkReader, ChunkWriter, MissingUsage, Streaming, read_chunk, read_request, read_response,
+    write_chunk, write_request, write_response,
 };
 use proptest::prelude::*;
 use triptych_proto::chat_stream::{DeltaDecoder, DeltaEncoder};
@@ -114,7 +114,7 @@ proptest! {
         let read = read_chunk(document.to_string().as_bytes()).unwrap();
         prop_assert_eq!(read.error, None);
         let mut out = Vec::new();
-        write_chunk(&mut out, &read.response, false);
+        write_chunk(&mut out, &read.response, MissingUsage::Omit);
         prop_assert_eq!(parsed(out), normalized_chunk(document));
     }
 
@@ -122,7 +122,7 @@ proptest! {
     fn stream_reader_and_writer_agree_with_the_functions_for_single_chunks(document in chunk(), texts in proptest::collection::vec("\\PC{0,9}", 1..6)) {
         let (mut reader, mut decoder, mut encoder) =
             (ChunkReader::default(), DeltaDecoder::default(), DeltaEncoder::default());
-        let (mut writer, mut other_writer) = (ChunkWriter::new(true), ChunkWriter::new(true));
+        let (mut writer, mut other_writer) = (ChunkWriter::new(MissingUsage::Null), ChunkWriter::new(MissingUsage::Null));
         for (text, name) in texts.iter().flat_map(|text| ["content", "reasoning_content"].map(|name| (text, name))) {
             let mut document = document.clone();
             // The document may lack choices or have `null` as its delta.
@@ -138,7 +138,7 @@ proptest! {
             let response = read_chunk(event.as_bytes()).unwrap().response;
             prop_assert_eq!(&decoder.decode(chunk.clone()), &response);
             let (mut expected, mut out, mut encoded) = (Vec::new(), Vec::new(), Vec::new());
-            write_chunk(&mut expected, &response, true);
+            write_chunk(&mut expected, &response, MissingUsage::Null);
             writer.write(&mut out, chunk);
             prop_assert_eq!(String::from_utf8_lossy(&out), String::from_utf8_lossy(&expected));
             other_writer.write(&mut encoded, encoder.encode(response));

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use bytes::BytesMut;
-use openai_dialect::chat::ChunkWriter;
+use openai_dialect::chat::{ChunkWriter, MissingUsage};
 use triptych_proto::chat_stream::ChatChunk;
 
 use crate::{
@@ -24,7 +24,8 @@ pub(super) struct ChunkEncoder {
 impl ChunkEncoder {
     /// Creates an encoder. `include_usage` is the client's `stream_options.include_usage`.
     pub(super) fn new(include_usage: bool) -> Self {
-        Self { writer: ChunkWriter::new(include_usage), json: Vec::with_capacity(512) }
+        let missing_usage = if include_usage { MissingUsage::Null } else { MissingUsage::Omit };
+        Self { writer: ChunkWriter::new(missing_usage), json: Vec::with_capacity(512) }
     }
 }
 

@@ -20,8 +20,8 @@ use tokio::{
 
 use super::{address::CoreAddress, joined_writes::JoinedWrites};
 
-/// How long nothing may be received before a ping is sent, and how long its answer may take. A connection without an answer is closed
-/// and replaced.
+/// How long nothing may be received before a ping is sent, and how long its acknowledgement may take. A connection without one is
+/// closed and replaced.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Flow-control window of one stream: some thousand chat chunks for a client that does not read.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -35,8 +35,8 @@ const MAX_FRAME: u32 = 64 << 10;
 /// Maximum length of the headers of a response. An error may have details.
 const MAX_HEADER_LIST: u32 = 64 << 10;
 
-/// Opens a connection. A task of the present runtime then drives it until it is closed: by the core, because the core does not answer a
-/// ping, or because nothing refers to it any more, neither a clone of the returned sender nor a call.
+/// Opens a connection. A task of the present runtime then drives it until it is closed: by the core, because the core does not
+/// acknowledge a ping, or because nothing refers to it any more, neither a clone of the returned sender nor a call.
 pub(super) async fn open(address: &CoreAddress) -> io::Result<SendRequest<Bytes>> {
     start(address.open().await?).await
 }
@@ -96,14 +96,14 @@ where
 enum Due {
     /// A ping was queued, which the connection has to send.
     Ping,
-    /// The last ping was not answered.
+    /// The last ping was not acknowledged.
     Close,
 }
 
 /// The pings of a connection.
 struct KeepAlive {
     pings: Option<PingPong>,
-    /// When the last ping was sent, if it is not known to be answered.
+    /// When the last ping was sent, if it is not known to be acknowledged.
     pinged: Option<Instant>,
     timer: Pin<Box<Sleep>>,
 }
@@ -114,7 +114,7 @@ impl KeepAlive {
     }
 
     /// Sends the pings that are due. `last_read` is when bytes were received last: any bytes prove that the core is there, not only
-    /// the response to a ping. The timer is reset only when it fires, because nearly every call postpones it.
+    /// the acknowledgement of a ping. The timer is reset only when it fires, because nearly every call postpones it.
     fn poll_due(&mut self, last_read: Instant, cx: &mut Context<'_>) -> Poll<Due> {
         loop {
             ready!(self.timer.as_mut().poll(cx));
@@ -127,7 +127,7 @@ impl KeepAlive {
                 continue;
             }
             let Some(pings) = &mut self.pings else { return Poll::Pending };
-            // The answer to the previous ping has to be taken before the next one is sent.
+            // The acknowledgement of the previous ping must be read before the next one is sent.
             let _ = pings.poll_pong(cx);
             if let Err(error) = pings.send_ping(Ping::opaque()) {
                 tracing::debug!(%error, "cannot send a ping to the core");
@@ -146,12 +146,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn idle_connection_stays_open_while_pings_are_answered_and_closes_when_one_is_not() {
+    async fn idle_connection_stays_open_while_pings_are_acknowledged_and_closes_when_one_is_not() {
         let (client, server) = tokio::io::duplex(1 << 16);
         let began = Instant::now();
         let serving = async {
             let mut server = h2::server::handshake(server).await.unwrap();
-            // Answers pings until then.
+            // Acknowledges pings until then.
             let limit = tokio::time::sleep(10 * KEEP_ALIVE);
             tokio::select! {
                 _ = server.accept() => panic!("the connection was closed"),

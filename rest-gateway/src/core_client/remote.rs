@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn unreachable_core_is_answered_502_with_retry_after_and_without_its_address() {
+    async fn unreachable_core_returns_502_with_retry_after_and_without_its_address() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let services = CoreServices::connect(&format!("http://{free}"), ConnectOptions::default()).unwrap();
         let response = send_to(Gateway::new(services, Settings::default()).router(), get("/v1/models")).await;

@@ -186,14 +186,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn multipart_body_over_the_limit_is_answered_413_before_its_end() {
+    async fn multipart_body_over_the_limit_returns_413_before_its_end() {
         let endless = stream::iter([HEAD]).chain(stream::repeat("0123456789"));
         let error = FormBody::from_request(upload(endless), &app(&CoreStub::default(), 1000)).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.code()), (413, "request_too_large"));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn stalled_multipart_body_is_answered_408() {
+    async fn stalled_multipart_body_returns_408() {
         let stalled = stream::iter([HEAD, "one"]).chain(stream::pending());
         let error = FormBody::from_request(upload(stalled), &app(&CoreStub::default(), 1000)).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.code()), (408, "request_timeout"));

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// `POST /v1/estimate/images`, with the body of `POST /v1/images/generations` or `/v1/images/edits`.
-pub(crate) async fn get(
+pub(crate) async fn estimate(
     State(app): State<App>,
     context: RequestContext,
     links: Links,

@@ -142,7 +142,7 @@ async fn edit_without_an_image_is_refused() {
 }
 
 #[tokio::test]
-async fn invalid_multipart_is_answered_400() {
+async fn invalid_multipart_returns_400() {
     for (kind, body) in [
         ("multipart/form-data", "--b--\r\n"),
         ("multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nhalf"),
@@ -154,7 +154,7 @@ async fn invalid_multipart_is_answered_400() {
 }
 
 #[tokio::test]
-async fn unknown_content_type_is_answered_415() {
+async fn unknown_content_type_returns_415() {
     let response = send(&CoreStub::default(), raw(GENERATIONS, "application/xml", "<prompt/>")).await;
     assert_eq!(response.error(), (415, None, "unsupported_media_type".to_owned()));
 }
@@ -190,8 +190,8 @@ async fn stream_has_the_events_of_openai() {
     assert_eq!(events(&response), expected);
 }
 
-/// Makes the core refuse the second of three images.
-fn refuse_one_of_three(core: &CoreStub) {
+/// Makes the core refuse the second image.
+fn refuse_second_image(core: &CoreStub) {
     let usage = pb::ImageUsage { input_tokens: 9, output_tokens: 20, total_tokens: 29, input_image_tokens: 0 };
     let refused =
         pb::ImageFailure { picture_index: 1, code: "content_policy_violation".to_owned(), message: "no".to_owned() };
@@ -201,12 +201,12 @@ fn refuse_one_of_three(core: &CoreStub) {
 #[tokio::test]
 async fn failed_images_are_listed_beside_successful_ones() {
     let core = CoreStub::default();
-    refuse_one_of_three(&core);
-    let response = send(&core, post(GENERATIONS, &json!({"prompt": "p", "n": 2}))).await.json();
+    refuse_second_image(&core);
+    let response = send(&core, post(GENERATIONS, &json!({"prompt": "p", "n": 3}))).await.json();
     assert_eq!(response["failures"], json!([{"index": 1, "code": "content_policy_violation", "message": "no"}]));
     assert_eq!((response["data"].as_array().unwrap().len(), &response["usage"]["total_tokens"]), (2, &json!(29)));
-    refuse_one_of_three(&core);
-    let received = events(&send(&core, post(GENERATIONS, &json!({"prompt": "p", "stream": true}))).await);
+    refuse_second_image(&core);
+    let received = events(&send(&core, post(GENERATIONS, &json!({"prompt": "p", "n": 2, "stream": true}))).await);
     let error = json!({"index": 1, "code": "content_policy_violation", "message": "no"});
     let expected = json!({"type": "image_generation.failed", "image_index": 1, "error": error});
     assert_eq!(received[1], ("image_generation.failed".to_owned(), expected));

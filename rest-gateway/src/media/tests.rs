@@ -37,7 +37,7 @@ async fn full_response_has_etag_length_and_type() {
 }
 
 #[tokio::test]
-async fn range_is_answered_206_and_one_beyond_the_end_416() {
+async fn range_returns_206_and_one_beyond_the_end_416() {
     let core = CoreStub::default();
     let response = send(&core, request("/media/clip.mp4", &[("range", "bytes=2-4")])).await;
     assert_eq!((response.status.as_u16(), response.text()), (206, "234"));
@@ -62,7 +62,7 @@ async fn head_has_the_headers_of_get_and_ignores_ranges() {
 }
 
 #[tokio::test]
-async fn matching_if_none_match_is_answered_304() {
+async fn matching_if_none_match_returns_304() {
     let response = send(&CoreStub::default(), request("/media/clip.mp4", &[("if-none-match", "\"e1\"")])).await;
     assert_eq!((response.status.as_u16(), response.text()), (304, ""));
     assert_eq!(response.header("etag"), Some("\"e1\""));
@@ -156,7 +156,7 @@ async fn link_without_a_valid_signature_is_refused_before_the_lookup() {
 }
 
 #[tokio::test]
-async fn key_with_a_path_separator_is_answered_404() {
+async fn key_with_a_path_separator_returns_404() {
     for path in ["/media/none.png", "/media/..%2Fclip.mp4", "/media/..", "/media/%2e%2e%2fclip.mp4"] {
         let response = send(&CoreStub::default(), get(path)).await;
         assert_eq!(response.error(), (404, None, "media_not_found".to_owned()), "{path}");

@@ -53,7 +53,7 @@ async fn routed_model_lists_its_targets() {
 }
 
 #[tokio::test]
-async fn unknown_model_is_answered_404_with_param_model() {
+async fn unknown_model_returns_404_with_param_model() {
     let core = CoreStub::default();
     core.fail_every_call("MODEL_NOT_FOUND", tonic::Code::NotFound, Some("model"));
     let response = send(&core, get("/v1/models/none")).await;

@@ -88,7 +88,7 @@ async fn connection_without_a_request_head_is_closed_after_the_header_timeout() 
 }
 
 #[tokio::test]
-async fn stalled_body_is_answered_408_with_an_error_body() {
+async fn stalled_body_returns_408_with_an_error_body() {
     let server = start(|router| router, short_timeouts()).await;
     let half = "POST /v1/images/generations HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{";
     let text = exchange(server.address, half).await;

@@ -81,11 +81,13 @@ pub(crate) fn raw(path: &str, content_type: &str, body: impl Into<Body>) -> Requ
 
 /// Returns a valid request for a route, with the ids of the stub in the place of path variables.
 pub(crate) fn request_for(method: &str, path: &str) -> Request<Body> {
-    let path = path
-        .replace("{id}", "video_1")
-        .replace("{*id}", "org/m")
-        .replace("{key}", "clip.mp4")
-        .replace("{name}", "alice");
+    let id = match path.trim_start_matches("/v1/").split('/').next() {
+        Some("responses") => "resp_1",
+        Some("webhook_endpoints") => "whe_1",
+        _ => "video_1",
+    };
+    let path =
+        path.replace("{id}", id).replace("{*id}", "org/m").replace("{key}", "clip.mp4").replace("{name}", "alice");
     let path = path.replace("{delivery_id}", "whd_1").replace("{token}", "token.mp4");
     let body = r#"{"model":"m","prompt":"p","team":"t","image":"YQ==","messages":[{"role":"user","content":"hello"}]}"#;
     let request = Request::builder().method(method).uri(path.replace("{engine}", "m"));

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// `POST /v1/estimate/videos`, with the body of `POST /v1/videos`.
-pub(crate) async fn get(
+pub(crate) async fn estimate(
     State(app): State<App>,
     context: RequestContext,
     links: Links,

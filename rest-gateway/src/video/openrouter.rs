@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn create_accepts_the_members_of_the_ai_sdk_and_is_answered_202() {
+    async fn create_accepts_the_members_of_the_ai_sdk_and_returns_202() {
         let core = CoreStub::default();
         let image =
             json!({"type": "image_url", "image_url": {"url": "https://a.test/p.png"}, "frame_type": "first_frame"});

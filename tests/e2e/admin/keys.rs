@@ -12,7 +12,7 @@ use crate::{
     chat::setup::completion_of_tokens,
     log_capture::LogCapture,
     postgres::two_nodes,
-    responses::error_body,
+    rest_response::error_body,
     test_server::{
         CoreLocation, MODEL, TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings,
         with_local_and_remote_core_on_this_thread, within_timeout,

@@ -7,7 +7,7 @@ use triptych_proto::v1::{self as pb, hold::State, resolve_hold_request::Resoluti
 
 use super::{CAROL, ROOT, configure, grpc, ok, post};
 use crate::{
-    responses::{Events, error_body},
+    rest_response::{Events, error_body},
     test_server::{TestServer, with_local_and_remote_core_and_settings, within_timeout},
 };
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     chat::setup::{COMPLETION, configure_targets, grpc_chat_request},
     fake_upstream::{FakeUpstream, Latch, Reply, content_event, finish_event},
-    responses::Events,
+    rest_response::Events,
     test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 

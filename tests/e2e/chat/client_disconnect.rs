@@ -12,7 +12,7 @@ use triptych_proto::v1 as pb;
 use crate::{
     chat::setup::{COMPLETION, FLOOD_BYTES, attempted_targets, configure_targets, grpc_chat_request, long_stream},
     fake_upstream::{ByteCounter, FakeUpstream, Reply, content_event},
-    responses::{Events, error_body},
+    rest_response::{Events, error_body},
     test_server::{
         MODEL, TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings,
         within_timeout,

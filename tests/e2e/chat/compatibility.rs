@@ -14,7 +14,7 @@ use triptych_proto::v1::{self as pb, chat_message::Content};
 
 use crate::{
     fake_upstream::Reply,
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 

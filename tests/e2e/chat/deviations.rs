@@ -7,7 +7,7 @@ use crate::{
     chat::setup::grpc_chat_request,
     fake_upstream::{Reply, content_event, finish_event},
     log_capture::LogCapture,
-    responses::{Events, event_data},
+    rest_response::{Events, event_data},
     test_server::{
         TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_on_this_thread, within_timeout,
     },

@@ -11,7 +11,7 @@ use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part};
 
 use crate::{
     fake_upstream::Reply,
-    responses::error_body,
+    rest_response::error_body,
     test_server::{
         MODEL, TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings,
         within_timeout,

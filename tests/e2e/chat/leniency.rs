@@ -9,7 +9,7 @@ use tonic_types::StatusExt;
 use crate::{
     chat::setup::{COMPLETION, grpc_chat_request},
     fake_upstream::{Reply, content_event, finish_event},
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings},
 };
 

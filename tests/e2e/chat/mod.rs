@@ -24,7 +24,7 @@ use triptych_proto::v1::{self as pb, chat_message::Content};
 use crate::{
     chat::setup::grpc_chat_request,
     fake_upstream::{Reply, content_event},
-    responses::error_body,
+    rest_response::error_body,
     test_server::{MODEL, chat_body, with_local_and_remote_core, within_timeout},
 };
 

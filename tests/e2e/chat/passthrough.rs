@@ -8,7 +8,7 @@ use triptych_proto::v1 as pb;
 use crate::{
     chat::setup::COMPLETION,
     fake_upstream::{FakeUpstream, Latch, Reply},
-    responses::error_body,
+    rest_response::error_body,
     test_server::{MODEL, TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 

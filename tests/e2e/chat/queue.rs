@@ -9,7 +9,7 @@ use tonic_types::StatusExt;
 use crate::{
     chat::setup::{COMPLETION, attempted_targets, configure_targets, grpc_chat_request},
     fake_upstream::{Latch, Reply, content_event, finish_event},
-    responses::{Events, error_body},
+    rest_response::{Events, error_body},
     test_server::{TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
@@ -20,9 +20,17 @@ async fn error_code_with_short_timeout(server: &TestServer) -> String {
     error_body(response).await.1["code"].as_str().unwrap().to_owned()
 }
 
-/// Waits until the queue is full, or until it has room. Each probe is queued for a moment itself, so three in a row must agree.
-async fn wait_until_queue_is_full(server: &TestServer, is_full: bool) {
-    let expected = if is_full { "overloaded" } else { "upstream_timeout" };
+async fn wait_until_queue_is_full(server: &TestServer) {
+    wait_for_error_code(server, "overloaded").await;
+}
+
+async fn wait_until_queue_has_room(server: &TestServer) {
+    wait_for_error_code(server, "upstream_timeout").await;
+}
+
+/// Waits for this result of [`error_code_with_short_timeout`]. Each probe is queued for a moment itself, so three in a row must
+/// agree.
+async fn wait_for_error_code(server: &TestServer, expected: &str) {
     let change = async {
         let mut matches = 0;
         while matches < 3 {
@@ -79,20 +87,20 @@ async fn full_queue_returns_429_with_retry_after_and_a_disconnect_leaves_the_que
 
             for policy in ["cancel", "continue"] {
                 let queued = spawn_queued_call(server, policy);
-                wait_until_queue_is_full(server, true).await;
+                wait_until_queue_is_full(server).await;
                 let response = server.chat(chat_body(&json!({}))).await;
                 assert_eq!(response.headers()["retry-after"], "1");
                 assert_eq!(error_body(response).await.0.as_u16(), 429);
                 queued.abort();
-                wait_until_queue_is_full(server, false).await;
+                wait_until_queue_has_room(server).await;
 
                 let queued = spawn_queued_grpc_call(server, policy).await;
-                wait_until_queue_is_full(server, true).await;
+                wait_until_queue_is_full(server).await;
                 let refused = server.chat_client().await.create_chat(grpc_chat_request()).await.unwrap_err();
                 assert_eq!(refused.code(), Code::ResourceExhausted);
                 assert!(refused.get_error_details().retry_info().is_some(), "{refused:?}");
                 queued.abort();
-                wait_until_queue_is_full(server, false).await;
+                wait_until_queue_has_room(server).await;
             }
 
             gate.open();
@@ -122,7 +130,7 @@ async fn queued_call_is_served_when_a_slot_is_released() {
             let mut holder = Events::new(server.chat(chat_body(&json!({"stream": true}))).await);
             assert!(holder.next().await.is_some());
             let queued = spawn_queued_call(server, "cancel");
-            wait_until_queue_is_full(server, true).await;
+            wait_until_queue_is_full(server).await;
             server.upstream.received().await;
             server.upstream.assert_no_request().await;
             gate.open();

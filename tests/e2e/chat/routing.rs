@@ -11,7 +11,7 @@ use tonic_types::StatusExt;
 use crate::{
     chat::setup::{COMPLETION, UNAVAILABLE, attempted_targets, configure_targets, grpc_chat_request},
     fake_upstream::{FakeUpstream, Latch, Reply, content_event},
-    responses::{Events, error_body},
+    rest_response::{Events, error_body},
     test_server::{MODEL, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fake_upstream::{Latch, Reply, content_event, finish_event},
-    responses::{Events, event_data},
+    rest_response::{Events, event_data},
     test_server::{MODEL, chat_body, with_local_and_remote_core, within_timeout},
 };
 

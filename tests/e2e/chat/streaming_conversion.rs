@@ -7,7 +7,7 @@ use triptych_proto::v1 as pb;
 use crate::{
     chat::setup::{COMPLETION, configure_targets, grpc_chat_request},
     fake_upstream::{FakeUpstream, Latch, Reply, content_event, finish_event},
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{
         MODEL, TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings,
         within_timeout,

@@ -8,7 +8,7 @@ use triptych_proto::v1::{self as pb, model::target::State};
 use crate::{
     chat::setup::{COMPLETION, UNAVAILABLE, attempted_targets, configure_targets},
     fake_upstream::{FakeUpstream, Latch, Reply, content_event, finish_event},
-    responses::Events,
+    rest_response::Events,
     test_server::{
         MODEL, TestServer, chat_body, with_local_and_remote_core, with_local_and_remote_core_and_settings,
         within_timeout,

@@ -12,7 +12,7 @@ use triptych_proto::v1 as pb;
 use crate::{
     chat::setup::{COMPLETION, UNAVAILABLE, attempted_targets, configure_targets, grpc_chat_request},
     fake_upstream::{ByteCounter, FakeUpstream, Reply, content_event},
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{MODEL, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 

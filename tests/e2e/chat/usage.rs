@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fake_upstream::Reply,
-    responses::{Events, event_data},
+    rest_response::{Events, event_data},
     test_server::{TestServer, chat_body, with_local_and_remote_core},
 };
 

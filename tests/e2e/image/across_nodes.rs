@@ -11,7 +11,7 @@ use super::{
 use crate::{
     fake_upstream::{Latch, Reply},
     postgres::two_nodes,
-    responses::error_body,
+    rest_response::error_body,
     test_server::{TestServer, within_timeout},
 };
 

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     fake_upstream::{Latch, Reply},
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     fake_upstream::{Latch, Reply},
-    responses::error_body,
+    rest_response::error_body,
     test_server::{TestServer, within_timeout},
 };
 

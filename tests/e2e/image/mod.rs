@@ -14,11 +14,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode, header::RANGE};
 use serde_json::{Value, json};
-use triptych_proto::v1 as pb;
+use triptych_proto::v1::{self as pb, read_media_response::Part as MediaPart};
 
 use crate::{
     fake_upstream::Reply,
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings, within_timeout},
 };
 
@@ -111,8 +111,8 @@ async fn image_link_serves_the_file_and_ranges_and_304_for_a_known_etag() {
         let parts = server.media_client().await.read_media(request).await.unwrap().into_inner();
         let bytes = parts
             .filter_map(async |part| match part.unwrap().part {
-                Some(pb::read_media_response::Part::Data(data)) => Some(data),
-                Some(pb::read_media_response::Part::Media(_)) | None => None,
+                Some(MediaPart::Data(data)) => Some(data),
+                Some(MediaPart::Media(_) | MediaPart::DownloadUrl(_)) | None => None,
             })
             .collect::<Vec<_>>()
             .await

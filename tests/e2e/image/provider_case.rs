@@ -16,7 +16,7 @@ use triptych_proto::v1 as pb;
 use super::{decoded, size};
 use crate::{
     fake_upstream::{Latch, Reply},
-    responses::error_body,
+    rest_response::error_body,
     test_server::TestServer,
 };
 

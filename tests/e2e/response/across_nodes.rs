@@ -7,7 +7,7 @@ use super::{body, create, ended, get, id, output_text, parsed, send, text, types
 use crate::{
     fake_upstream::{Latch, Reply, content_event, finish_event},
     postgres::two_nodes,
-    responses::Events,
+    rest_response::Events,
     test_server::{TestServer, within_timeout},
 };
 

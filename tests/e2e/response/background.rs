@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{body, create, ended, events, get, id, output_text, parsed, send, streamed, text, types};
 use crate::{
     fake_upstream::{Latch, Reply, content_event, finish_event},
-    responses::Events,
+    rest_response::Events,
     test_server::{TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings, within_timeout},
 };
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{body, create, events, get, id, send, text, types};
 use crate::{
     fake_upstream::{Reply, content_event},
-    responses::error_body,
+    rest_response::error_body,
     test_server::{MODEL, with_local_and_remote_core},
 };
 

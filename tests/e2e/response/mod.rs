@@ -16,7 +16,7 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     fake_upstream::{Reply, content_event, finish_event},
-    responses::Events,
+    rest_response::Events,
     test_server::{MODEL, TestServer, with_local_and_remote_core, within_timeout},
 };
 

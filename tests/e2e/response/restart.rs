@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{body, create, ended, get, id, output_text, parsed, text};
 use crate::{
     fake_upstream::{Reply, content_event},
-    responses::Events,
+    rest_response::Events,
     test_server::{CoreLocation, TestServer},
 };
 

@@ -60,7 +60,7 @@ async fn usage_of_complete_and_streamed_chats_has_the_cost_that_is_recorded() {
         let stream_options = Some(pb::StreamOptions { include_usage: Some(true), ..pb::StreamOptions::default() });
         let request = pb::StreamChatRequest { chat: Some(chat), stream_options, ..pb::StreamChatRequest::default() };
         enqueue_stream(server);
-        let chunks = server.chat_client().await.stream_chat(signed(request, ALICE)).await.unwrap().into_inner();
+        let chunks = server.chat_client().await.stream_chat(with_key(request, ALICE)).await.unwrap().into_inner();
         let chunks: Vec<_> = within_timeout("the chunks", chunks.map(Result::unwrap).collect()).await;
         server.upstream.received().await;
         let usage = chunks.last().unwrap().usage.as_ref().unwrap();
@@ -92,9 +92,9 @@ async fn usage_of_complete_and_streamed_responses_has_their_cost() {
     with_prices(AccountLimits::default(), async |server| {
         for stream in [false, true] {
             if stream {
-                enqueue_stream(server)
+                enqueue_stream(server);
             } else {
-                enqueue_complete(server)
+                enqueue_complete(server);
             }
             let body = json!({"model": MODEL, "input": "Hello", "max_output_tokens": 100, "stream": stream});
             let response = post(server, ALICE, "/v1/responses", &body).await;

@@ -1,7 +1,7 @@
 //! Estimates of the cost of a request: `/v1/estimate/videos`, `/v1/estimate/images`, `EstimateVideo` and `EstimateImages`.
 
 use super::*;
-use crate::responses::error_body;
+use crate::rest_response::error_body;
 
 const VIDEOS: &str = "/v1/estimate/videos";
 const IMAGES: &str = "/v1/estimate/images";
@@ -38,7 +38,7 @@ async fn estimate_of_a_video_is_what_its_create_reserves_and_creates_nothing() {
             model: "offline-video".to_owned(),
             ..pb::CreateVideoRequest::default()
         };
-        let request = signed(pb::EstimateVideoRequest { video: Some(request) }, ALICE);
+        let request = with_key(pb::EstimateVideoRequest { video: Some(request) }, ALICE);
         let reply = server.usage_client().await.estimate_video(request).await.unwrap().into_inner().estimate.unwrap();
         assert_eq!((reply.cost_micros, reply.size.as_str(), reply.duration_seconds), (Some(300_000), "1920x1080", 3));
     })
@@ -86,7 +86,7 @@ async fn estimate_of_images_is_the_highest_price_that_their_parameters_permit() 
         let edit = estimate(server, IMAGES, &edit).await;
         assert_eq!((&edit["cost"], &edit["n"], &edit["size"]), (&json!("0.02"), &json!(1), &json!("auto")));
         let image = pb::ImageRequest { prompt: "a boat".to_owned(), n: Some(2), ..pb::ImageRequest::default() };
-        let request = signed(pb::EstimateImagesRequest { image: Some(image) }, ALICE);
+        let request = with_key(pb::EstimateImagesRequest { image: Some(image) }, ALICE);
         let reply = server.usage_client().await.estimate_images(request).await.unwrap().into_inner().estimate.unwrap();
         assert_eq!((reply.cost_micros, reply.model.as_str()), (Some(160_000), "offline-image"));
         assert_eq!(json_body(get(server, ALICE, "/v1/budgets").await).await["data"][0]["reserved"], "0.00");
@@ -110,7 +110,7 @@ async fn estimate_is_refused_as_the_create_would_be() {
             assert_eq!(estimated, error_body(post(server, ALICE, create, &body).await).await);
         }
         let missing =
-            server.usage_client().await.estimate_video(signed(pb::EstimateVideoRequest::default(), ALICE)).await;
+            server.usage_client().await.estimate_video(with_key(pb::EstimateVideoRequest::default(), ALICE)).await;
         assert_eq!(missing.unwrap_err().code(), Code::InvalidArgument);
     })
     .await;

@@ -15,7 +15,7 @@ use triptych_proto::v1 as pb;
 
 use crate::{
     fake_upstream::Reply,
-    responses::{Events, event_data},
+    rest_response::{Events, event_data},
     test_server::{MODEL, TestServer, chat_body, with_local_and_remote_core_and_settings, within_timeout},
 };
 
@@ -84,7 +84,7 @@ async fn json_body(response: Response) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-fn signed<T>(message: T, secret: &str) -> Request<T> {
+fn with_key<T>(message: T, secret: &str) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("authorization", format!("Bearer {secret}").parse().unwrap());
     request
@@ -155,7 +155,7 @@ async fn cost_is_in_responses_videos_usage_and_budgets_of_the_caller_and_its_tea
             (&listed["data"][0]["cost"], &listed["data"][0]["price_version"]),
             (&json!("0.20"), &json!(version))
         );
-        let request = signed(pb::GetVideoRequest { id: id.to_owned() }, ALICE);
+        let request = with_key(pb::GetVideoRequest { id: id.to_owned() }, ALICE);
         let video = server.video_client().await.get_video(request).await.unwrap().into_inner().video.unwrap();
         assert_eq!((video.cost_micros, video.estimated_cost_micros), (Some(200_000), Some(200_000)));
         assert_eq!(video.price_version, version);
@@ -193,9 +193,9 @@ async fn cost_is_in_responses_videos_usage_and_budgets_of_the_caller_and_its_tea
         assert_eq!(others["data"], json!([]));
         let request = pb::ListUsageRequest { key: Some("bob".to_owned()), ..pb::ListUsageRequest::default() };
         let mut client = server.usage_client().await;
-        let rows = client.list_usage(signed(request.clone(), ADMIN)).await.unwrap().into_inner().rows;
+        let rows = client.list_usage(with_key(request.clone(), ADMIN)).await.unwrap().into_inner().rows;
         assert_eq!((rows.len(), rows[0].cost_micros, rows[0].key.as_deref()), (1, 50, None));
-        assert!(client.list_usage(signed(request, ALICE)).await.unwrap().into_inner().rows.is_empty());
+        assert!(client.list_usage(with_key(request, ALICE)).await.unwrap().into_inner().rows.is_empty());
 
         let budgets = json_body(get(server, ALICE, "/v1/budgets").await).await;
         let spent = |budgets: &Value| {
@@ -211,7 +211,8 @@ async fn cost_is_in_responses_videos_usage_and_budgets_of_the_caller_and_its_tea
         assert_eq!(column(&budgets, "limit"), ["10.00", "100.00"]);
         assert_eq!(spent(&json_body(get(server, ADMIN, "/v1/budgets").await).await), expected);
         assert_eq!(json_body(get(server, BOB, "/v1/budgets").await).await["data"], json!([]));
-        let listed = client.list_budgets(signed(pb::ListBudgetsRequest {}, ALICE)).await.unwrap().into_inner().budgets;
+        let listed =
+            client.list_budgets(with_key(pb::ListBudgetsRequest {}, ALICE)).await.unwrap().into_inner().budgets;
         assert_eq!(listed[0].subject, Some(pb::budget::Subject::Key("alice".to_owned())));
         assert_eq!((listed[0].period(), listed[0].spent_micros), (pb::budget::Period::Day, 220_050));
     })
@@ -226,7 +227,7 @@ async fn reserved_money_is_in_the_budget_until_the_video_ends() {
         let cost = created["estimated_cost"].as_str().unwrap().to_owned();
         let budget = json_body(get(server, ALICE, "/v1/budgets").await).await["data"][0].clone();
         assert_eq!((budget["reserved"].as_str(), &budget["spent"]), (Some(cost.as_str()), &json!("0.00")));
-        let request = signed(pb::CancelVideoRequest { id: created["id"].as_str().unwrap().to_owned() }, ALICE);
+        let request = with_key(pb::CancelVideoRequest { id: created["id"].as_str().unwrap().to_owned() }, ALICE);
         server.video_client().await.cancel_video(request).await.unwrap();
     })
     .await;
@@ -242,7 +243,7 @@ async fn invalid_usage_request_is_refused_with_its_field_over_both_apis() {
             ("limit=20000", "limit"),
         ] {
             let response = get(server, ADMIN, &format!("/v1/usage?{query}")).await;
-            let (status, error) = crate::responses::error_body(response).await;
+            let (status, error) = crate::rest_response::error_body(response).await;
             assert_eq!((status.as_u16(), &error["param"]), (400, &json!(param)), "{query}");
         }
         let mut client = server.usage_client().await;
@@ -251,7 +252,7 @@ async fn invalid_usage_request_is_refused_with_its_field_over_both_apis() {
             (pb::ListUsageRequest { group_by: vec![9], ..Default::default() }, "group_by"),
             (pb::ListUsageRequest { max_rows: Some(0), ..Default::default() }, "max_rows"),
         ] {
-            let status = client.list_usage(signed(request, ADMIN)).await.unwrap_err();
+            let status = client.list_usage(with_key(request, ADMIN)).await.unwrap_err();
             assert_eq!(status.code(), Code::InvalidArgument);
             assert_eq!(status.get_error_details().bad_request().unwrap().field_violations[0].field, field);
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     fake_upstream::{ReceivedRequest, Reply},
-    responses::error_body,
+    rest_response::error_body,
     test_server::{TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings},
 };
 

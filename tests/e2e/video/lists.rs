@@ -8,7 +8,7 @@ use triptych_proto::v1::{self as pb, video::State};
 
 use super::{create, json_body, small_video, wait_until_final};
 use crate::{
-    responses::error_body,
+    rest_response::error_body,
     test_server::{TestServer, with_local_and_remote_core},
 };
 

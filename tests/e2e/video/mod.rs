@@ -5,6 +5,7 @@ mod common_scenarios;
 mod derive;
 mod fal;
 mod gemini;
+mod inputs_and_parameters;
 mod key_rotation;
 mod kling;
 mod lists;
@@ -23,7 +24,6 @@ mod runway;
 mod seedance;
 mod vertex;
 mod vidu;
-mod vocabulary;
 mod wan;
 mod webhooks;
 mod xai;
@@ -38,7 +38,7 @@ use tonic_types::StatusExt;
 use triptych_proto::v1::{self as pb, download_video_response::Part, video::State};
 
 use crate::{
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, with_local_and_remote_core, within_timeout},
 };
 
@@ -147,7 +147,7 @@ async fn video_is_the_same_over_rest_grpc_events_and_downloads() {
         let bytes = parts
             .filter_map(async |part| match part.unwrap().part {
                 Some(Part::Data(data)) => Some(data),
-                Some(Part::Media(_)) | None => None,
+                Some(Part::Media(_) | Part::DownloadUrl(_)) | None => None,
             })
             .collect::<Vec<_>>()
             .await

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{json_body, small_video, wait_until_final};
 use crate::{
-    responses::error_body,
+    rest_response::error_body,
     test_server::{TestServer, with_local_and_remote_core, within_timeout},
 };
 

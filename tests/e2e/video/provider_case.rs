@@ -218,7 +218,7 @@ impl ProviderCase {
         let parts = client.download_video(request).await.unwrap().into_inner();
         let bytes = parts.filter_map(async |part| match part.unwrap().part {
             Some(Part::Data(data)) => Some(data),
-            Some(Part::Media(_)) | None => None,
+            Some(Part::Media(_) | Part::DownloadUrl(_)) | None => None,
         });
         assert!(bytes.collect::<Vec<_>>().await.concat() == *CLIP, "not the file of the upstream");
         Ok(())

@@ -9,7 +9,7 @@ use super::{
     seedance::enqueue_success,
 };
 use crate::{
-    responses::Events,
+    rest_response::Events,
     test_server::{TestServer, with_local_and_remote_core_and_settings, within_timeout},
 };
 

@@ -45,7 +45,8 @@ impl Connection {
             url.clone()
         } else {
             let config = config()?;
-            default_url(&config.core.grpc.listen, config.grpc_tls.files().is_some())?
+            let scheme = if config.grpc_tls.files().is_some() { "https" } else { "http" };
+            default_url(scheme, &config.core.grpc.listen)?
         };
         let tls = if url.starts_with("https:") { Some(Certificates::default().core(&config()?)?) } else { None };
         let services = CoreServices::connect(&url, ConnectOptions { tls, ..ConnectOptions::default() }).with_context(|| {
@@ -55,8 +56,8 @@ impl Connection {
     }
 }
 
-/// Returns the URL at which this machine reaches a server that listens on this address, with TLS or without.
-fn default_url(listen: &ListenAddress, has_tls: bool) -> anyhow::Result<String> {
+/// Returns the URL at which this machine reaches a server that listens on this address. `scheme` is `http` or `https`.
+fn default_url(scheme: &str, listen: &ListenAddress) -> anyhow::Result<String> {
     let ListenAddress::Tcp(listen) = listen else { return Ok(listen.to_string()) };
     ensure!(listen.port() != 0, "the setting grpc.listen has port 0; give the address of the server with --url");
     let ip = match listen.ip() {
@@ -64,7 +65,6 @@ fn default_url(listen: &ListenAddress, has_tls: bool) -> anyhow::Result<String> 
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip @ (IpAddr::V4(_) | IpAddr::V6(_)) => ip,
     };
-    let scheme = if has_tls { "https" } else { "http" };
     Ok(format!("{scheme}://{}", SocketAddr::new(ip, listen.port())))
 }
 
@@ -96,9 +96,9 @@ mod tests {
             ("10.0.0.5:7", "http://10.0.0.5:7"),
             ("unix:/run/grpc.sock", "unix:/run/grpc.sock"),
         ] {
-            assert_eq!(default_url(&listen.parse().unwrap(), false).unwrap(), url);
+            assert_eq!(default_url("http", &listen.parse().unwrap()).unwrap(), url);
         }
-        assert_eq!(default_url(&"127.0.0.1:7".parse().unwrap(), true).unwrap(), "https://127.0.0.1:7");
-        assert!(default_url(&"127.0.0.1:0".parse().unwrap(), false).is_err());
+        assert_eq!(default_url("https", &"127.0.0.1:7".parse().unwrap()).unwrap(), "https://127.0.0.1:7");
+        assert!(default_url("http", &"127.0.0.1:0".parse().unwrap()).is_err());
     }
 }

@@ -66,6 +66,7 @@ async fn download(videos: &mut Videos, id: &str) -> Vec<u8> {
         match message.part.unwrap() {
             Part::Media(media) => assert_eq!(media.media_type, "video/mp4"),
             Part::Data(data) => bytes.extend_from_slice(&data),
+            Part::DownloadUrl(url) => panic!("not requested: {url:?}"),
         }
     }
     bytes

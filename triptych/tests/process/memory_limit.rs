@@ -44,7 +44,7 @@ fn count(counts: &[(String, usize)], status: &str) -> usize {
 }
 
 #[test]
-fn compressed_bodies_that_expand_to_gigabytes_are_answered_429() {
+fn compressed_bodies_that_expand_to_gigabytes_return_429() {
     let dir = tempdir().unwrap();
     let server = TriptychProcess::start(dir.path(), &[]);
     server.limit_memory(MEMORY_LIMIT);
@@ -81,7 +81,7 @@ fn serve_large_pictures() -> SocketAddr {
 }
 
 #[test]
-fn picture_addresses_that_lead_to_gigabytes_are_answered_429() {
+fn picture_addresses_that_lead_to_gigabytes_return_429() {
     let dir = tempdir().unwrap();
     let server = TriptychProcess::start(dir.path(), &[("TRIPTYCH_MEDIA_FETCH_PRIVATE_ADDRESSES", "true")]);
     server.limit_memory(MEMORY_LIMIT);

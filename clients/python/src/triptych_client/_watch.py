@@ -55,7 +55,7 @@ class Watch:
         self._attempts += 1
         expired = self.remaining() == 0.0 or now - self._broken_since >= self._reconnect_timeout
         if error is None and expired:
-            raise TimeoutError("the streams of the video have ended without a snapshot")
+            raise TimeoutError("the server closed the stream of the video repeatedly without sending a snapshot")
         if error is not None:
             details = error_details(error)
             resumable = (

@@ -41,7 +41,7 @@ pub(super) fn on_disconnect(text: &str) -> Result<OnDisconnect, Error> {
     text.parse().map_err(|error: crate::on_disconnect::ParseError| Error::invalid("on_disconnect", error.to_string()))
 }
 
-/// Converts the number of a priority, which may be from a later version of the gRPC contract.
+/// Converts the number of a priority, which may be from a later version of the gRPC API.
 pub(super) fn priority(number: i32) -> Result<Priority, Error> {
     match api_key::Priority::try_from(number) {
         Ok(api_key::Priority::Low) => Ok(Priority::Low),

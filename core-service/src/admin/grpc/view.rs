@@ -1,4 +1,4 @@
-//! Conversion into the messages of the gRPC contract, which contain neither secrets nor their digests.
+//! Conversion into the messages of the gRPC API, which contain neither secrets nor their digests.
 
 use std::time::SystemTime;
 

@@ -15,7 +15,8 @@ use crate::{
     discovery::DiscoveredModels,
     models::Entry,
     name_pattern,
-    upstream::{BreakerSettings, ConcurrencyLimit, Limits, RetrySettings, SetupError},
+    prices::UPSTREAM_PROVIDER_ID,
+    upstream::{BreakerSettings, ConcurrencyLimit, RetrySettings, SetupError, Timeouts},
 };
 
 /// Model names that existing programs request by default. Only the built-in engine serves them: at an upstream they may
@@ -75,12 +76,12 @@ fn upstream_models(chat: &Chat) -> Result<ChatModels, SetupError> {
                 "the base URL has no path; if calls fail with 404, add the one of the API, which is usually /v1"
             );
         }
-        let limits = Limits {
+        let timeouts = Timeouts {
             connect: upstream.connect_timeout.unwrap_or(chat.connect_timeout),
             first_byte: upstream.first_byte_timeout.unwrap_or(chat.first_byte_timeout),
             idle: upstream.idle_timeout.unwrap_or(chat.idle_timeout),
         };
-        let provider = OpenAiChat::new(base, upstream.api_key.clone(), limits)?.with_headers(&upstream.headers);
+        let provider = OpenAiChat::new(base, upstream.api_key.clone(), timeouts)?.with_headers(&upstream.headers);
         let provider = Arc::new(match upstream.dialect.or(chat.dialect) {
             Some(dialect) => provider.with_dialect(dialect),
             None => provider,
@@ -125,8 +126,8 @@ fn upstream_models(chat: &Chat) -> Result<ChatModels, SetupError> {
         Entry {
             id: name.clone(),
             upstream_model: name.clone(),
-            owned_by: "upstream".to_owned(),
-            provider_id: "upstream".to_owned(),
+            owned_by: UPSTREAM_PROVIDER_ID.to_owned(),
+            provider_id: UPSTREAM_PROVIDER_ID.to_owned(),
             aliases: rule.map(|rule| rule.aliases.clone()).unwrap_or_default(),
             capabilities: vec!["stream", "tools", "json_schema"],
             hidden: false,

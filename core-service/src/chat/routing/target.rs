@@ -14,7 +14,7 @@ use triptych_proto::v1 as pb;
 use crate::{
     chat::ChatProvider,
     name_pattern,
-    upstream::{Admission, AdmittedCall, BreakerSettings, BreakerState, ConcurrencyLimit},
+    upstream::{AdmittedCall, BreakerSettings, BreakerState, ConcurrencyLimit, UpstreamAdmission},
 };
 
 /// Each measurement counts `1 / SMOOTHING` in the moving average of the time to the first token.
@@ -34,7 +34,7 @@ pub struct Target {
     /// The longest duration of a call, streams to their end included. `None`: no limit.
     pub total_timeout: Option<Duration>,
     pub(super) provider: Arc<dyn ChatProvider>,
-    pub(super) admission: Arc<Admission>,
+    pub(super) admission: Arc<UpstreamAdmission>,
     /// The moving average of the time to the first token in microseconds; 0: never measured.
     pub(super) first_token: AtomicU64,
 }
@@ -50,7 +50,7 @@ impl Target {
     ) -> Self {
         let name = name.into();
         Self {
-            admission: Arc::new(Admission::new(&name, limit, breaker)),
+            admission: Arc::new(UpstreamAdmission::new(&name, limit, breaker)),
             name,
             model: model.into(),
             weight: 1,

@@ -54,13 +54,13 @@ impl Estimate {
     }
 
     /// Returns what the call can use at most, by this price.
-    pub(super) fn most(&self, price: &Price) -> Quantities {
+    pub(super) fn maximum(&self, price: &Price) -> Quantities {
         let maximum = self.maximum.or(price.max_output_tokens).unwrap_or(DEFAULT_MAX_OUTPUT);
-        Quantities { output_tokens: maximum.saturating_mul(self.choices), ..self.sent() }
+        Quantities { output_tokens: maximum.saturating_mul(self.choices), ..self.prompt_only() }
     }
 
     /// Returns what a call without any response has used.
-    pub(super) fn sent(&self) -> Quantities {
+    pub(super) fn prompt_only(&self) -> Quantities {
         Quantities { input_tokens: self.prompt, ..Quantities::default() }
     }
 }
@@ -132,7 +132,7 @@ pub(super) async fn complete(
     metering: Metering,
 ) -> Result<pb::CreateChatResponse, ProviderError> {
     // If the call is dropped, the provider may have read the prompt.
-    metering.meter.record(metering.estimate.sent());
+    metering.meter.record(metering.estimate.prompt_only());
     match provider.complete(call).await {
         Ok(mut response) => {
             match &mut response.usage {
@@ -154,7 +154,7 @@ pub(super) async fn complete(
 
 /// Returns what a call has used, estimated by the length of its response in bytes, for upstreams that report no usage.
 fn estimated_usage(estimate: &Estimate, bytes: usize) -> Quantities {
-    Quantities { output_tokens: bytes.div_ceil(BYTES_PER_TOKEN) as u64, ..estimate.sent() }
+    Quantities { output_tokens: bytes.div_ceil(BYTES_PER_TOKEN) as u64, ..estimate.prompt_only() }
 }
 
 fn response_bytes(response: &pb::CreateChatResponse) -> usize {
@@ -175,7 +175,7 @@ pub(super) async fn stream(
     options: Option<pb::StreamOptions>,
     metering: Metering,
 ) -> Result<Chunks<ChatChunk>, ProviderError> {
-    metering.meter.record(metering.estimate.sent());
+    metering.meter.record(metering.estimate.prompt_only());
     match provider.stream(call, options).await {
         Ok(chunks) if !metering.admission.is_limited() && !metering.meter.is_active() => Ok(chunks),
         Ok(chunks) => {

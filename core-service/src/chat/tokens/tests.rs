@@ -125,7 +125,7 @@ async fn stream_that_fails_costs_what_it_has_sent_and_nothing_before_its_first_t
         let payer = Payer::ANONYMOUS;
         let attributes = Attributes::default();
         let start = CallStart { payer: &payer, modality: pb::Modality::Chat, model, attributes };
-        let meter = ledger.begin(start, |price| estimate.most(price)).await.unwrap();
+        let meter = ledger.begin(start, |price| estimate.maximum(price)).await.unwrap();
         let metering = Metering { admission: Admission::default(), meter: meter.clone(), estimate, shows_usage: true };
         let call = Call { model: "m".to_owned(), request: Arc::default(), context: RequestContext::default() };
         let stream = stream(Arc::new(Streams(chunks)), call, None, metering).await.unwrap();

@@ -7,7 +7,7 @@ use sqlx::Connection as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    write::QueuedWrite,
+    write::{QueuedWrite, durability},
     writer::{Failure, Writer},
 };
 use crate::database::{
@@ -62,9 +62,9 @@ async fn attempt(
     group: &mut [Box<dyn QueuedWrite>],
 ) -> Result<(), Failed> {
     let deadline = Instant::now() + WRITE_TIMEOUT;
-    let durable = group.iter().any(|member| member.must_be_durable());
+    let durability = durability(group);
     let begin = async {
-        let mut transaction = connection.begin_with(Dialect::Postgres.begin(durable)).await?;
+        let mut transaction = connection.begin_with(Dialect::Postgres.begin(durability)).await?;
         mark.lock(&mut transaction).await?;
         Ok(transaction)
     };

@@ -2,8 +2,14 @@
 
 use sqlx::Connection as _;
 
-use super::{write::QueuedWrite, writer::Writer};
-use crate::database::{dialect::Dialect, driver::DbConnection};
+use super::{
+    write::{QueuedWrite, durability},
+    writer::Writer,
+};
+use crate::database::{
+    dialect::{Dialect, Durability},
+    driver::DbConnection,
+};
 
 /// Runs the writes in one transaction. After an error nothing was committed.
 pub(super) async fn transaction(
@@ -11,14 +17,14 @@ pub(super) async fn transaction(
     group: &mut [Box<dyn QueuedWrite>],
 ) -> Result<(), sqlx::Error> {
     let connection = writer.connection().await?;
-    let durable = group.iter().any(|member| member.must_be_durable());
-    if !durable {
+    let durability = durability(group);
+    if durability == Durability::Unflushed {
         sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut **connection).await?;
     }
-    let result = statements(connection, Dialect::Sqlite.begin(durable), group).await;
+    let result = statements(connection, Dialect::Sqlite.begin(durability), group).await;
     let rolled_back = !matches!(&result, Err(Failed { rolled_back: false, .. }));
     let mut restored = Ok(());
-    if !durable && rolled_back {
+    if durability == Durability::Unflushed && rolled_back {
         restored = sqlx::query("PRAGMA synchronous = FULL").execute(&mut **connection).await.map(|_| ());
     }
     if !rolled_back || restored.is_err() {

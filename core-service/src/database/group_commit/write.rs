@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
-use crate::database::driver::DbConnection;
+use crate::database::{dialect::Durability, driver::DbConnection};
 
 /// A write that can share a transaction with others.
 #[async_trait]
@@ -38,6 +38,11 @@ pub(super) trait QueuedWrite: Send {
 
     /// Sends the result to the caller.
     fn finish(self: Box<Self>, committed: Result<(), sqlx::Error>);
+}
+
+/// Returns the durability that a group of writes needs: that of its most demanding member.
+pub(super) fn durability(group: &[Box<dyn QueuedWrite>]) -> Durability {
+    if group.iter().any(|member| member.must_be_durable()) { Durability::Flushed } else { Durability::Unflushed }
 }
 
 /// A write, its output until the commit, and the caller that waits for it.

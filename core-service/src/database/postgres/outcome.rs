@@ -81,7 +81,7 @@ impl CommitMark {
 /// Finds out the outcome of the last transaction of this process, on a new connection. Retries until a server that can be written
 /// responds or [`WRITE_TIMEOUT`] has passed.
 pub(in crate::database) async fn outcome(pool: &DbPool, mark: &CommitMark) -> Outcome {
-    let poll = async {
+    let retried = async {
         loop {
             match mark.is_committed(pool).await {
                 Ok(Some(true)) => return Outcome::Committed,
@@ -91,5 +91,5 @@ pub(in crate::database) async fn outcome(pool: &DbPool, mark: &CommitMark) -> Ou
             }
         }
     };
-    timeout(WRITE_TIMEOUT, poll).await.unwrap_or(Outcome::Unknown)
+    timeout(WRITE_TIMEOUT, retried).await.unwrap_or(Outcome::Unknown)
 }

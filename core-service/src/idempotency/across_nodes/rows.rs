@@ -56,7 +56,7 @@ impl Write for Claim {
              AND (state <> 'running' OR node IN (SELECT id FROM nodes))",
         );
         let known = query.bind(owner.clone()).bind(key.clone()).fetch_optional(&mut *connection).await?;
-        if let Some(known) = known.filter(|_| call.repeated) {
+        if let Some(known) = known.filter(|_| call.may_be_repetition) {
             let (fingerprint, known_execution): (&str, String) =
                 (known.try_get("fingerprint")?, known.try_get("execution")?);
             match known.try_get("state")? {

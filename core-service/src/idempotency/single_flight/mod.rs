@@ -144,7 +144,7 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     /// Returns the cached response that a call would get from [`join_or_start`](Self::join_or_start).
     pub fn cached(&self, call: &Idempotency) -> Option<CachedResponse<T>> {
         let flights = self.shared.flights();
-        if !call.repeated || flights.contains_key(&call.scope) {
+        if !call.may_be_repetition || flights.contains_key(&call.scope) {
             return None;
         }
         let response = self.shared.responses.get(&call.scope)?;
@@ -170,10 +170,10 @@ impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
         call: Idempotency,
         work: impl FnOnce() -> BoxStream<'static, Result<T, Error>>,
     ) -> Result<BoxStream<'static, Result<T, Error>>, Error> {
-        let Idempotency { scope, fingerprint, repeated } = call;
+        let Idempotency { scope, fingerprint, may_be_repetition } = call;
         let has_key = matches!(scope.key, Key::Explicit(_));
         let mut flights = self.shared.flights();
-        if repeated {
+        if may_be_repetition {
             let check = |known: Fingerprint| {
                 let conflict = || Error::IdempotencyConflict(scope.explicit_key().to_owned());
                 if known == fingerprint { Ok(()) } else { Err(conflict()) }

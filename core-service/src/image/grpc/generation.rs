@@ -131,14 +131,18 @@ impl Generation {
         {
             let create_time = Some(time::now());
             match event {
-                ImageEvent::Preview { index, partial, picture } => {
+                ImageEvent::Preview { index, preview_index, picture } => {
                     self.outcomes.check_pending(index)?;
                     let target = Target { keep_original: false, ..self.target };
                     match self.resizer.resize(picture, target).await {
                         Ok(Resized { image, .. }) => {
                             let picture = Some(response::picture(image, String::new()));
-                            let preview =
-                                pb::ImagePreview { picture_index: index, partial_index: partial, picture, create_time };
+                            let preview = pb::ImagePreview {
+                                picture_index: index,
+                                partial_index: preview_index,
+                                picture,
+                                create_time,
+                            };
                             return Ok(Some(Event::Preview(preview)));
                         }
                         // The finished image may be valid nevertheless.

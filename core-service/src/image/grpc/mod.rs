@@ -145,9 +145,14 @@ impl ImageGrpc {
         let image = image.ok_or_else(|| Error::invalid("image", "is required"))?;
         let entry = self.models.load().find(&image.model, |model| context.caller.may_call(model))?;
         entry.report(Modality::Image, &context.report);
-        let request = validate::request(image, partial_images)?;
+        let request = validate::validate_request(image, partial_images)?;
         let Validated { pictures, mask, .. } = &request;
-        validate::edits(&entry.id, entry.provider.edits(&entry.upstream_model), pictures.len(), mask.is_some())?;
+        validate::check_edit_support(
+            &entry.id,
+            entry.provider.edits(&entry.upstream_model),
+            pictures.len(),
+            mask.is_some(),
+        )?;
         Ok((entry, request))
     }
 
@@ -245,7 +250,7 @@ impl ImageGrpc {
         let pictures: Vec<InputPicture> = pictures.buffered(INPUTS_AT_ONCE).try_collect().await?;
         if let (Some(mask), Some(first)) = (mask, pictures.first()) {
             let mask = inputs.resolve("mask", mask, owners).await?;
-            validate::mask(&mask, first)?;
+            validate::check_mask(&mask, first)?;
             parameters.mask = Some(mask);
         }
         parameters.pictures = pictures;

@@ -15,17 +15,18 @@ use crate::{
     config::GuardSettings,
     context::TraceContext,
     error::ProviderError,
-    upstream::{Admission, AdmittedCall, ConcurrencyLimit, delay},
+    upstream::{AdmittedCall, ConcurrencyLimit, UpstreamAdmission, delay},
 };
 
-/// One model of a connected provider, behind a circuit breaker and a concurrency limit.
+/// One model of a connected provider, behind a circuit breaker and a concurrency limit. "Guarded" means protected by these and
+/// by retries.
 ///
 /// A request is retried only after a failure that is safe to retry, and only before its first event: pictures cost money,
 /// so a request that may have been executed is never sent twice.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     inner: Arc<dyn ImageProvider>,
-    admission: Arc<Admission>,
+    admission: Arc<UpstreamAdmission>,
     retries: u32,
     /// The provider's id.
     name: String,
@@ -42,7 +43,7 @@ impl Guarded {
         settings: GuardSettings,
         limit: Arc<ConcurrencyLimit>,
     ) -> Self {
-        let admission = Arc::new(Admission::new(&name, limit, settings.breaker()));
+        let admission = Arc::new(UpstreamAdmission::new(&name, limit, settings.breaker()));
         Self { inner, admission, retries: settings.retries, name, model }
     }
 }
@@ -70,9 +71,9 @@ impl ImageProvider for Guarded {
             events,
             admitted,
             failures: 0,
-            started: false,
-            settled: 0,
-            finished: false,
+            has_started: false,
+            completed: 0,
+            has_finished_picture: false,
             picture_failure: None,
         };
         let events = stream::unfold(Some(request), |request| async move {
@@ -105,7 +106,7 @@ struct Request {
     name: String,
     /// The trace context of the request, without the attempts.
     trace: TraceContext,
-    admission: Arc<Admission>,
+    admission: Arc<UpstreamAdmission>,
     retries: u32,
     call: Call<ImageParameters>,
     events: Chunks<ImageEvent>,
@@ -113,11 +114,11 @@ struct Request {
     /// Failed attempts.
     failures: u32,
     /// An event was returned: no more retries.
-    started: bool,
+    has_started: bool,
     /// How many pictures are finished or failed.
-    settled: u32,
-    /// A picture is finished.
-    finished: bool,
+    completed: u32,
+    /// At least one picture is finished.
+    has_finished_picture: bool,
     /// The latest failure of a single picture.
     picture_failure: Option<ProviderError>,
 }
@@ -142,7 +143,7 @@ impl Request {
                 }
                 None => {
                     // The stream ended without a result for each picture. It counts as complete.
-                    if self.settled < self.call.request.n {
+                    if self.completed < self.call.request.n {
                         self.record_end();
                     }
                     return None;
@@ -156,7 +157,7 @@ impl Request {
 
     fn may_retry(&self, error: &ProviderError) -> bool {
         let is_own_limit = matches!(error, ProviderError::Overloaded { .. });
-        !self.started && self.failures < self.retries && error.is_safe_to_retry() && !is_own_limit
+        !self.has_started && self.failures < self.retries && error.is_safe_to_retry() && !is_own_limit
     }
 
     /// Sends the request again after the back-off.
@@ -189,19 +190,19 @@ impl Request {
         match event {
             ImageEvent::Preview { .. } | ImageEvent::Usage(_) => {}
             ImageEvent::Finished { .. } => {
-                self.settled += 1;
-                self.finished = true;
+                self.completed += 1;
+                self.has_finished_picture = true;
             }
             ImageEvent::Failed { error, .. } => {
-                self.settled += 1;
+                self.completed += 1;
                 self.picture_failure = Some(error.clone());
             }
         }
-        if !self.started && self.picture_failure.is_none() {
+        if !self.has_started && self.picture_failure.is_none() {
             self.admitted.record_start();
         }
-        self.started = true;
-        if self.settled == self.call.request.n {
+        self.has_started = true;
+        if self.completed == self.call.request.n {
             self.record_end();
         }
     }
@@ -210,7 +211,9 @@ impl Request {
     /// delay.
     fn record_end(&mut self) {
         match &self.picture_failure {
-            Some(error) if !self.finished || error.retry_after().is_some() => self.admitted.record_failure(error),
+            Some(error) if !self.has_finished_picture || error.retry_after().is_some() => {
+                self.admitted.record_failure(error);
+            }
             Some(_) | None => self.admitted.record_success(),
         }
     }

@@ -151,7 +151,7 @@ async fn retries_stop_at_their_limit_and_before_the_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn consecutive_failures_open_the_breaker_and_a_probe_closes_it() {
-    let preview = || Ok(ImageEvent::Preview { index: 0, partial: 0, picture: Bytes::new() });
+    let preview = || Ok(ImageEvent::Preview { index: 0, preview_index: 0, picture: Bytes::new() });
     // The last one breaks in the middle of the stream.
     let provider = Scripted::new([vec![Err(broken())], vec![Err(broken())], vec![preview(), Err(broken())]]);
     let guarded = guarded(&provider, SETTINGS);

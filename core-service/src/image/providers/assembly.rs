@@ -10,7 +10,7 @@ use crate::{
     image::{ImageProvider, guarded::Guarded},
     media::{Downloader, PictureBudget},
     models::Entry,
-    upstream::{ConcurrencyLimit, Limits, SetupError},
+    upstream::{ConcurrencyLimit, SetupError, Timeouts},
 };
 
 /// Model names that existing programs request by default. The default model gets those as aliases that no connected provider
@@ -42,8 +42,8 @@ pub(crate) fn entries(
         routing,
         ..
     } = settings;
-    let limits = Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
-    let context = ProviderContext { limits, calls_at_once: *calls_at_once, downloads, background };
+    let timeouts = Timeouts { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout };
+    let context = ProviderContext { timeouts, calls_at_once: *calls_at_once, downloads, background };
     // A provider that is not connected has no entries.
     let mut providers = [
         (ImageServiceType::Offline, offline::entries(budget)),

@@ -60,7 +60,7 @@ pub(super) enum Delivery {
 }
 
 /// Validates a request. The paths in errors are relative to [`pb::ImageRequest`].
-pub(super) fn request(image: pb::ImageRequest, partial_images: u32) -> Result<Validated, Error> {
+pub(super) fn validate_request(image: pb::ImageRequest, partial_images: u32) -> Result<Validated, Error> {
     // Without `..`: a new field must be validated or ignored here on purpose.
     let pb::ImageRequest {
         // Resolved by the catalog.
@@ -128,7 +128,7 @@ pub(super) fn request(image: pb::ImageRequest, partial_images: u32) -> Result<Va
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`]; [`Error::InvalidField`] for too many input images.
-pub(super) fn edits(model: &str, edits: Edits, pictures: usize, mask: bool) -> Result<(), Error> {
+pub(super) fn check_edit_support(model: &str, edits: Edits, pictures: usize, mask: bool) -> Result<(), Error> {
     let not_supported = |what: &str| {
         Err(ProviderError::NotSupported(format!("the model `{model}` does not support {what}; use another model"))
             .into())
@@ -147,7 +147,7 @@ pub(super) fn edits(model: &str, edits: Edits, pictures: usize, mask: bool) -> R
 }
 
 /// Checks a resolved mask against the first input image.
-pub(super) fn mask(mask: &InputPicture, first: &InputPicture) -> Result<(), Error> {
+pub(super) fn check_mask(mask: &InputPicture, first: &InputPicture) -> Result<(), Error> {
     if mask.size != first.size {
         let message = format!("must have the size of the first input image, {}, not {}", first.size, mask.size);
         return Err(Error::invalid("mask", message));

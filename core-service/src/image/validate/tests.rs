@@ -7,7 +7,7 @@ fn minimal() -> pb::ImageRequest {
 }
 
 fn rejected(image: pb::ImageRequest) -> (String, String) {
-    match super::request(image, 0) {
+    match super::validate_request(image, 0) {
         Err(Error::InvalidField { field, message }) => (field, message),
         other => panic!("{other:?}"),
     }
@@ -15,7 +15,7 @@ fn rejected(image: pb::ImageRequest) -> (String, String) {
 
 #[test]
 fn a_prompt_alone_gets_the_defaults() {
-    let validated = super::request(minimal(), 0).unwrap();
+    let validated = super::validate_request(minimal(), 0).unwrap();
     assert_eq!(validated.delivery, Delivery::Link);
     assert_eq!(
         (validated.parameters.n, validated.parameters.size, validated.parameters.format),
@@ -60,7 +60,7 @@ fn invalid_values_are_rejected_with_their_field() {
         let debug = format!("{image:.80?}");
         assert_eq!(rejected(image).0, field, "{debug}");
     }
-    let Err(Error::InvalidField { field, .. }) = super::request(minimal(), 4) else {
+    let Err(Error::InvalidField { field, .. }) = super::validate_request(minimal(), 4) else {
         panic!("4 previews were accepted")
     };
     assert_eq!(field, "partial_images");
@@ -85,7 +85,7 @@ fn size_errors_state_value_and_rule() {
 fn largest_native_sizes_of_all_providers_are_accepted() {
     for size in ["4096x4096", "5404x3040", "5504x3072", "3392x5056", "6336x2688", "12288x1536", "1536x12288"] {
         let image = pb::ImageRequest { size: size.to_owned(), ..minimal() };
-        assert_eq!(super::request(image, 0).unwrap().parameters.size, size.parse().ok(), "{size}");
+        assert_eq!(super::validate_request(image, 0).unwrap().parameters.size, size.parse().ok(), "{size}");
     }
 }
 
@@ -107,7 +107,7 @@ fn request_with_every_field_is_accepted() {
         mask: Some(pb::MediaInput::default()),
         ..minimal()
     };
-    let Validated { parameters, pictures, mask, delivery, keep_original } = super::request(full, 3).unwrap();
+    let Validated { parameters, pictures, mask, delivery, keep_original } = super::validate_request(full, 3).unwrap();
     assert_eq!(
         (parameters.size, parameters.quality, parameters.background),
         (Some(Size::new(4096, 16)), Quality::Xhigh, Background::Transparent)
@@ -115,7 +115,7 @@ fn request_with_every_field_is_accepted() {
     assert_eq!((pictures.len(), mask.is_some(), delivery, keep_original), (16, true, Delivery::Bytes, true));
     assert_eq!((parameters.style, parameters.format), (Some(Style::Natural), Encoding::Webp { quality: 0 }));
     let jpeg = pb::ImageRequest { output_format: "jpeg".to_owned(), output_compression: Some(0), ..minimal() };
-    assert_eq!(super::request(jpeg, 0).unwrap().parameters.format, Encoding::Jpeg { quality: 0 });
+    assert_eq!(super::validate_request(jpeg, 0).unwrap().parameters.format, Encoding::Jpeg { quality: 0 });
 }
 
 #[test]

@@ -221,7 +221,7 @@ async fn upload_is_registered_while_it_is_in_progress_and_protects_the_file_it_r
     let upload = Upload::begin(&media_store.index, &key, &owner).await.unwrap();
     assert_eq!(media_store.index.dump().await, ["a.mp4 ready 5", "upload a.mp4"]);
     assert_eq!(media_store.remove_if_unused(&unused, SystemTime::now()).await, Ok(false));
-    upload.write(&*media_store.objects, pattern(7).into()).await.unwrap();
+    upload.write(&*media_store.objects, pattern(7).into(), Attributes::default()).await.unwrap();
     assert_eq!(media_store.index.dump().await, ["a.mp4 ready 7"]);
 }
 

@@ -17,7 +17,7 @@ use super::{
     key::MediaKey,
     store::{MediaStore, REUSE_WINDOW},
 };
-use crate::{error::Error, metrics, node::Duty};
+use crate::{error::Error, metrics, node::SingletonTask};
 
 /// The time between two sweeps.
 const INTERVAL: Duration = Duration::from_mins(10);
@@ -92,10 +92,10 @@ impl Sweeper {
     }
 
     /// Starts a task that sweeps at once, and then at intervals until it is stopped. Of several nodes, the one that holds
-    /// `duty` sweeps.
-    pub(crate) fn start(self, duty: Duty) -> SweeperHandle {
+    /// `singleton` sweeps.
+    pub(crate) fn start(self, singleton: SingletonTask) -> SweeperHandle {
         let stop = self.stop.clone();
-        SweeperHandle { stop, task: tokio::spawn(self.run(duty)) }
+        SweeperHandle { stop, task: tokio::spawn(self.run(singleton)) }
     }
 
     /// Sweeps once, as of `now`. Reads the index in batches, so the memory it takes does not grow with the number of files.
@@ -145,11 +145,11 @@ impl Sweeper {
         }
     }
 
-    async fn run(self, duty: Duty) {
+    async fn run(self, singleton: SingletonTask) {
         let mut was_over_quota = false;
         while !self.stop.is_cancelled() {
             let swept = async {
-                Ok::<_, Error>(if duty.is_mine().await? {
+                Ok::<_, Error>(if singleton.is_mine().await? {
                     Some(self.sweep(self.media_store.now()).await?)
                 } else {
                     None

@@ -165,7 +165,7 @@ async fn file_being_read_is_kept_until_the_reuse_window_after_the_read_ends() {
 #[tokio::test(start_paused = true)]
 async fn started_sweeper_sweeps_at_once_and_at_intervals_until_it_is_stopped() {
     let fixture = fixture(&[("a.png", 2 * HOUR)]).await;
-    let handle = fixture.sweeper(Some(HOUR), Some(100), References::default()).start(Duty::of_the_only_node());
+    let handle = fixture.sweeper(Some(HOUR), Some(100), References::default()).start(SingletonTask::of_the_only_node());
     let until_removed = async |name: &str| {
         while fixture.directory.path().join("media").join(name).exists() {
             tokio::task::yield_now().await;

@@ -5,7 +5,7 @@ mod source;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::source::{SourceClip, fit_source};
+pub use self::source::{SourceVideo, fit_source};
 use super::{
     Audio, ModelFacts, Output, Outputs,
     output::{lines, ratio},

@@ -6,7 +6,7 @@ use crate::{error::Error, model_facts::SourceFacts, size::Size};
 
 /// What is known of the video to edit or extend.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SourceClip {
+pub struct SourceVideo {
     /// Its size.
     pub size: Option<Size>,
     /// Its duration in seconds.
@@ -23,12 +23,12 @@ pub struct SourceClip {
 pub fn fit_source(
     facts: &ModelFacts,
     model: &str,
-    source: SourceClip,
+    source: SourceVideo,
     extends: Option<&SourceFacts>,
     seconds: Option<u32>,
     policy: FitPolicy,
 ) -> Result<Fitted, Error> {
-    let SourceClip { size, seconds: source_seconds, generate_audio } = source;
+    let SourceVideo { size, seconds: source_seconds, generate_audio } = source;
     // Encoders require even sides.
     let size = size.map(|size| Size::new(size.width & !1, size.height & !1));
     let wanted = Wanted { size, seconds: source_seconds, generate_audio, ..Wanted::default() };
@@ -56,8 +56,8 @@ mod tests {
     use super::*;
     use crate::model_facts::{Durations, FactsTable};
 
-    const SOURCE: SourceClip =
-        SourceClip { size: Some(Size::new(1280, 721)), seconds: Some(8), generate_audio: Some(false) };
+    const SOURCE: SourceVideo =
+        SourceVideo { size: Some(Size::new(1280, 721)), seconds: Some(8), generate_audio: Some(false) };
 
     /// Fits an extension of [`SOURCE`]. Returns its duration, and the values that were adjusted.
     fn extension(extends: &SourceFacts, seconds: Option<u32>, policy: FitPolicy) -> Result<(u32, Vec<String>), Error> {

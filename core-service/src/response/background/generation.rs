@@ -43,7 +43,7 @@ impl Generation {
     pub(super) async fn run(self, stored: StoredResponse, calls: ModelCalls, keys: &Keys) {
         let prepared = async {
             let caller = keys.caller_of(&stored.owner)?;
-            let prepared = Prepared::stored(&stored, &caller, &self.store, &calls).await?;
+            let prepared = Prepared::from_stored(&stored, &caller, &self.store, &calls).await?;
             Ok::<_, Error>((prepared, caller))
         };
         match prepared.await {

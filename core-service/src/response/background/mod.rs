@@ -49,7 +49,7 @@ pub(crate) struct BackgroundRunner {
     pub(crate) node: Node,
 }
 
-/// A running [`BackgroundRunner`]. Dropping it is a crash: calls end where they are.
+/// A running [`BackgroundRunner`]. Dropping it aborts the calls in flight, as a crash does.
 #[derive(Debug)]
 pub(crate) struct BackgroundHandle {
     stop: CancellationToken,
@@ -71,7 +71,7 @@ impl BackgroundRunner {
 
     async fn run(self, stop: CancellationToken, interrupt: CancellationToken) {
         let mut generations = JoinSet::new();
-        let has_others = self.node.has_others();
+        let is_shared = self.node.shares_database();
         // Other nodes queue responses without waking this one, and can crash while they generate some.
         let mut ticks = interval_at(Instant::now() + RENEWAL_INTERVAL, RENEWAL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -85,7 +85,7 @@ impl BackgroundRunner {
                 () = self.wake.notified() => {}
                 Some(ended) = generations.join_next() => log_panic(ended),
                 () = sleep(FAILURE_DELAY), if retry => {}
-                _ = ticks.tick(), if has_others => {
+                _ = ticks.tick(), if is_shared => {
                     if let Err(error) = fail_interrupted(&self.store, &self.live, None).await {
                         tracing::warn!("interrupted responses of other nodes were not marked as failed: {error}");
                     }

@@ -98,7 +98,7 @@ impl ResponseGrpc {
     }
 
     async fn prepare(&self, request_json: &str, context: &RequestContext) -> Result<Box<Prepared>, Error> {
-        Prepared::new(request_json, &context.caller, &self.store, &self.calls).await
+        Prepared::from_request(request_json, &context.caller, &self.store, &self.calls).await
     }
 
     /// Stores a response for the background, or returns that of the call which this one repeats.

@@ -102,7 +102,7 @@ fn is_repetition(
         Key::Explicit(_) => false,
         Key::Content(_) => stored.created_at.after(SDK_WINDOW) <= now,
     };
-    if has_expired || !call.repeated {
+    if has_expired || !call.may_be_repetition {
         return Ok(false);
     }
     if fingerprint.and_then(Fingerprint::from_hex) != Some(call.fingerprint) {

@@ -17,7 +17,7 @@ pub(crate) use self::insert::QueueLimits;
 pub(super) use self::{
     insert::{Inserted, NewResponse},
     progress::Finished,
-    reads::Link,
+    reads::ChainedResponse,
     row::{ResponseStatus, StoredEvent, StoredResponse},
 };
 use crate::{

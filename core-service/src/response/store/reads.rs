@@ -14,7 +14,7 @@ use crate::{
 
 /// One response of a chain, with its items.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Link {
+pub(crate) struct ChainedResponse {
     pub(crate) id: String,
     pub(crate) status: ResponseStatus,
     pub(crate) previous_id: Option<String>,
@@ -40,15 +40,15 @@ impl ResponseStore {
     ///
     /// # Errors
     /// [`Error::Storage`].
-    pub(crate) async fn link(&self, id: &str, owners: &Owners) -> Result<Option<Link>, Error> {
+    pub(crate) async fn chained(&self, id: &str, owners: &Owners) -> Result<Option<ChainedResponse>, Error> {
         let query = sqlx::query(
             "SELECT id, status, previous_id, input_items, output_items FROM responses \
              WHERE id = $1 AND ($2 IS NULL OR owner = $2)",
         );
         let found = query.bind(id).bind(only(owners)).fetch_optional(self.database.readers()).await;
         let Some(found) = found.map_err(|error| storage(&error))? else { return Ok(None) };
-        let link = || -> Result<Link, sqlx::Error> {
-            Ok(Link {
+        let chained = || -> Result<ChainedResponse, sqlx::Error> {
+            Ok(ChainedResponse {
                 id: found.try_get("id")?,
                 status: row::status(&found)?,
                 previous_id: found.try_get("previous_id")?,
@@ -56,7 +56,7 @@ impl ResponseStore {
                 output_items: found.try_get("output_items")?,
             })
         };
-        link().map(Some).map_err(|error| storage(&error))
+        chained().map(Some).map_err(|error| storage(&error))
     }
 
     /// Returns the input items of a response of these owners, as a JSON array.

@@ -132,7 +132,7 @@ async fn responses_of_other_owners_do_not_exist() {
     let missing = Error::ResponseNotFound("resp_1".to_owned());
     assert_eq!(store.get("resp_1", &other).await.unwrap_err(), missing);
     assert_eq!(store.input_items("resp_1", &other).await.unwrap_err(), missing);
-    assert_eq!(store.link("resp_1", &other).await.unwrap(), None);
+    assert_eq!(store.chained("resp_1", &other).await.unwrap(), None);
     assert_eq!(store.delete("resp_1", &other).await.unwrap_err(), missing);
     assert!(store.get("resp_1", &Owners::Only(Owner::new("a"))).await.is_ok());
     store.delete("resp_1", &Owners::All).await.unwrap();

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn methods_of_the_contract_have_metrics_and_unknown_ones_share_theirs() {
+    fn methods_of_the_grpc_api_have_metrics_and_unknown_ones_share_theirs() {
         let text = triptych_telemetry::recorder::install();
         let metrics = CallMetrics::new(&[triptych_proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET]);
         for method in ["triptych.v1.ChatService/CreateChat", "grpc.health.v1.Health/Check", "made.Up/Name"] {

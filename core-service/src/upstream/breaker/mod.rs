@@ -56,6 +56,15 @@ pub enum OpenCause {
     Unavailable,
 }
 
+/// The part that a call has for the breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallKind {
+    /// It passed while the breaker was closed, or without asking the breaker.
+    Regular,
+    /// Its result decides whether the breaker closes.
+    Probe,
+}
+
 /// The circuit breaker of one target.
 #[derive(Debug)]
 pub(super) struct Breaker {
@@ -106,24 +115,24 @@ impl Breaker {
         self.lock().cooldown.as_ref().is_none_or(|cooldown| !cooldown.probing && cooldown.until <= Instant::now())
     }
 
-    /// Lets a call pass, or returns `None`. `Some(true)` makes the call the probe, which must end in one of the `record_`
-    /// methods or in [`release_probe`](Self::release_probe).
-    pub(super) fn try_pass(&self) -> Option<bool> {
+    /// Lets a call pass, or returns `None`. A probe must end in one of the `record_` methods or in
+    /// [`release_probe`](Self::release_probe).
+    pub(super) fn try_pass(&self) -> Option<CallKind> {
         match &mut self.lock_current().cooldown {
-            None => Some(false),
+            None => Some(CallKind::Regular),
             Some(cooldown) if cooldown.probing || Instant::now() < cooldown.until => None,
             Some(cooldown) => {
                 cooldown.probing = true;
-                Some(true)
+                Some(CallKind::Probe)
             }
         }
     }
 
     /// Records a complete response. While the breaker is open, only the probe's success counts, because other calls began
     /// before it opened.
-    pub(super) fn record_success(&self, probe: bool) {
+    pub(super) fn record_success(&self, kind: CallKind) {
         let mut inner = self.lock_current();
-        if probe || inner.cooldown.is_none() {
+        if kind == CallKind::Probe || inner.cooldown.is_none() {
             *inner = Inner { failures: 0, cooldown: None };
         }
     }
@@ -131,31 +140,33 @@ impl Breaker {
     /// Records the start of a response: a probe closes the breaker, so that other calls need not wait for the end of a long
     /// stream. The count of failures remains until a response is complete, so that streams that break in the middle, one
     /// after the other, open the breaker.
-    pub(super) fn record_start(&self, probe: bool) {
-        if probe {
+    pub(super) fn record_start(&self, kind: CallKind) {
+        if kind == CallKind::Probe {
             self.lock().cooldown = None;
         }
     }
 
     /// Records a failure. With `retry_after` the breaker opens at once, for that long.
-    pub(super) fn record_failure(&self, probe: bool, retry_after: Option<Duration>) {
+    pub(super) fn record_failure(&self, kind: CallKind, retry_after: Option<Duration>) {
         let cause = if retry_after.is_some() { OpenCause::Unavailable } else { OpenCause::Failures };
-        self.record(probe, cause, retry_after);
+        self.record(kind, cause, retry_after);
     }
 
     /// Records a rate limit. With `retry_after` the breaker opens at once, for that long.
-    pub(super) fn record_rate_limit(&self, probe: bool, retry_after: Option<Duration>) {
-        self.record(probe, OpenCause::RateLimit, retry_after);
+    pub(super) fn record_rate_limit(&self, kind: CallKind, retry_after: Option<Duration>) {
+        self.record(kind, OpenCause::RateLimit, retry_after);
     }
 
     /// Records a failure, which opens the breaker at once with `retry_after`, otherwise at the threshold or if it is the probe's.
-    fn record(&self, probe: bool, cause: OpenCause, retry_after: Option<Duration>) {
+    fn record(&self, kind: CallKind, cause: OpenCause, retry_after: Option<Duration>) {
         let mut inner = self.lock_current();
         let pause = if let Some(retry_after) = retry_after {
             retry_after
         } else {
             inner.failures = inner.failures.saturating_add(1);
-            if !probe && (inner.cooldown.is_some() || inner.failures < self.settings.failure_threshold) {
+            if kind == CallKind::Regular
+                && (inner.cooldown.is_some() || inner.failures < self.settings.failure_threshold)
+            {
                 return;
             }
             self.settings.cooldown
@@ -163,7 +174,7 @@ impl Breaker {
         let until = Instant::now() + pause;
         // A late failure neither shortens a cooldown, nor ends the probe of another call, nor makes one unnecessary.
         let (until, cause, probing) = match &inner.cooldown {
-            Some(cooldown) if !probe => {
+            Some(cooldown) if kind == CallKind::Regular => {
                 let cause = if cooldown.cause == OpenCause::Failures { OpenCause::Failures } else { cause };
                 (cooldown.until.max(until), cause, cooldown.probing)
             }

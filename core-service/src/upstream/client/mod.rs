@@ -15,10 +15,10 @@ use super::{
     connection::Connection,
     deadline::within,
     diagnosis::ConnectFailure,
-    exchange::{self, Reply, SendError},
-    failure::reported_failure_of,
+    exchange::{self, SendError, UpstreamResponse},
+    failure::{QuotaMeaning, parse_error_response},
     pool::Pool,
-    settings::{Auth, Limits, SetupError},
+    settings::{Auth, SetupError, Timeouts},
 };
 use crate::{
     call::Call,
@@ -47,9 +47,8 @@ const USER_AGENT: &str = concat!("triptych/", env!("CARGO_PKG_VERSION"));
 #[derive(Clone)]
 pub(crate) struct Upstream {
     host: Arc<Host>,
-    pub(crate) limits: Limits,
-    /// Whether `insufficient_quota` with status 429 means a rate limit at this upstream, not an empty account.
-    pub(crate) quota_is_rate_limit: bool,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) quota: QuotaMeaning,
 }
 
 /// The upstream's address, credentials and connections, which clones share.
@@ -88,7 +87,7 @@ impl Upstream {
     ///
     /// # Errors
     /// A key or an address that HTTP cannot carry; an unusable proxy or TLS configuration. Connects to nothing.
-    pub(crate) fn new(mut base: Url, auth: Auth, limits: Limits) -> Result<Self, SetupError> {
+    pub(crate) fn new(mut base: Url, auth: Auth, timeouts: Timeouts) -> Result<Self, SetupError> {
         if !base.path().ends_with('/') {
             base.set_path(&format!("{}/", base.path()));
         }
@@ -122,7 +121,7 @@ impl Upstream {
         }
         let prefix = if connector.is_forward_proxy() { absolute.to_string() } else { absolute.path().to_owned() };
         let host = Host { connector, pool: Arc::default(), base, prefix, query, headers, key };
-        Ok(Self { host: Arc::new(host), limits, quota_is_rate_limit: false })
+        Ok(Self { host: Arc::new(host), timeouts, quota: QuotaMeaning::EmptyAccount })
     }
 
     /// Adds these headers to every request; they replace the client's own of the same name. Must be called before the
@@ -141,7 +140,7 @@ impl Upstream {
         call: &Call<R>,
         body: Vec<u8>,
         until: Instant,
-    ) -> Result<Reply, ProviderError> {
+    ) -> Result<UpstreamResponse, ProviderError> {
         self.post(path, call, HeaderValue::from_static("application/json"), body.into(), until).await
     }
 
@@ -158,7 +157,7 @@ impl Upstream {
         content_type: HeaderValue,
         body: Bytes,
         until: Instant,
-    ) -> Result<Reply, ProviderError> {
+    ) -> Result<UpstreamResponse, ProviderError> {
         let reply = self.send(Method::POST, path, call_headers(call, content_type), body, until).await?;
         if reply.status.is_success() {
             return Ok(reply);
@@ -170,7 +169,7 @@ impl Upstream {
         }
         let until = until.min(Instant::now() + ERROR_BODY_TIMEOUT);
         let body = within(until, read_up_to(reply, MAX_ERROR_BODY)).await.ok().and_then(Result::ok).unwrap_or_default();
-        Err(self.redacted(reported_failure_of(status, &headers, &body, self.quota_is_rate_limit)))
+        Err(self.redacted(parse_error_response(status, &headers, &body, self.quota)))
     }
 
     /// Sends a request and returns the response once its head has arrived, whatever its status. `path` is appended to the
@@ -186,7 +185,7 @@ impl Upstream {
         headers: HeaderMap,
         body: Bytes,
         until: Instant,
-    ) -> Result<Reply, ProviderError> {
+    ) -> Result<UpstreamResponse, ProviderError> {
         let unreachable = || ProviderError::Unreachable("the upstream cannot be reached".to_owned());
         let lost = || ProviderError::Broken(ConnectionLost.to_string());
         let mut request = Request::new(body);
@@ -226,7 +225,7 @@ impl Upstream {
     /// Opens a connection within the connect timeout. The cause of a failure is logged for the operator only: callers must
     /// not learn the address.
     async fn connect(&self) -> Option<Connection> {
-        match timeout(self.limits.connect, self.host.connector.connect()).await {
+        match timeout(self.timeouts.connect, self.host.connector.connect()).await {
             Ok(Ok(io)) => Some(Connection::new(io)),
             Ok(Err(error)) => {
                 let error = causes(&*error);
@@ -234,7 +233,7 @@ impl Upstream {
                 None
             }
             Err(_) => {
-                let seconds = self.limits.connect.as_secs_f64();
+                let seconds = self.timeouts.connect.as_secs_f64();
                 tracing::warn!(upstream = %self.host.base, seconds, "connecting to the upstream timed out");
                 None
             }
@@ -243,15 +242,15 @@ impl Upstream {
 
     /// Opens a connection and closes it, for a diagnosis.
     pub(crate) async fn check_connection(&self) -> Result<(), ConnectFailure> {
-        match timeout(self.limits.connect, self.host.connector.connect()).await {
+        match timeout(self.timeouts.connect, self.host.connector.connect()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(ConnectFailure::classify(&*error)),
-            Err(_) => Err(ConnectFailure::Timeout(self.limits.connect)),
+            Err(_) => Err(ConnectFailure::Timeout(self.timeouts.connect)),
         }
     }
 
     /// Reads the body of a response to its end.
-    pub(crate) async fn body(&self, reply: Reply, until: Instant) -> Result<Bytes, ProviderError> {
+    pub(crate) async fn body(&self, reply: UpstreamResponse, until: Instant) -> Result<Bytes, ProviderError> {
         match within(until, pin!(read_up_to(reply, MAX_BODY))).await? {
             Ok(body) if body.len() >= MAX_BODY => {
                 Err(ProviderError::Unreadable(format!("the upstream's response is longer than {MAX_BODY} bytes")))
@@ -338,7 +337,7 @@ fn truncated(mut message: String) -> String {
 }
 
 /// Reads a body to its end, or the first `max` bytes of it.
-async fn read_up_to(mut reply: Reply, max: usize) -> Result<Bytes, ConnectionLost> {
+async fn read_up_to(mut reply: UpstreamResponse, max: usize) -> Result<Bytes, ConnectionLost> {
     let mut body = Vec::new();
     // Decompressed data may be many times longer than the received data.
     let append = |body: &mut Vec<u8>, data: &[u8]| {

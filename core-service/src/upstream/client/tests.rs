@@ -14,14 +14,14 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 fn upstream(listener: &TcpListener) -> Upstream {
     let base = Url::parse(&format!("http://{}/v1", listener.local_addr().unwrap())).unwrap();
-    Upstream::new(base, Auth::None, Limits { connect: MINUTE, first_byte: MINUTE, idle: MINUTE }).unwrap()
+    Upstream::new(base, Auth::None, Timeouts { connect: MINUTE, first_byte: MINUTE, idle: MINUTE }).unwrap()
 }
 
 async fn listener() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").await.unwrap()
 }
 
-async fn send(upstream: &Upstream, body: impl Into<Bytes>) -> Result<Reply, ProviderError> {
+async fn send(upstream: &Upstream, body: impl Into<Bytes>) -> Result<UpstreamResponse, ProviderError> {
     upstream.send(Method::POST, "chat", HeaderMap::new(), body.into(), Instant::now() + MINUTE).await
 }
 
@@ -52,8 +52,8 @@ fn query_of_the_base_url_follows_every_path() {
         ("http://a.example/v1?", "chat", "/v1/chat"),
         ("http://a.example/v1", "x?alt=sse", "/v1/x?alt=sse"),
     ] {
-        let limits = Limits { connect: MINUTE, first_byte: MINUTE, idle: MINUTE };
-        let upstream = Upstream::new(Url::parse(base).unwrap(), Auth::None, limits).unwrap();
+        let timeouts = Timeouts { connect: MINUTE, first_byte: MINUTE, idle: MINUTE };
+        let upstream = Upstream::new(Url::parse(base).unwrap(), Auth::None, timeouts).unwrap();
         assert_eq!(upstream.host.target(path), target, "{base}");
         assert!(!format!("{upstream:?}").contains('?'));
     }

@@ -38,16 +38,24 @@ const MAX_MEMBERS_BYTES: usize = 1024;
 /// error object; null if the upstream sent none.
 pub(crate) type Refine = fn(&Value, ProviderError) -> ProviderError;
 
-/// Returns the failure that a response with an error status describes. With `quota_is_rate_limit`, `insufficient_quota` with
-/// status 429 is a rate limit; at other upstreams it is an empty account.
-pub(crate) fn reported_failure_of(
+/// What `insufficient_quota` with status 429 means at an upstream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum QuotaMeaning {
+    /// Waiting does not help.
+    EmptyAccount,
+    /// Tokens per minute, at DashScope.
+    RateLimit,
+}
+
+/// Returns the failure that a response with an error status describes.
+pub(crate) fn parse_error_response(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    quota_is_rate_limit: bool,
+    quota: QuotaMeaning,
 ) -> ProviderError {
     let mut error = read(body);
-    if quota_is_rate_limit && status == StatusCode::TOO_MANY_REQUESTS {
+    if quota == QuotaMeaning::RateLimit && status == StatusCode::TOO_MANY_REQUESTS {
         error.kind.clear();
         error.code.clear();
     }
@@ -55,7 +63,7 @@ pub(crate) fn reported_failure_of(
 }
 
 /// Returns the failure that a response with an error status describes, refined by the provider's own error codes.
-pub(crate) fn refined_failure_of(
+pub(crate) fn parse_error_response_with(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
@@ -75,13 +83,13 @@ fn failure_of_response(status: StatusCode, headers: &HeaderMap, error: ErrorBody
 }
 
 /// Returns the failure that an `error` member in a successful response or in a stream describes.
-pub(crate) fn reported_failure_in_reply(error: &str) -> ProviderError {
-    refined_failure_in_reply(error, by_status)
+pub(crate) fn parse_error_member(error: &str) -> ProviderError {
+    parse_error_member_with(error, by_status)
 }
 
 /// Returns the failure that an `error` member in a successful response or in a stream describes, refined by the provider's own
 /// error codes.
-pub(crate) fn refined_failure_in_reply(error: &str, refine: Refine) -> ProviderError {
+pub(crate) fn parse_error_member_with(error: &str, refine: Refine) -> ProviderError {
     // Old llama.cpp servers write `error:` fields with and without JSON.
     let repaired = openai_dialect::sanitized(error.as_bytes());
     let error = match serde_json::from_str::<&RawValue>(&repaired) {

@@ -2,23 +2,18 @@
 
 use super::*;
 
-fn failure_of(status: u16, headers: &HeaderMap, body: &str, quota_is_rate_limit: bool) -> ProviderError {
+fn failure_of(status: u16, headers: &HeaderMap, body: &str, quota: QuotaMeaning) -> ProviderError {
     let status = StatusCode::from_u16(status).unwrap();
-    reported_failure_of(status, headers, body.as_bytes(), quota_is_rate_limit).failure().clone()
+    parse_error_response(status, headers, body.as_bytes(), quota).failure().clone()
 }
 
-/// For DashScope, whose `insufficient_quota` with status 429 is a rate limit.
-const QUOTA_IS_RATE_LIMIT: bool = true;
-/// For all other upstreams, whose `insufficient_quota` is an empty account.
-const QUOTA_IS_CREDIT: bool = false;
-
 fn failure(status: u16, body: &str) -> ProviderError {
-    failure_of(status, &HeaderMap::new(), body, QUOTA_IS_CREDIT)
+    failure_of(status, &HeaderMap::new(), body, QuotaMeaning::EmptyAccount)
 }
 
 /// Returns the failure of an `error` member in a response with status 200.
-fn failure_in_reply(error: &str) -> ProviderError {
-    reported_failure_in_reply(error).failure().clone()
+fn failure_of_member(error: &str) -> ProviderError {
+    parse_error_member(error).failure().clone()
 }
 
 #[test]
@@ -50,7 +45,7 @@ fn insufficient_quota_is_a_credentials_failure_unless_it_means_a_rate_limit() {
     let body = r#"{"error":{"message":"pay","type":"insufficient_quota","param":null,"code":"insufficient_quota"}}"#;
     assert_eq!(failure(429, body), ProviderError::Credentials("pay".into()));
     // As for upstreams whose quota is the number of tokens per minute.
-    let limited = failure_of(429, &HeaderMap::new(), body, QUOTA_IS_RATE_LIMIT);
+    let limited = failure_of(429, &HeaderMap::new(), body, QuotaMeaning::RateLimit);
     assert_eq!(limited, ProviderError::RateLimited { message: "pay".into(), retry_after: None });
 }
 
@@ -76,7 +71,7 @@ fn retry_after_is_read_from_milliseconds_seconds_and_dates() {
 fn retry_after_applies_to_429_402_and_503_and_is_capped() {
     let after = |status: u16, seconds: &str, body: &str| {
         let headers = HeaderMap::from_iter([(header::RETRY_AFTER, seconds.parse().unwrap())]);
-        failure_of(status, &headers, body, QUOTA_IS_CREDIT)
+        failure_of(status, &headers, body, QuotaMeaning::EmptyAccount)
     };
     let message = || "m".to_owned();
     let limited =
@@ -96,21 +91,22 @@ fn retry_after_applies_to_429_402_and_503_and_is_capped() {
     assert_eq!(failure(429, in_details), limited(34));
     assert_eq!(failure(429, &format!("[{in_details}]")), limited(34));
     let error = in_details.strip_prefix(r#"{"error":"#).unwrap().strip_suffix('}').unwrap();
-    assert_eq!(failure_in_reply(error), limited(34));
+    assert_eq!(failure_of_member(error), limited(34));
 }
 
 #[test]
 fn error_in_a_successful_response_is_classified_by_its_code() {
-    assert!(matches!(failure_in_reply(r#"{"message":"slow down","code":429}"#), ProviderError::RateLimited { .. }));
-    assert_eq!(failure_in_reply("\"gone\""), ProviderError::Broken("gone".into()));
-    assert_eq!(failure_in_reply("out of memory"), ProviderError::Broken("out of memory".into()));
+    assert!(matches!(failure_of_member(r#"{"message":"slow down","code":429}"#), ProviderError::RateLimited { .. }));
+    assert_eq!(failure_of_member("\"gone\""), ProviderError::Broken("gone".into()));
+    assert_eq!(failure_of_member("out of memory"), ProviderError::Broken("out of memory".into()));
     let bare = r#"{"error_type":"x","error_message":"gone"}"#;
-    assert_eq!(failure_in_reply(bare), ProviderError::Broken("gone".into()));
+    assert_eq!(failure_of_member(bare), ProviderError::Broken("gone".into()));
 }
 
 /// Returns the details of a content policy refusal.
 fn details(body: &str) -> UpstreamDetails {
-    let reported = reported_failure_of(StatusCode::FORBIDDEN, &HeaderMap::new(), body.as_bytes(), QUOTA_IS_CREDIT);
+    let reported =
+        parse_error_response(StatusCode::FORBIDDEN, &HeaderMap::new(), body.as_bytes(), QuotaMeaning::EmptyAccount);
     assert!(matches!(reported.failure(), ProviderError::ContentPolicy(_)), "{reported:?}");
     reported.details().cloned().unwrap_or_default()
 }
@@ -140,7 +136,7 @@ fn refined_failure_keeps_the_members_and_the_delay() {
     let headers = HeaderMap::from_iter([(header::RETRY_AFTER, "7".parse().unwrap())]);
     let refined = |code: &str| {
         let body = format!(r#"{{"code":"{code}","message":"m","request_id":"1"}}"#);
-        refined_failure_of(StatusCode::FORBIDDEN, &headers, body.as_bytes(), refine)
+        parse_error_response_with(StatusCode::FORBIDDEN, &headers, body.as_bytes(), refine)
     };
     assert_eq!(refined("Slow.Down").retry_after(), Some(Duration::from_secs(7)));
     let details = refined("Bad.Words").details().cloned().unwrap();

@@ -54,10 +54,10 @@ impl VideoGrpc {
         let entry = self.models.load().find(&request.model, |model| context.caller.may_call(model))?;
         entry.report(Modality::Video, &context.report);
         let facts = &entry.provider.facts;
-        validate::generates(facts, &entry.id)?;
-        let video = validate::create(request)?;
+        validate::check_can_generate(facts, &entry.id)?;
+        let video = validate::validate_create(request)?;
         video.callback_url.as_deref().map_or(Ok(()), |url| self.callbacks.check(url))?;
-        validate::inputs(facts, &entry.id, &video.inputs)?;
+        validate::check_inputs(facts, &entry.id, &video.inputs)?;
         Ok((entry, video))
     }
 

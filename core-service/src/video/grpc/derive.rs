@@ -18,7 +18,7 @@ use crate::{
     media::MediaKey,
     model_facts::{
         ModelFacts, SourceFacts,
-        fit::{Fitted, SourceClip, fit_source},
+        fit::{Fitted, SourceVideo, fit_source},
     },
     models::Entry,
     size::Size,
@@ -30,12 +30,10 @@ use crate::{
         parameters::VideoParameters,
         provider::{UpstreamTask, Variant},
         state::{JobState, Phase, StoredFile},
+        time::whole_seconds,
         validate::{self, DerivedVideo, RequestedInput, RequestedSource},
     },
 };
-
-/// The request field of the source, for error messages.
-const SOURCE: &str = "video";
 
 /// The source of a new job, as its provider gets it.
 struct Source {
@@ -46,7 +44,7 @@ struct Source {
     /// Without `task`, one input: the new job's own copy of the source, or its URL.
     inputs: Vec<StoredInput>,
     /// Size, duration and sound of the source, as far as they are known.
-    clip: SourceClip,
+    video: SourceVideo,
 }
 
 impl VideoGrpc {
@@ -54,7 +52,7 @@ impl VideoGrpc {
         let call = Idempotency::from_request(context, "EditVideo", &request).await;
         match self.find(call.as_ref()).await? {
             Some(existing) => Ok(existing.into()),
-            None => Box::pin(self.derive(context, validate::edit(request)?, call.as_ref())).await,
+            None => Box::pin(self.derive(context, validate::validate_edit(request)?, call.as_ref())).await,
         }
     }
 
@@ -66,7 +64,7 @@ impl VideoGrpc {
         let call = Idempotency::from_request(context, "ExtendVideo", &request).await;
         match self.find(call.as_ref()).await? {
             Some(existing) => Ok(existing.into()),
-            None => Box::pin(self.derive(context, validate::extend(request)?, call.as_ref())).await,
+            None => Box::pin(self.derive(context, validate::validate_extend(request)?, call.as_ref())).await,
         }
     }
 
@@ -92,14 +90,14 @@ impl VideoGrpc {
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
         let id = JobId::new();
         let (source_video, requested_seconds) = (job.as_ref().map(|job| job.id.clone()), seconds);
-        let Source { task, file, inputs, clip } = match (job, source) {
+        let Source { task, file, inputs, video } = match (job, source) {
             (Some(job), _) => self.stored_source(context, &id, operation, &entry, &job).await?,
             (None, RequestedSource::File(input)) => self.given_source(context, &id, operation, &entry, input).await?,
             (None, RequestedSource::Video(id)) => return Err(Error::VideoNotFound(id)),
         };
         let extends = (operation == Operation::Extend).then_some(&facts.extend);
         let policy = fit_policy.unwrap_or(*default_policy);
-        let fitted = match fit_source(facts, &entry.id, clip, extends, seconds, policy) {
+        let fitted = match fit_source(facts, &entry.id, video, extends, seconds, policy) {
             Ok(fitted) => fitted,
             Err(error) => {
                 self.remove_inputs(&inputs).await;
@@ -183,11 +181,11 @@ impl VideoGrpc {
         job: &Job,
     ) -> Result<Source, Error> {
         let accepted = accepted(&entry.provider.facts, operation);
-        let clip = clip_of(job);
+        let video = source_video_of(job);
         if let Some(task) = native_task(entry, job, accepted) {
             let file = stored_video(job).filter(|file| accepted.file && file.size_bytes <= MAX_INPUT_BYTES);
             let file = file.map(|file| file.key.clone());
-            return Ok(Source { task: Some(task), file, inputs: Vec::new(), clip });
+            return Ok(Source { task: Some(task), file, inputs: Vec::new(), video });
         }
         if !accepted.file {
             return Err(self.refusal(operation, entry));
@@ -196,10 +194,10 @@ impl VideoGrpc {
         let key = MediaKey::from_request(&file.key)?;
         if file.size_bytes > MAX_INPUT_BYTES {
             let message = format!("has {} bytes; at most {MAX_INPUT_BYTES} are accepted", file.size_bytes);
-            return Err(Error::invalid(SOURCE, message));
+            return Err(Error::invalid(validate::SOURCE_FIELD, message));
         }
         let stored = StoredInput { role: InputRole::Source, source: InputSource::Stored(key.as_str().to_owned()) };
-        Ok(Source { task: None, file: None, inputs: self.copy_inputs(context, id, &[stored]).await?, clip })
+        Ok(Source { task: None, file: None, inputs: self.copy_inputs(context, id, &[stored]).await?, video })
     }
 
     /// Returns a file of the request as a source.
@@ -225,12 +223,12 @@ impl VideoGrpc {
             (Some(inspector), Some(key)) => inspector.inspect(&key).await,
             _ => None,
         };
-        let clip = SourceClip {
+        let video = SourceVideo {
             size: info.map(|info| info.size),
             seconds: info.map(|info| whole_seconds(info.duration.as_millis())),
             generate_audio: None,
         };
-        Ok(Source { task: None, file: None, inputs, clip })
+        Ok(Source { task: None, file: None, inputs, video })
     }
 
     /// Removes the files of a job that is not created. What remains is removed by the sweeper.
@@ -253,7 +251,7 @@ impl VideoGrpc {
         };
         if accepted(&entry.provider.facts, operation).native {
             let message = format!("the model `{}` can {verb} only its own videos, by their id; {instead}", entry.id);
-            return Error::invalid(SOURCE, message);
+            return Error::invalid(validate::SOURCE_FIELD, message);
         }
         Error::invalid("model", format!("the model `{}` cannot {verb} videos; {instead}", entry.id))
     }
@@ -273,7 +271,7 @@ impl VideoGrpc {
             "is a URL, and the model `{}` accepts the video itself: send the MP4 file, or the id of a video{instead}",
             entry.id
         );
-        Error::invalid(SOURCE, message)
+        Error::invalid(validate::SOURCE_FIELD, message)
     }
 
     /// Returns the names of the listed models whose facts meet the condition, for error messages.
@@ -306,18 +304,13 @@ fn stored_video(job: &Job) -> Option<&StoredFile> {
 }
 
 /// Returns size, duration and sound of the video of a finished job: as read from its file, otherwise as requested.
-fn clip_of(job: &Job) -> SourceClip {
+fn source_video_of(job: &Job) -> SourceVideo {
     let parameters = &job.request.parameters;
     let generate_audio = parameters.generate_audio;
     if let JobState::Succeeded { content: Some(content), .. } = &job.state {
         let size = Some(Size::new(content.width, content.height));
         let seconds = Some(whole_seconds(content.duration_millis.into()));
-        return SourceClip { size, seconds, generate_audio };
+        return SourceVideo { size, seconds, generate_audio };
     }
-    SourceClip { size: Some(parameters.size()), seconds: Some(parameters.seconds), generate_audio }
-}
-
-/// Rounds to seconds, at least one.
-fn whole_seconds(millis: u128) -> u32 {
-    u32::try_from((millis + 500) / 1000).unwrap_or(u32::MAX).max(1)
+    SourceVideo { size: Some(parameters.size()), seconds: Some(parameters.seconds), generate_audio }
 }

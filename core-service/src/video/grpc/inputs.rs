@@ -55,7 +55,7 @@ impl VideoGrpc {
                 }
                 _ => {
                     let types = if role == InputRole::Sound { SOUNDS.as_slice() } else { &VIDEOS };
-                    let (media_type, bytes) = self.inputs.resolve_recording(&field, input, types, &owners).await?;
+                    let (media_type, bytes) = self.inputs.resolve_video_or_audio(&field, input, types, &owners).await?;
                     ResolvedContent::File { media_type, bytes, size: None }
                 }
             };

@@ -184,7 +184,7 @@ impl VideoService for VideoGrpc {
         request: Request<pb::ListVideosRequest>,
     ) -> Result<Response<pb::ListVideosResponse>, Status> {
         let context = self.context(&request, "")?;
-        let mut page = validate::page(request.get_ref(), &context.caller)?;
+        let mut page = validate::parse_page(request.get_ref(), &context.caller)?;
         let limit = page.limit as usize;
         // One more than requested tells whether there is another page.
         page.limit += 1;
@@ -225,7 +225,7 @@ impl VideoService for VideoGrpc {
     ) -> Result<Response<Self::DownloadVideoStream>, Status> {
         let context = self.context(&request, "")?;
         let pb::DownloadVideoRequest { id, variant, offset, length, accept_download_url } = request.into_inner();
-        let variant = validate::variant(variant)?;
+        let variant = validate::parse_variant(variant)?;
         let opened = context.within(async {
             let job = self.jobs.get(&id, &context.caller.owners()).await?;
             let JobState::Succeeded { media, .. } = &job.state else { return Err(not_ready(&job)) };
@@ -242,8 +242,8 @@ impl VideoService for VideoGrpc {
             }
             opened
         });
-        let (media, content) = opened.await?;
-        let parts = stream::iter([Ok(Part::Media(media))]).chain(content);
+        let (media, rest) = opened.await?;
+        let parts = stream::iter([Ok(Part::Media(media))]).chain(rest);
         let messages = context
             .within_stream(parts)
             .map(|part: Result<Part, Error>| Ok(pb::DownloadVideoResponse { part: Some(part?) }));

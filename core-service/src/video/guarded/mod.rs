@@ -15,10 +15,10 @@ use crate::{
     config::GuardSettings,
     context::RequestContext,
     error::ProviderError,
-    upstream::{Admission, ConcurrencyLimit},
+    upstream::{ConcurrencyLimit, UpstreamAdmission},
 };
 
-/// A connected provider behind a circuit breaker and a concurrency limit.
+/// A connected provider behind a circuit breaker and a concurrency limit. "Guarded" means protected by these two.
 ///
 /// Both apply to submissions only. Polls, downloads and cancellations always pass, because their render is already paid
 /// for. Nothing is retried here: the runner retries the steps of a job, and a submission only where that cannot start a
@@ -26,7 +26,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Guarded {
     inner: Arc<dyn VideoProvider>,
-    admission: Arc<Admission>,
+    admission: Arc<UpstreamAdmission>,
     /// The provider's id.
     name: String,
     /// The provider's name of the model.
@@ -43,7 +43,7 @@ impl Guarded {
         settings: GuardSettings,
         limit: Arc<ConcurrencyLimit>,
     ) -> Self {
-        let admission = Arc::new(Admission::new(&name, limit, settings.breaker()));
+        let admission = Arc::new(UpstreamAdmission::new(&name, limit, settings.breaker()));
         Self { inner, admission, name, model }
     }
 

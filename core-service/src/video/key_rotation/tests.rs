@@ -134,7 +134,7 @@ async fn tasks_stored_without_a_key_id_belong_to_the_current_key() {
 #[tokio::test]
 async fn lost_submission_is_searched_with_every_key() {
     let lost = LostSubmission {
-        mark: "video_1".to_owned(),
+        job_id: "video_1".to_owned(),
         model: "m".to_owned(),
         parameters: request().parameters,
         submitted_at: 0,

@@ -10,7 +10,7 @@ use crate::{
     config::{self, VideoServiceType},
     media::{Downloader, MediaStore, clip::ClipInspector},
     models::Entry,
-    upstream::{ConcurrencyLimit, Limits, SetupError},
+    upstream::{ConcurrencyLimit, SetupError, Timeouts},
     video::VideoModel,
 };
 
@@ -52,7 +52,7 @@ pub(crate) fn entries(
         ..
     } = settings;
     let context = ProviderContext {
-        limits: Limits { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout },
+        timeouts: Timeouts { connect: *connect_timeout, first_byte: *first_byte_timeout, idle: *idle_timeout },
         downloads,
         max_file_bytes,
         facts: model_facts.clone(),

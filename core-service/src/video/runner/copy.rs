@@ -4,7 +4,7 @@ use tokio::time::timeout;
 use triptych_proto::v1 as pb;
 
 use super::{
-    floor_rate::with_floor_rate,
+    min_rate::with_min_rate,
     provider_call::{PROVIDER_TIMEOUT, timed_out},
     step::{Next, Step, StepError},
 };
@@ -127,7 +127,7 @@ impl Step {
         let chunks = timeout(PROVIDER_TIMEOUT, provider.fetch(file, &self.call_context()))
             .await
             .unwrap_or_else(|_| Err(timed_out()))?;
-        let chunks = with_floor_rate(chunks);
+        let chunks = with_min_rate(chunks);
         let media_store = jobs.media_store.owned_by(&self.claim.job.owner);
         let media = media_store.put_stream(&key, chunks, jobs.settings.max_file_bytes).await?;
         Ok(stored_file(file.variant, media))

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::step::{MAX_SUBMISSIONS, Next, Resolution, Step, StepError};
+use super::step::{MAX_SUBMISSIONS, Next, RenderEnd, Step, StepError};
 use crate::{
     error::{ProviderError, codes},
     video::{
         job::{Job, SUBMISSION_TIME},
         provider::{LostSubmission, Search, UpstreamTask, VideoProvider},
         state::{Event, JobState},
-        store::{Lease, StoreError},
+        store::{AfterCommit, StoreError},
         time::Timestamp,
     },
 };
@@ -69,30 +69,30 @@ impl Step {
 
     /// Looks for a render that the submission of a cancelled job started. Returns the next step, or whether a render
     /// may be billed.
-    pub(super) async fn resolve_submission(&mut self, since: Timestamp) -> Result<Resolution, StepError> {
+    pub(super) async fn resolve_submission(&mut self, since: Timestamp) -> Result<RenderEnd, StepError> {
         let until = since.after(SUBMISSION_TIME);
         if self.now() < until {
             // The response may still arrive, here or at another node.
             let next = Job { due_at: Some(until), ..self.claim.job.clone() };
-            self.commit(next, Lease::Ended).await?;
-            return Ok(Resolution::Later(Next::Yield));
+            self.commit(next, AfterCommit::ReleaseLease).await?;
+            return Ok(RenderEnd::Later(Next::Yield));
         }
-        let Some(provider) = self.provider() else { return Ok(Resolution::Ended { billed: true }) };
+        let Some(provider) = self.provider() else { return Ok(RenderEnd::Ended { billed: true }) };
         let lost = self.lost_submission();
         let context = self.call_context();
         match self.bounded(provider.find(&lost, &context)).await? {
-            Ok(Search::Found(task)) if self.is_of_another_job(&task).await? => Ok(Resolution::Ended { billed: true }),
+            Ok(Search::Found(task)) if self.is_of_another_job(&task).await? => Ok(RenderEnd::Ended { billed: true }),
             Ok(Search::Found(task)) => {
                 let next = self.claim.job.with_abandoned(task, self.now());
-                self.commit(next, Lease::Kept).await?;
-                Ok(Resolution::Later(Next::Continue))
+                self.commit(next, AfterCommit::KeepLease).await?;
+                Ok(RenderEnd::Later(Next::Continue))
             }
-            Ok(Search::Absent) => Ok(Resolution::Ended { billed: false }),
-            Ok(Search::Inconclusive) => Ok(Resolution::Ended { billed: true }),
-            Err(error) if self.may_retry_clean_up(&error) => Ok(Resolution::Later(self.clean_up_later(&error).await?)),
+            Ok(Search::Absent) => Ok(RenderEnd::Ended { billed: false }),
+            Ok(Search::Inconclusive) => Ok(RenderEnd::Ended { billed: true }),
+            Err(error) if self.may_retry_clean_up(&error) => Ok(RenderEnd::Later(self.clean_up_later(&error).await?)),
             Err(error) => {
                 tracing::warn!("the search for the render of a cancelled job failed: {error}");
-                Ok(Resolution::Ended { billed: true })
+                Ok(RenderEnd::Ended { billed: true })
             }
         }
     }
@@ -108,7 +108,7 @@ impl Step {
         let Job { id, request, state, created_at, .. } = &self.claim.job;
         let Timestamp(millis) = state.submission().unwrap_or(*created_at);
         LostSubmission {
-            mark: id.to_string(),
+            job_id: id.to_string(),
             model: request.upstream_model.clone(),
             parameters: request.parameters.clone(),
             submitted_at: u64::try_from(millis / 1000).unwrap_or_default(),

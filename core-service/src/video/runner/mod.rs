@@ -9,10 +9,10 @@ mod copy;
 mod deadline;
 mod delays;
 mod estimate;
-mod floor_rate;
 mod lease;
 mod load;
 mod lost;
+mod min_rate;
 mod parked;
 mod poll;
 mod provider_call;
@@ -58,7 +58,7 @@ pub struct Runner {
     stop: CancellationToken,
 }
 
-/// A running [`Runner`]. Dropping it has the effect of a crash: steps end where they are, and leases expire.
+/// A running [`Runner`]. Dropping it aborts the steps in progress and leaves their leases to expire, as a crash does.
 #[derive(Debug)]
 pub struct RunnerHandle {
     stop: CancellationToken,

@@ -13,7 +13,7 @@ use crate::{
         job::Job,
         provider::{Clip, Progress, UpstreamTask, Variant, VideoProvider},
         state::{Event, JobState},
-        store::Lease,
+        store::AfterCommit,
     },
 };
 
@@ -47,7 +47,7 @@ impl Step {
         }
         let mut next = self.after(Event::Progressed(reported))?;
         next.failures = 0;
-        self.commit(next, Lease::Kept).await
+        self.commit(next, AfterCommit::KeepLease).await
     }
 
     /// Polls again while the result is being copied, because a link to it is no longer valid. `renewals` is how often that was

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout};
 use super::step::{Step, StepError};
 use crate::{context::RequestContext, error::ProviderError};
 
-/// How long a provider may take to respond to a call. For the chunks of a file, `floor_rate.rs` has a limit of its own.
+/// How long a provider may take to respond to a call. For the chunks of a file, `min_rate.rs` has a limit of its own.
 pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_mins(2);
 
 impl Step {

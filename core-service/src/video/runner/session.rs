@@ -68,10 +68,18 @@ pub(super) struct Session<'a> {
     clock: ClockWatch,
 }
 
+/// The state of a job before its step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StepOrigin {
+    /// The job was due, and was claimed for the step.
+    Claimed,
+    /// The render was parked, and its poll is due.
+    Parked,
+}
+
 /// A step in progress.
 struct Active {
-    /// Whether the step polls a parked render.
-    is_poll: bool,
+    origin: StepOrigin,
     /// Whether a caller has amended the job (cancelled or deleted it) since the step started.
     amended: bool,
 }
@@ -163,7 +171,7 @@ impl<'a> Session<'a> {
             for claim in claimed {
                 match claim {
                     Ok(claim) => match self.shared.reserve(&claim.job) {
-                        Some(reservation) => self.start(steps, claim, reservation, false),
+                        Some(reservation) => self.start(steps, claim, reservation, StepOrigin::Claimed),
                         // The last slot was taken by another claim, or since the check; the next claim leaves this provider out.
                         None => self.released.push(claim),
                     },
@@ -198,7 +206,7 @@ impl<'a> Session<'a> {
                 metrics::poll_lag(now.since(due));
             }
             let reservation = self.shared.begin_poll(&claim.job);
-            self.start(steps, claim, reservation, true);
+            self.start(steps, claim, reservation, StepOrigin::Parked);
         }
         true
     }
@@ -241,8 +249,8 @@ impl<'a> Session<'a> {
         poll.map_or(claim, |due| due.since(now).min(claim))
     }
 
-    fn start(&mut self, steps: &mut JoinSet<Ended>, claim: Claim, reservation: StepStart, is_poll: bool) {
-        self.active.insert(claim.job.id.clone(), Active { is_poll, amended: false });
+    fn start(&mut self, steps: &mut JoinSet<Ended>, claim: Claim, reservation: StepStart, origin: StepOrigin) {
+        self.active.insert(claim.job.id.clone(), Active { origin, amended: false });
         let (shared, id, lost) = (Arc::clone(self.shared), self.lease.worker.clone(), self.lease.lost.clone());
         steps.spawn(step::run(shared, id, lost, claim, reservation));
     }
@@ -263,16 +271,17 @@ impl<'a> Session<'a> {
     /// Keeps a render for its next poll, unless a caller has amended the job during the step.
     fn handle_ended(&mut self, ended: Result<Ended, JoinError>) {
         log_panic(&ended);
-        let Ok(Ended { id, worker, rest }) = ended else { return };
+        let Ok(Ended { id, worker, claim }) = ended else { return };
         if worker != self.lease.worker {
             return;
         }
-        let Active { is_poll, amended } = self.active.remove(&id).unwrap_or(Active { is_poll: false, amended: false });
-        if !is_poll {
+        let Active { origin, amended } =
+            self.active.remove(&id).unwrap_or(Active { origin: StepOrigin::Claimed, amended: false });
+        if origin == StepOrigin::Claimed {
             // The provider can take another step.
             self.idle_until = None;
         }
-        match rest {
+        match claim {
             ClaimEnd::Park(parked) if !amended => self.parked.insert(parked),
             ClaimEnd::Park(Parked { claim, .. }) | ClaimEnd::Release(claim) => self.released.push(claim),
             // The released job may be due already, and this runner may claim it, too.
@@ -286,7 +295,7 @@ impl<'a> Session<'a> {
         let mut change = Some(first);
         while let Some(next) = change {
             match next {
-                Some(next) if next.kind == ChangeKind::Moved => {}
+                Some(next) if next.kind == ChangeKind::Committed => {}
                 Some(next) if next.kind == ChangeKind::Created => self.idle_until = None,
                 Some(next) => {
                     self.idle_until = None;

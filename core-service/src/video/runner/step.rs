@@ -22,7 +22,7 @@ use crate::{
         job::{Job, JobId},
         provider::{Cancellation, Slot, UpstreamTask, VideoProvider},
         state::{Event, JobState},
-        store::{ChangeKind, Claim, JobChanges, Lease, StoreError, WorkerId},
+        store::{AfterCommit, ChangeKind, Claim, JobChanges, StoreError, WorkerId},
         time::Timestamp,
     },
 };
@@ -87,11 +87,11 @@ pub(super) struct Ended {
     pub(super) id: JobId,
     /// The worker that had the job.
     pub(super) worker: WorkerId,
-    pub(super) rest: ClaimEnd,
+    pub(super) claim: ClaimEnd,
 }
 
 /// Whether the render of a final job is known to be stopped or finished.
-pub(super) enum Resolution {
+pub(super) enum RenderEnd {
     /// Not yet; the job continues with this.
     Later(Next),
     /// Nothing more can be done about the render.
@@ -119,12 +119,12 @@ pub(super) async fn run(
     let step = Step { shared, claim, interrupted, slot, unrecorded: None };
     let work = async {
         tokio::select! {
-            rest = step.run_until_lost(lost) => rest,
+            end = step.run_until_lost(lost) => end,
             never = amended => match never {},
         }
     };
-    let rest = work.instrument(span).await;
-    Ended { id: job_id, worker, rest }
+    let claim = work.instrument(span).await;
+    Ended { id: job_id, worker, claim }
 }
 
 /// Interrupts the step as soon as a caller cancels or deletes the job. Never returns.
@@ -223,7 +223,7 @@ impl Step {
     }
 
     /// Commits the job, and keeps or releases it.
-    pub(super) async fn commit(&mut self, next: Job, then: Lease) -> Result<(), StepError> {
+    pub(super) async fn commit(&mut self, next: Job, then: AfterCommit) -> Result<(), StepError> {
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -245,7 +245,7 @@ impl Step {
     /// Releases the job, which is due again after `delay`, or at its deadline if that is earlier.
     pub(super) async fn yield_for(&mut self, mut next: Job, delay: Duration) -> Result<Next, StepError> {
         next.due_at = Some(self.now().after(delay).min(next.deadline_at));
-        self.commit(next, Lease::Ended).await?;
+        self.commit(next, AfterCommit::ReleaseLease).await?;
         Ok(Next::Yield)
     }
 
@@ -300,7 +300,7 @@ impl Step {
         next.expires_at = self.shared.jobs.settings.retention.map(|kept| self.now().after(kept));
         next.due_at = next.due_when_final();
         let must_clean_up = next.abandoned.is_some();
-        self.commit(next, if must_clean_up { Lease::Kept } else { Lease::Ended }).await?;
+        self.commit(next, if must_clean_up { AfterCommit::KeepLease } else { AfterCommit::ReleaseLease }).await?;
         Failpoint::JobFinished.reach();
         Ok(if must_clean_up { Next::Continue } else { Next::Yield })
     }
@@ -308,11 +308,11 @@ impl Step {
     /// Stops the abandoned render of a final job and removes partial files.
     async fn clean_up(&mut self) -> Result<Next, StepError> {
         let billed = match self.stop_renders().await? {
-            Resolution::Later(next) => return Ok(next),
-            Resolution::Ended { billed } => billed,
+            RenderEnd::Later(next) => return Ok(next),
+            RenderEnd::Ended { billed } => billed,
         };
         if !matches!(self.claim.job.state, JobState::Succeeded { .. })
-            && let Err(error) = self.shared.jobs.remove_files(&self.claim.job, false).await
+            && let Err(error) = self.shared.jobs.remove_outputs(&self.claim.job.id).await
         {
             return self.clean_up_later(&error).await;
         }
@@ -325,7 +325,7 @@ impl Step {
             next.charge = next.charge.as_ref().map(Charge::billed);
         }
         next.due_at = next.due_when_final();
-        self.commit(next, Lease::Ended).await?;
+        self.commit(next, AfterCommit::ReleaseLease).await?;
         Ok(Next::Yield)
     }
 
@@ -334,14 +334,14 @@ impl Step {
         if !self.claim.job.deleted {
             // Callers must not see a job without its files.
             let next = self.claim.job.tombstoned(self.now(), None);
-            self.commit(next, Lease::Kept).await?;
+            self.commit(next, AfterCommit::KeepLease).await?;
         }
         let billed = match self.stop_renders().await? {
-            Resolution::Later(next) => return Ok(next),
-            Resolution::Ended { billed } => billed,
+            RenderEnd::Later(next) => return Ok(next),
+            RenderEnd::Ended { billed } => billed,
         };
         self.settle_removed(billed).await?;
-        if let Err(error) = self.shared.jobs.remove_files(&self.claim.job, true).await {
+        if let Err(error) = self.shared.jobs.remove_files(&self.claim.job).await {
             return self.clean_up_later(&error).await;
         }
         Failpoint::FilesRemoved.reach();
@@ -357,32 +357,32 @@ impl Step {
         };
         let charge = if billed { charge.billed() } else { charge.clone() };
         let state = job.state.clone().cleaned_up(billed);
-        self.commit(Job { abandoned: None, state, charge: Some(charge), ..job }, Lease::Kept).await
+        self.commit(Job { abandoned: None, state, charge: Some(charge), ..job }, AfterCommit::KeepLease).await
     }
 
     /// Stops the abandoned render of a final job, or searches for one that its interrupted submission may have started.
-    async fn stop_renders(&mut self) -> Result<Resolution, StepError> {
+    async fn stop_renders(&mut self) -> Result<RenderEnd, StepError> {
         let Some(task) = self.claim.job.abandoned.clone() else {
             return match self.claim.job.state.unresolved_submission() {
                 Some(since) => self.resolve_submission(since).await,
-                None => Ok(Resolution::Ended { billed: false }),
+                None => Ok(RenderEnd::Ended { billed: false }),
             };
         };
-        let Some(provider) = self.provider() else { return Ok(Resolution::Ended { billed: true }) };
+        let Some(provider) = self.provider() else { return Ok(RenderEnd::Ended { billed: true }) };
         let context = self.call_context();
         match self.bounded(provider.cancel(&task, &context)).await? {
             Ok(Cancellation::Stopped) => {
                 Failpoint::RenderStopped.reach();
-                Ok(Resolution::Ended { billed: false })
+                Ok(RenderEnd::Ended { billed: false })
             }
-            Ok(Cancellation::RunsOn) => {
+            Ok(Cancellation::StillRunning) => {
                 tracing::warn!(task = task.0, "the provider does not stop an abandoned render, which may be billed");
-                Ok(Resolution::Ended { billed: true })
+                Ok(RenderEnd::Ended { billed: true })
             }
-            Err(error) if self.may_retry_clean_up(&error) => Ok(Resolution::Later(self.clean_up_later(&error).await?)),
+            Err(error) if self.may_retry_clean_up(&error) => Ok(RenderEnd::Later(self.clean_up_later(&error).await?)),
             Err(error) => {
                 tracing::warn!(task = task.0, "an abandoned render could not be stopped: {error}");
-                Ok(Resolution::Ended { billed: true })
+                Ok(RenderEnd::Ended { billed: true })
             }
         }
     }
@@ -398,7 +398,7 @@ impl Step {
         next.failures += 1;
         tracing::warn!(failures = next.failures, "the clean-up failed and will be retried: {why}");
         next.due_at = Some(self.now().after(delays::back_off(next.failures)));
-        self.commit(next, Lease::Ended).await?;
+        self.commit(next, AfterCommit::ReleaseLease).await?;
         Ok(Next::Yield)
     }
 

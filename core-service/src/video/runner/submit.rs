@@ -19,7 +19,7 @@ use crate::{
         parameters::VideoParameters,
         provider::{RenderRequest, Slot, UpstreamTask, VideoProvider},
         state::Event,
-        store::Lease,
+        store::AfterCommit,
     },
 };
 
@@ -51,7 +51,7 @@ impl Step {
         // Counted before the request is sent: after a crash during the submission, this must not look like a first attempt.
         submitting.submissions += 1;
         submitting.failures = 0;
-        self.commit(submitting, Lease::Kept).await?;
+        self.commit(submitting, AfterCommit::KeepLease).await?;
         Failpoint::SubmissionRecorded.reach();
 
         request.slot = std::mem::take(&mut self.slot);

@@ -149,7 +149,7 @@ pub enum Event {
 
 impl JobState {
     /// Returns the state after the event. Progress never decreases, and a final state never changes.
-    pub fn apply(self, event: Event) -> Result<Self, IllegalMove> {
+    pub fn apply(self, event: Event) -> Result<Self, IllegalTransition> {
         use {Event as E, JobState as S};
         let (from, reached) = (self.phase(), self.percent());
         match (self, event) {
@@ -222,7 +222,7 @@ impl JobState {
                 | E::Stored(..)
                 | E::Failed { .. }
                 | E::Cancelled,
-            ) => Err(IllegalMove { from }),
+            ) => Err(IllegalTransition { from }),
         }
     }
 
@@ -383,7 +383,7 @@ impl fmt::Display for Phase {
 /// The event is not allowed in this state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this transition is not allowed for a job that is {from}")]
-pub struct IllegalMove {
+pub struct IllegalTransition {
     /// The state, which does not change.
     pub from: Phase,
 }

@@ -91,7 +91,7 @@ fn missed_polls_are_counted_until_the_next_progress_and_renewals_for_good() {
 fn a_final_state_never_changes() {
     for state in states().into_iter().filter(JobState::is_final) {
         for event in events() {
-            assert_eq!(state.clone().apply(event), Err(IllegalMove { from: state.phase() }));
+            assert_eq!(state.clone().apply(event), Err(IllegalTransition { from: state.phase() }));
         }
     }
 }

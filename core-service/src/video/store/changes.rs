@@ -34,7 +34,7 @@ pub enum ChangeKind {
     /// The job was created.
     Created,
     /// The holder of the lease committed a new state. Also the kind of changes by other nodes, whose kind is not known.
-    Moved,
+    Committed,
     /// A caller changed the job, above all by a cancellation or deletion. Later commits of a step in progress are refused.
     Amended,
 }
@@ -167,7 +167,7 @@ impl JobChanges {
 
     /// Publishes the job that the reader read to all subscribers of the job. An older revision is ignored.
     pub fn publish_read(&self, job: Arc<Job>) {
-        self.feed.publish_to_subscribers(Change { job, kind: ChangeKind::Moved });
+        self.feed.publish_to_subscribers(Change { job, kind: ChangeKind::Committed });
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 use async_trait::async_trait;
 
 use super::{
-    BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobLimits, JobQueue, JobStore, KeyMatch,
-    Lease, Page, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    AfterCommit, BusyProviders, ChangeKind, Changes, Claim, Inserted, JobChanges, JobEvent, JobLimits, JobQueue,
+    JobStore, KeyMatch, Page, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     idempotency::Idempotency,
@@ -310,7 +310,7 @@ impl JobQueue for MemoryStore {
         Ok(self.rows().values().any(|row| is_other(&row.job) && row.job.state.task() == Some(task)))
     }
 
-    async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
+    async fn commit(&self, claim: &Claim, next: Job, then: AfterCommit) -> Result<Claim, StoreError> {
         let next = next.with_charge_settled();
         let now = self.now();
         let committed = self.leased(claim, |row| {
@@ -318,13 +318,13 @@ impl JobQueue for MemoryStore {
                 return Err(StoreError::Stale);
             }
             row.write(next.clone(), now);
-            if then == Lease::Ended {
+            if then == AfterCommit::ReleaseLease {
                 row.worker = None;
             }
             Ok(Claim { job: next, fence: claim.fence })
         })??;
         if committed.job.revision != claim.job.revision {
-            self.feed.publish(&committed.job, ChangeKind::Moved);
+            self.feed.publish(&committed.job, ChangeKind::Committed);
         }
         Ok(committed)
     }

@@ -132,7 +132,7 @@ pub trait JobQueue: JobStore {
     ///
     /// # Errors
     /// `Stale`, if the lease was lost or the job was amended meanwhile; then nothing is written.
-    async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError>;
+    async fn commit(&self, claim: &Claim, next: Job, then: AfterCommit) -> Result<Claim, StoreError>;
 
     /// Releases a claimed job without any other change. A lost lease is no error.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
@@ -199,11 +199,11 @@ impl JobLimits {
 
 /// Whether the worker keeps the job after a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lease {
+pub enum AfterCommit {
     /// It keeps the job for another step.
-    Kept,
+    KeepLease,
     /// Any worker can claim the job when it is due.
-    Ended,
+    ReleaseLease,
 }
 
 /// The holder of a lease. A runner that loses its lease continues as a new worker.
@@ -380,7 +380,7 @@ enum KeyMatch {
 fn match_key(key: Option<&JobKey>, call: &Idempotency, now: Timestamp) -> Result<KeyMatch, StoreError> {
     let Some(key) = key else { return Ok(KeyMatch::Free) };
     let expired = key.expires_at.is_some_and(|expires_at| expires_at <= now);
-    if expired || !call.repeated {
+    if expired || !call.may_be_repetition {
         return Ok(KeyMatch::Free);
     }
     if key.fingerprint != call.fingerprint {

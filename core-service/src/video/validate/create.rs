@@ -61,7 +61,7 @@ pub(in crate::video) struct NewVideo {
 }
 
 /// Validates a create request, except for its model and its idempotency key.
-pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVideo, Error> {
+pub(in crate::video) fn validate_create(request: pb::CreateVideoRequest) -> Result<NewVideo, Error> {
     let pb::CreateVideoRequest {
         model: _,
         prompt,
@@ -82,10 +82,10 @@ pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVid
         extra_json,
     } = request;
     check::prompt(&prompt)?;
-    extra(&extra_json)?;
-    stored("user", "has", &user)?;
-    stored("negative_prompt", "has", &negative_prompt)?;
-    let size = size(&size_text)?;
+    check_extra(&extra_json)?;
+    check_stored_text("user", "has", &user)?;
+    check_stored_text("negative_prompt", "has", &negative_prompt)?;
+    let size = parse_size(&size_text)?;
     let text = |text: String| (!text.is_empty()).then_some(text);
     let (aspect_ratio, resolution) = (text(aspect_ratio), text(resolution));
     if size.is_some() && (aspect_ratio.is_some() || resolution.is_some()) {
@@ -100,7 +100,7 @@ pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVid
         size,
         aspect_ratio,
         resolution,
-        seconds: duration_seconds.map(seconds).transpose()?,
+        seconds: duration_seconds.map(check_seconds).transpose()?,
         generate_audio,
         seed,
         negative_prompt,
@@ -109,11 +109,11 @@ pub(in crate::video) fn create(request: pb::CreateVideoRequest) -> Result<NewVid
         has_last_frame: has(&[InputRole::LastFrame]),
         has_references: has(&[InputRole::Image, InputRole::Video, InputRole::Sound]),
     };
-    let (callback_url, fit_policy) = (callback(callback_url)?, fit_policy(policy)?);
+    let (callback_url, fit_policy) = (parse_callback_url(callback_url)?, parse_fit_policy(policy)?);
     Ok(NewVideo { prompt, user, extra_json, callback_url, wanted, fit_policy, inputs })
 }
 
-pub(super) fn callback(url: String) -> Result<Option<String>, Error> {
+pub(super) fn parse_callback_url(url: String) -> Result<Option<String>, Error> {
     if url.is_empty() {
         return Ok(None);
     }
@@ -125,7 +125,7 @@ pub(super) fn callback(url: String) -> Result<Option<String>, Error> {
     Ok(Some(url))
 }
 
-pub(super) fn fit_policy(value: i32) -> Result<Option<FitPolicy>, Error> {
+pub(super) fn parse_fit_policy(value: i32) -> Result<Option<FitPolicy>, Error> {
     match pb::FitPolicy::try_from(value) {
         Ok(pb::FitPolicy::Unspecified) => Ok(None),
         Ok(pb::FitPolicy::Nearest) => Ok(Some(FitPolicy::Nearest)),
@@ -135,13 +135,13 @@ pub(super) fn fit_policy(value: i32) -> Result<Option<FitPolicy>, Error> {
 }
 
 /// Validates the members without a field of their own.
-pub(super) fn extra(extra_json: &str) -> Result<(), Error> {
-    stored("extra_json", "the members without a field of their own have", extra_json)?;
+pub(super) fn check_extra(extra_json: &str) -> Result<(), Error> {
+    check_stored_text("extra_json", "the members without a field of their own have", extra_json)?;
     check::extra("extra_json", extra_json, &MEMBERS)
 }
 
 /// Checks the length of a text that is stored with a job. `subject` is the beginning of the message.
-pub(super) fn stored(field: &str, subject: &str, text: &str) -> Result<(), Error> {
+pub(super) fn check_stored_text(field: &str, subject: &str, text: &str) -> Result<(), Error> {
     if text.len() <= MAX_STORED_BYTES {
         return Ok(());
     }
@@ -150,7 +150,7 @@ pub(super) fn stored(field: &str, subject: &str, text: &str) -> Result<(), Error
 
 /// Validates the `extra_json` of a remix and returns it with those members of the source that it does not replace.
 pub(in crate::video) fn remix_extra(source: &str, extra_json: &str) -> Result<String, Error> {
-    extra(extra_json)?;
+    check_extra(extra_json)?;
     let (Some(inherited), Some(own)) = (extra_members(source), extra_members(extra_json)) else {
         return Ok(if extra_json.is_empty() { source } else { extra_json }.to_owned());
     };
@@ -159,12 +159,12 @@ pub(in crate::video) fn remix_extra(source: &str, extra_json: &str) -> Result<St
     let members: Vec<_> =
         kept.chain(&own).map(|(name, value)| format!("{}:{value}", serde_json::Value::from(name.as_str()))).collect();
     let merged = format!("{{{}}}", members.join(","));
-    extra(&merged)?;
+    check_extra(&merged)?;
     Ok(merged)
 }
 
 /// Parses a size; `None` for the empty text.
-pub(in crate::video) fn size(text: &str) -> Result<Option<Size>, Error> {
+pub(in crate::video) fn parse_size(text: &str) -> Result<Option<Size>, Error> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -184,7 +184,7 @@ pub(in crate::video) fn size(text: &str) -> Result<Option<Size>, Error> {
 }
 
 /// Checks a duration.
-pub(in crate::video) fn seconds(seconds: u32) -> Result<u32, Error> {
+pub(in crate::video) fn check_seconds(seconds: u32) -> Result<u32, Error> {
     if SECONDS.contains(&seconds) {
         return Ok(seconds);
     }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn absent_fields_have_defaults() {
-        let NewVideo { wanted, inputs, callback_url, fit_policy, .. } = create(request()).unwrap();
+        let NewVideo { wanted, inputs, callback_url, fit_policy, .. } = validate_create(request()).unwrap();
         assert_eq!(wanted, Wanted::default());
         assert!(inputs.is_empty() && callback_url.is_none() && fit_policy.is_none());
     }
@@ -212,7 +212,7 @@ mod tests {
         let wrong = |change: fn(&mut pb::CreateVideoRequest)| {
             let mut request = request();
             change(&mut request);
-            refused_field(create(request))
+            refused_field(validate_create(request))
         };
         assert_eq!(wrong(|r| r.prompt = " \n".to_owned()), "prompt");
         assert_eq!(wrong(|r| r.prompt = "字".repeat(32_001)), "prompt");
@@ -223,14 +223,19 @@ mod tests {
         assert_eq!(wrong(|r| r.extra_json = r#"{"seconds":9}"#.to_owned()), "extra_json");
         let mut longest = request();
         longest.prompt = "字".repeat(32_000);
-        assert!(create(longest).is_ok());
+        assert!(validate_create(longest).is_ok());
     }
 
     #[test]
     fn size_excludes_resolution_and_aspect_ratio() {
         let with = |resolution: &str, aspect_ratio: &str| {
             let (size, resolution) = ("1280x720".to_owned(), resolution.to_owned());
-            create(pb::CreateVideoRequest { size, resolution, aspect_ratio: aspect_ratio.to_owned(), ..request() })
+            validate_create(pb::CreateVideoRequest {
+                size,
+                resolution,
+                aspect_ratio: aspect_ratio.to_owned(),
+                ..request()
+            })
         };
         assert!(with("", "").is_ok());
         assert_eq!(refused_field(with("720p", "")), "size");
@@ -239,7 +244,7 @@ mod tests {
 
     #[test]
     fn callback_is_an_http_url() {
-        let with = |url: &str| create(pb::CreateVideoRequest { callback_url: url.to_owned(), ..request() });
+        let with = |url: &str| validate_create(pb::CreateVideoRequest { callback_url: url.to_owned(), ..request() });
         assert_eq!(with("https://a.test/hook").unwrap().callback_url.as_deref(), Some("https://a.test/hook"));
         for wrong in ["a.test", "ftp://a.test", "http://", &format!("https://a.test/{}", "x".repeat(2048))] {
             assert_eq!(refused_field(with(wrong)), "callback_url", "{wrong}");
@@ -249,13 +254,14 @@ mod tests {
     #[test]
     fn texts_that_are_stored_with_a_job_are_bounded() {
         let extra = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
-        let create =
-            |extra_json: String, user: String| create(pb::CreateVideoRequest { extra_json, user, ..request() });
-        assert!(create(extra(MAX_STORED_BYTES), "x".repeat(MAX_STORED_BYTES)).is_ok());
-        let error = create(extra(MAX_STORED_BYTES + 1), String::new()).unwrap_err();
+        let create_with = |extra_json: String, user: String| {
+            validate_create(pb::CreateVideoRequest { extra_json, user, ..request() })
+        };
+        assert!(create_with(extra(MAX_STORED_BYTES), "x".repeat(MAX_STORED_BYTES)).is_ok());
+        let error = create_with(extra(MAX_STORED_BYTES + 1), String::new()).unwrap_err();
         assert!(error.to_string().contains("65537 bytes; at most 65536"), "{error}");
         assert_eq!(refused_field(Err::<(), _>(error)), "extra_json");
-        assert_eq!(refused_field(create(String::new(), "x".repeat(MAX_STORED_BYTES + 1))), "user");
+        assert_eq!(refused_field(create_with(String::new(), "x".repeat(MAX_STORED_BYTES + 1))), "user");
         // The limit of a remix includes the inherited members.
         let half = |name: &str| format!(r#"{{"{name}":"{}"}}"#, "x".repeat(MAX_STORED_BYTES / 2));
         assert_eq!(refused_field(remix_extra(&half("a"), &half("b"))), "extra_json");
@@ -283,10 +289,10 @@ mod tests {
     #[test]
     fn sizes_are_even_within_bounds_and_at_most_4k() {
         for fine in ["64x64", "1280x720", "720x1280", "1792x1024", "3840x2160", "2160x3840", "3840x3840"] {
-            assert_eq!(size(fine).unwrap().unwrap().to_string(), fine);
+            assert_eq!(parse_size(fine).unwrap().unwrap().to_string(), fine);
         }
         for wrong in ["1280x721", "62x64", "3842x64", "64x3842", "0x0", "1280", "1280X720", "-2x4", "auto", "1e3x64"] {
-            assert_eq!(refused_field(size(wrong)), "size", "{wrong}");
+            assert_eq!(refused_field(parse_size(wrong)), "size", "{wrong}");
         }
     }
 }

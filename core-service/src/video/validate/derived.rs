@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The request field with the video to edit or extend.
-pub(in crate::video) const SOURCE: &str = "video";
+pub(in crate::video) const SOURCE_FIELD: &str = "video";
 
 /// A request to edit or extend a video.
 #[derive(Debug)]
@@ -43,17 +43,17 @@ pub(in crate::video) enum RequestedSource {
 }
 
 /// Validates a request to edit a video.
-pub(in crate::video) fn edit(request: pb::EditVideoRequest) -> Result<DerivedVideo, Error> {
+pub(in crate::video) fn validate_edit(request: pb::EditVideoRequest) -> Result<DerivedVideo, Error> {
     let pb::EditVideoRequest { model, prompt, video, idempotency_key: _, user, callback_url, extra_json } = request;
     let (seconds, fit_policy) = (None, None);
-    let source = source(video)?;
-    let callback_url = create::callback(callback_url)?;
+    let source = parse_source(video)?;
+    let callback_url = create::parse_callback_url(callback_url)?;
     let operation = Operation::Edit;
     checked(DerivedVideo { operation, model, prompt, source, user, callback_url, seconds, fit_policy, extra_json })
 }
 
 /// Validates a request to extend a video.
-pub(in crate::video) fn extend(request: pb::ExtendVideoRequest) -> Result<DerivedVideo, Error> {
+pub(in crate::video) fn validate_extend(request: pb::ExtendVideoRequest) -> Result<DerivedVideo, Error> {
     let pb::ExtendVideoRequest {
         model,
         prompt,
@@ -65,33 +65,33 @@ pub(in crate::video) fn extend(request: pb::ExtendVideoRequest) -> Result<Derive
         fit_policy,
         extra_json,
     } = request;
-    let seconds = duration_seconds.map(create::seconds).transpose()?;
-    let fit_policy = create::fit_policy(fit_policy)?;
-    let source = source(video)?;
-    let callback_url = create::callback(callback_url)?;
+    let seconds = duration_seconds.map(create::check_seconds).transpose()?;
+    let fit_policy = create::parse_fit_policy(fit_policy)?;
+    let source = parse_source(video)?;
+    let callback_url = create::parse_callback_url(callback_url)?;
     let operation = Operation::Extend;
     checked(DerivedVideo { operation, model, prompt, source, user, callback_url, seconds, fit_policy, extra_json })
 }
 
 fn checked(new: DerivedVideo) -> Result<DerivedVideo, Error> {
     check::prompt(&new.prompt)?;
-    create::extra(&new.extra_json)?;
-    create::stored("user", "has", &new.user)?;
+    create::check_extra(&new.extra_json)?;
+    create::check_stored_text("user", "has", &new.user)?;
     Ok(new)
 }
 
-fn source(video: Option<pb::VideoSource>) -> Result<RequestedSource, Error> {
-    let required = || Error::invalid(SOURCE, "is required: the id of a video, or an MP4 file");
+fn parse_source(video: Option<pb::VideoSource>) -> Result<RequestedSource, Error> {
+    let required = || Error::invalid(SOURCE_FIELD, "is required: the id of a video, or an MP4 file");
     match video.and_then(|video| video.source).ok_or_else(required)? {
         Source::Id(id) if id.is_empty() => Err(required()),
         Source::Id(id) => Ok(RequestedSource::Video(id)),
         Source::File(input) => {
             match &input.source {
                 None => return Err(required()),
-                Some(media_input::Source::Url(url)) => inputs::check_link(SOURCE, url)?,
+                Some(media_input::Source::Url(url)) => inputs::check_link(SOURCE_FIELD, url)?,
                 Some(media_input::Source::Data(_) | media_input::Source::MediaKey(_)) => {}
             }
-            Ok(RequestedSource::File(RequestedInput { role: InputRole::Source, field: SOURCE.to_owned(), input }))
+            Ok(RequestedSource::File(RequestedInput { role: InputRole::Source, field: SOURCE_FIELD.to_owned(), input }))
         }
     }
 }
@@ -114,7 +114,7 @@ mod tests {
         let wrong = |change: &dyn Fn(&mut pb::ExtendVideoRequest)| {
             let mut request = request();
             change(&mut request);
-            refused_field(extend(request))
+            refused_field(validate_extend(request))
         };
         assert_eq!(wrong(&|r| r.prompt.clear()), "prompt");
         assert_eq!(wrong(&|r| r.duration_seconds = Some(61)), "duration_seconds");
@@ -129,10 +129,11 @@ mod tests {
 
     #[test]
     fn source_is_an_id_or_a_file() {
-        assert!(matches!(extend(request()).unwrap().source, RequestedSource::Video(id) if id == "video_1"));
+        assert!(matches!(validate_extend(request()).unwrap().source, RequestedSource::Video(id) if id == "video_1"));
         let video = Some(file(Some(media_input::Source::Url("https://a.test/v.mp4".to_owned()))));
         let request = pb::EditVideoRequest { prompt: "rain".to_owned(), video, ..pb::EditVideoRequest::default() };
-        let DerivedVideo { operation, source: RequestedSource::File(input), .. } = edit(request).unwrap() else {
+        let DerivedVideo { operation, source: RequestedSource::File(input), .. } = validate_edit(request).unwrap()
+        else {
             panic!()
         };
         assert_eq!((operation, input.role, input.field.as_str()), (Operation::Edit, InputRole::Source, "video"));

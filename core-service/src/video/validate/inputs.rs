@@ -98,7 +98,7 @@ pub(super) fn check_link(field: &str, url: &str) -> Result<(), Error> {
 ///
 /// # Errors
 /// [`Error::InvalidField`] for a model that only edits or extends videos.
-pub(in crate::video) fn generates(facts: &ModelFacts, model: &str) -> Result<(), Error> {
+pub(in crate::video) fn check_can_generate(facts: &ModelFacts, model: &str) -> Result<(), Error> {
     if facts.generate {
         return Ok(());
     }
@@ -110,7 +110,7 @@ pub(in crate::video) fn generates(facts: &ModelFacts, model: &str) -> Result<(),
 ///
 /// # Errors
 /// [`Error::InvalidField`] for the first input that the model cannot use.
-pub(in crate::video) fn check(facts: &ModelFacts, model: &str, inputs: &[RequestedInput]) -> Result<(), Error> {
+pub(in crate::video) fn check_inputs(facts: &ModelFacts, model: &str, inputs: &[RequestedInput]) -> Result<(), Error> {
     let InputFacts {
         required, first_frame, last_frame, last_frame_alone, images, videos, sounds, sounds_alone, ..
     } = facts.inputs;
@@ -198,7 +198,7 @@ mod tests {
         let old = facts("seedance-1-0-pro");
         let new = facts("seedance-2-0");
         let checked = |facts: &ModelFacts, frames: Vec<_>, references: Vec<_>| {
-            check(facts, "m", &read(None, frames, references).unwrap())
+            check_inputs(facts, "m", &read(None, frames, references).unwrap())
         };
         let image = || reference(Kind::Image, "asset://a");
         let sound = || reference(Kind::Audio, "asset://a");

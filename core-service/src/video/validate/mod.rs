@@ -7,9 +7,9 @@ mod inputs;
 use triptych_proto::v1::{self as pb, video::State};
 
 pub(super) use self::{
-    create::{NewVideo, create, remix_extra, seconds, size},
-    derived::{DerivedVideo, RequestedSource, edit, extend},
-    inputs::{RequestedInput, check as inputs, generates, is_provider_uri},
+    create::{NewVideo, check_seconds, parse_size, remix_extra, validate_create},
+    derived::{DerivedVideo, RequestedSource, SOURCE_FIELD, validate_edit, validate_extend},
+    inputs::{RequestedInput, check_can_generate, check_inputs, is_provider_uri},
 };
 use super::{job::JobId, provider::Variant, state::Phase, store::Page};
 use crate::{
@@ -33,7 +33,7 @@ pub(super) fn owners(requested: Option<&str>, caller: &Caller) -> Result<Owners,
 }
 
 /// Parses a page request.
-pub(super) fn page(request: &pb::ListVideosRequest, caller: &Caller) -> Result<Page, Error> {
+pub(super) fn parse_page(request: &pb::ListVideosRequest, caller: &Caller) -> Result<Page, Error> {
     let pb::ListVideosRequest { page_size, page_token, order, owner, states, model } = request;
     let owners = owners(owner.as_deref(), caller)?;
     let limit = page_size::validate_or_empty(*page_size)?;
@@ -48,12 +48,12 @@ pub(super) fn page(request: &pb::ListVideosRequest, caller: &Caller) -> Result<P
         Ok(pb::VideoOrder::OldestFirst) => true,
         Err(_) => return Err(Error::invalid("order", "must be NEWEST_FIRST or OLDEST_FIRST")),
     };
-    let phases = states.iter().map(|&state| phase(state)).collect::<Result<_, _>>()?;
+    let phases = states.iter().map(|&state| parse_phase(state)).collect::<Result<_, _>>()?;
     Ok(Page { limit, after, oldest_first, owners, phases, model: model.clone() })
 }
 
 /// Parses the state of a filter.
-fn phase(state: i32) -> Result<Phase, Error> {
+fn parse_phase(state: i32) -> Result<Phase, Error> {
     match State::try_from(state) {
         Ok(State::Queued) => Ok(Phase::Queued),
         Ok(State::Submitting) => Ok(Phase::Submitting),
@@ -70,7 +70,7 @@ fn phase(state: i32) -> Result<Phase, Error> {
 }
 
 /// Parses the variant of a download.
-pub(super) fn variant(value: i32) -> Result<Variant, Error> {
+pub(super) fn parse_variant(value: i32) -> Result<Variant, Error> {
     match pb::VideoVariant::try_from(value) {
         Ok(pb::VideoVariant::Unspecified | pb::VideoVariant::Video) => Ok(Variant::Video),
         Ok(pb::VideoVariant::Thumbnail) => Ok(Variant::Thumbnail),
@@ -107,7 +107,7 @@ mod tests {
     fn page_size_token_order_and_states_are_validated() {
         let (newest_first, oldest_first) = (pb::VideoOrder::NewestFirst.into(), pb::VideoOrder::OldestFirst.into());
         let unknown_order = 3;
-        let list = |request: pb::ListVideosRequest| page(&request, &Caller::default());
+        let list = |request: pb::ListVideosRequest| parse_page(&request, &Caller::default());
         let page = |limit, after: &str, order| {
             let page_token = after.to_owned();
             list(pb::ListVideosRequest { page_size: limit, page_token, order, ..pb::ListVideosRequest::default() })

@@ -51,7 +51,7 @@ struct InFlight {
     claims: HashMap<Id, Claim>,
 }
 
-/// A running [`Dispatcher`]. Dropping it is a crash: attempts end where they are, and leases expire.
+/// A running [`Dispatcher`]. Dropping it aborts the attempts in flight and leaves their leases to expire, as a crash does.
 #[derive(Debug)]
 pub struct DispatcherHandle {
     stop: CancellationToken,

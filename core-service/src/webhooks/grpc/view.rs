@@ -43,7 +43,7 @@ pub(super) fn delivery(delivery: Delivery) -> pb::WebhookDelivery {
         lane: _,
         is_test,
         state,
-        attempt: _,
+        attempt_number: _,
         attempts,
         due_at,
         created_at,

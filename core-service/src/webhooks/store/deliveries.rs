@@ -139,7 +139,7 @@ impl WebhookStore {
             "UPDATE webhook_deliveries SET state = $3, attempt = $4, attempts = $5, due_at = $6, completed_at = $7, \
              url = $8, lease_until = 0 WHERE id = $1 AND fence = $2 AND state = 'pending'",
         );
-        let query = query.bind(&after.id).bind(fence).bind(after.state.as_str()).bind(i64::from(after.attempt));
+        let query = query.bind(&after.id).bind(fence).bind(after.state.as_str()).bind(i64::from(after.attempt_number));
         let query = query.bind(attempts_column(&after.attempts)).bind(after.due_at.map(|at| at.0));
         let query = query.bind(after.completed_at.map(|at| at.0)).bind(&after.url);
         if query.execute(&mut *transaction).await?.rows_affected() == 0 {
@@ -180,7 +180,7 @@ pub(super) async fn insert(connection: &mut DbConnection, delivery: &Delivery) -
         lane,
         is_test,
         state,
-        attempt,
+        attempt_number,
         attempts,
         due_at,
         created_at,
@@ -193,7 +193,8 @@ pub(super) async fn insert(connection: &mut DbConnection, delivery: &Delivery) -
     );
     let query = query.bind(id).bind(&event.id).bind(event.event_type.as_str()).bind(event.created_at.0);
     let query = query.bind(&event.video_id).bind(endpoint_id).bind(owner.as_ref().map(Owner::as_str));
-    let query = query.bind(url).bind(lane).bind(i64::from(*is_test)).bind(state.as_str()).bind(i64::from(*attempt));
+    let query =
+        query.bind(url).bind(lane).bind(i64::from(*is_test)).bind(state.as_str()).bind(i64::from(*attempt_number));
     let query = query.bind(attempts_column(attempts)).bind(due_at.map(|at| at.0)).bind(created_at.0);
     query.bind(completed_at.map(|at| at.0)).execute(connection).await?;
     Ok(())

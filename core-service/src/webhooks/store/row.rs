@@ -74,7 +74,7 @@ pub(super) fn delivery(row: &DbRow) -> Result<Delivery, StoreError> {
         lane: row.try_get("lane")?,
         is_test: row.try_get::<i64, _>("is_test")? != 0,
         state: state.ok_or_else(|| StoreError::corrupt("the state is unknown"))?,
-        attempt: u32::try_from(row.try_get::<i64, _>("attempt")?).map_err(StoreError::corrupt)?,
+        attempt_number: u32::try_from(row.try_get::<i64, _>("attempt")?).map_err(StoreError::corrupt)?,
         attempts,
         due_at: optional_time(row, "due_at")?,
         created_at: Timestamp(row.try_get("created_at")?),

@@ -308,7 +308,7 @@ async fn redelivered_delivery_keeps_its_event_and_starts_the_schedule_again() {
     stores.advance(LEASE);
     let after = stores.webhooks.redeliver(&before.id).await.unwrap().unwrap();
     assert_eq!(read().await, after);
-    assert_eq!((after.state, after.attempt, after.due_at), (DeliveryState::Pending, 0, Some(NOW.after(LEASE))));
+    assert_eq!((after.state, after.attempt_number, after.due_at), (DeliveryState::Pending, 0, Some(NOW.after(LEASE))));
     assert_eq!((after.event, after.attempts.len(), after.completed_at), (before.event, 1, None));
 }
 

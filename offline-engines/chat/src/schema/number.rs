@@ -12,8 +12,21 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// Number of multiples to try.
 const MAX_TRIES: u32 = 1_000;
 
+/// The numbers that a `type` of JSON Schema allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NumberType {
+    Integer,
+    Number,
+}
+
 /// Writes a number for the schema. `index` is the index of the array item, by which values differ.
-pub(super) fn write(schema: &Value, position: &SchemaPosition, index: usize, integer: bool) -> Result<Value, Error> {
+pub(super) fn write(
+    schema: &Value,
+    position: &SchemaPosition,
+    index: usize,
+    number_type: NumberType,
+) -> Result<Value, Error> {
+    let integer = number_type == NumberType::Integer;
     let bound = |keyword: &str| schema.get(keyword).and_then(Value::as_f64);
     let step = bound("multipleOf").filter(|step| *step > 0.0);
     // Candidates are multiples of `grid`: the step, or 1 or 0.5 without one.

@@ -3,12 +3,13 @@
 use serde_json::Value;
 
 use super::limits::{MAX_DEPTH, MAX_VALUES, OPTIONAL_DEPTH, OPTIONAL_REPEATS};
+use super::number::{self, NumberType};
 use super::optional_members::OptionalMembers;
 use super::position::SchemaPosition;
 use super::resolve::{self, Resolver};
 use super::suggestions::Suggestions;
 use super::visit_budget::VisitBudget;
-use super::{merge, number, string, validate};
+use super::{merge, string, validate};
 use crate::entities::Entities;
 use crate::error::Error;
 use crate::rng::Rng;
@@ -175,7 +176,8 @@ impl<'a> Writer<'a> {
             let value = match name {
                 "null" => Ok(Value::Null),
                 "boolean" => Ok(Value::Bool(self.suggestions.boolean(&position.name))),
-                "integer" | "number" => number::write(schema, position, self.item_index, name == "integer"),
+                "integer" => number::write(schema, position, self.item_index, NumberType::Integer),
+                "number" => number::write(schema, position, self.item_index, NumberType::Number),
                 "string" => string::write(schema, position, self.item_index, self.optional, self.rng),
                 "array" => self.array(schema, position),
                 "object" => self.object(schema, position),

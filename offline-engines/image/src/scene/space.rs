@@ -40,20 +40,23 @@ pub(super) fn deep(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
         (planet, unit * 0.19),
         [colours[3].to(hex(0xe0b080), 0.5), colours[2], colours[1].lighter(0.1)],
         rng.seed(),
-        true,
+        &RINGS,
     );
     globe(
         canvas,
         ((width * 0.5 - side * width * 0.32, height * 0.5 + unit * 0.27), unit * 0.05),
         [hex(0xd8d4cc), hex(0x9a96a0), hex(0x6a6878)],
         rng.seed(),
-        false,
+        &[],
     );
     Placement { foot: (width * 0.5 - side * unit * 0.1, height * 0.5 + unit * 0.36), size: unit * 0.44 }
 }
 
-/// Draws a planet, lit from the upper left, with bands and an optional ring.
-fn globe(canvas: &mut Canvas<'_>, (centre, radius): (Point, f32), colours: [Rgb; 3], seed: u32, ringed: bool) {
+/// The rings of the planet: the width of each, in radii of the planet, and its opacity.
+const RINGS: [(f32, f32); 2] = [(0.075, 0.5), (0.03, 0.8)];
+
+/// Draws a planet, lit from the upper left, with bands and with these rings, as of [`RINGS`].
+fn globe(canvas: &mut Canvas<'_>, (centre, radius): (Point, f32), colours: [Rgb; 3], seed: u32, rings: &[(f32, f32)]) {
     canvas.glow(centre, radius * 1.7, colours[0], 0.35);
     let ring = |from: f32, to: f32| {
         (0..=40)
@@ -65,14 +68,11 @@ fn globe(canvas: &mut Canvas<'_>, (centre, radius): (Point, f32), colours: [Rgb;
             .collect::<Vec<_>>()
     };
     let (half, turn) = (std::f32::consts::PI, std::f32::consts::TAU);
-    let dust = [(0.075, 0.5), (0.03, 0.8)];
-    if ringed {
-        for (width, alpha) in dust {
-            canvas.fill(
-                &Path::stroke(&ring(half, turn), (radius * width * 2.0, radius * width * 2.0)),
-                &Paint::Flat((colours[0].lighter(0.2), alpha * 0.6)),
-            );
-        }
+    for &(width, alpha) in rings {
+        canvas.fill(
+            &Path::stroke(&ring(half, turn), (radius * width * 2.0, radius * width * 2.0)),
+            &Paint::Flat((colours[0].lighter(0.2), alpha * 0.6)),
+        );
     }
     let (rows, octaves) =
         ((centre.1 - radius - 2.0).max(0.0) as usize..(centre.1 + radius + 2.0).max(0.0) as usize, canvas.octaves(5));
@@ -90,12 +90,10 @@ fn globe(canvas: &mut Canvas<'_>, (centre, radius): (Point, f32), colours: [Rgb;
         let rim = (1.0 - z).powi(3) * 0.4 * light;
         (band.darker(1.0 - smooth(-0.05, 0.75, light)).lighter(rim), cover)
     });
-    if ringed {
-        for (width, alpha) in dust {
-            canvas.fill(
-                &Path::stroke(&ring(0.0, half), (radius * width * 2.0, radius * width * 2.0)),
-                &Paint::Flat((colours[0].lighter(0.3), alpha)),
-            );
-        }
+    for &(width, alpha) in rings {
+        canvas.fill(
+            &Path::stroke(&ring(0.0, half), (radius * width * 2.0, radius * width * 2.0)),
+            &Paint::Flat((colours[0].lighter(0.3), alpha)),
+        );
     }
 }

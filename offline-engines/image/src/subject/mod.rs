@@ -21,6 +21,7 @@ use crate::prompt::{ParsedPrompt, Scene, Subject};
 use crate::setting::{Placement, Setting};
 
 use brush::Brush;
+use plants::Foliage;
 
 /// Returns whether the prompt names a subject other than sun and moon, which are part of the sky.
 pub(crate) fn has_figure(prompt: &ParsedPrompt) -> bool {
@@ -56,7 +57,8 @@ pub(crate) fn paint_all(canvas: &mut Canvas<'_>, setting: &Setting, placement: P
             }
             index += 1;
         }
-        paint_one(canvas, setting, (subject, colour), place, false);
+        let mut brush = Brush::new(canvas, setting, place, setting.rng.fork("subject"));
+        paint_one(&mut brush, setting, (subject, colour));
     }
 }
 
@@ -88,7 +90,9 @@ pub(crate) fn paint_solo(canvas: &mut Canvas<'_>, setting: &Setting) {
     };
     let unit = canvas.unit();
     let placement = Placement { foot: (canvas.w() * 0.5, canvas.h() * 0.5 + unit * offset), size: unit * size };
-    paint_one(canvas, setting, (subject, colour), placement, true);
+    let mut brush = Brush::new(canvas, setting, placement, setting.rng.fork("subject"));
+    brush.solo = true;
+    paint_one(&mut brush, setting, (subject, colour));
 }
 
 /// Returns the drawing order: 0 for subjects in the air, 1 for distant ones, 2 for near ones.
@@ -114,41 +118,32 @@ fn depth_order(subject: Subject) -> u8 {
     }
 }
 
-/// Draws one subject. `solo` is set if it is the only content of the picture.
-fn paint_one(
-    canvas: &mut Canvas<'_>,
-    setting: &Setting,
-    (subject, colour): (Subject, Option<Rgb>),
-    placement: Placement,
-    solo: bool,
-) {
-    let rng = setting.rng.fork("subject");
+/// Draws one subject.
+fn paint_one(brush: &mut Brush<'_, '_>, setting: &Setting, (subject, colour): (Subject, Option<Rgb>)) {
     let in_studio = setting.scene == Scene::Studio;
-    let mut brush = Brush::new(canvas, setting, placement, rng);
-    brush.solo = solo;
     match subject {
-        Subject::Cat => cat::cat(&mut brush, colour),
-        Subject::Dog => animals::dog(&mut brush, colour),
-        Subject::Rabbit => animals::rabbit(&mut brush, colour),
-        Subject::Birds => animals::birds(&mut brush, colour),
-        Subject::Fish => animals::fish(&mut brush, colour),
-        Subject::Portrait if in_studio => portrait::portrait(&mut brush, colour),
-        Subject::Portrait => people::walker(&mut brush, colour),
-        Subject::Astronaut => people::astronaut(&mut brush, colour),
-        Subject::Robot => people::robot(&mut brush, colour),
-        Subject::Bicycle => bicycle::bicycle(&mut brush, colour, &setting.prompt),
-        Subject::Car => vehicles::car(&mut brush, colour),
-        Subject::Rocket => vehicles::rocket(&mut brush, colour),
-        Subject::Balloon => vehicles::balloon(&mut brush, colour),
-        Subject::Boat => vehicles::boat(&mut brush, colour),
-        Subject::Tree => plants::tree(&mut brush, colour.unwrap_or(hex(0x5f9a4e)), false),
-        Subject::Blossom => plants::tree(&mut brush, colour.unwrap_or(hex(0xf3aec4)), true),
-        Subject::Flower => plants::flowers(&mut brush, colour),
-        Subject::House => buildings::house(&mut brush, colour),
-        Subject::Castle => buildings::castle(&mut brush, colour),
-        Subject::Lighthouse => buildings::lighthouse(&mut brush, colour),
-        Subject::Pagoda => buildings::pagoda(&mut brush, colour),
-        Subject::Cup => cup::cup(&mut brush, colour),
+        Subject::Cat => cat::cat(brush, colour),
+        Subject::Dog => animals::dog(brush, colour),
+        Subject::Rabbit => animals::rabbit(brush, colour),
+        Subject::Birds => animals::birds(brush, colour),
+        Subject::Fish => animals::fish(brush, colour),
+        Subject::Portrait if in_studio => portrait::portrait(brush, colour),
+        Subject::Portrait => people::walker(brush, colour),
+        Subject::Astronaut => people::astronaut(brush, colour),
+        Subject::Robot => people::robot(brush, colour),
+        Subject::Bicycle => bicycle::bicycle(brush, colour, &setting.prompt),
+        Subject::Car => vehicles::car(brush, colour),
+        Subject::Rocket => vehicles::rocket(brush, colour),
+        Subject::Balloon => vehicles::balloon(brush, colour),
+        Subject::Boat => vehicles::boat(brush, colour),
+        Subject::Tree => plants::tree(brush, colour.unwrap_or(hex(0x5f9a4e)), Foliage::Leaves),
+        Subject::Blossom => plants::tree(brush, colour.unwrap_or(hex(0xf3aec4)), Foliage::Blossoms),
+        Subject::Flower => plants::flowers(brush, colour),
+        Subject::House => buildings::house(brush, colour),
+        Subject::Castle => buildings::castle(brush, colour),
+        Subject::Lighthouse => buildings::lighthouse(brush, colour),
+        Subject::Pagoda => buildings::pagoda(brush, colour),
+        Subject::Cup => cup::cup(brush, colour),
         Subject::Sun | Subject::Moon => {}
     }
 }

@@ -7,9 +7,20 @@ use super::brush::Brush;
 use crate::colour::{Rgb, WHITE, hex};
 use crate::path::{Path, Point};
 
-/// Draws a tree with foliage of this colour, or with blossoms.
-pub(super) fn tree(b: &mut Brush<'_, '_>, leaf: Rgb, blossom: bool) {
-    let bark = if blossom { hex(0x5a3f3c) } else { hex(0x6b4a35) };
+/// What the crown of a tree consists of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Foliage {
+    Leaves,
+    /// The tree is in blossom, and petals fall.
+    Blossoms,
+}
+
+/// Draws a tree. `leaf` is the colour of its leaves or blossoms.
+pub(super) fn tree(b: &mut Brush<'_, '_>, leaf: Rgb, foliage: Foliage) {
+    let bark = match foliage {
+        Foliage::Leaves => hex(0x6b4a35),
+        Foliage::Blossoms => hex(0x5a3f3c),
+    };
     b.shadow((0.0, 0.0), 0.4, 0.05);
     let lean = b.rng.range(-0.08, 0.08);
     let mut tips: Vec<Point> = Vec::new();
@@ -26,11 +37,12 @@ pub(super) fn tree(b: &mut Brush<'_, '_>, leaf: Rgb, blossom: bool) {
         tips.push(end);
     }
     tips.push((lean, -0.95));
-    crown(b, leaf, &tips, blossom);
+    crown(b, leaf, &tips, foliage);
 }
 
 /// Draws three layers of leaf clusters, the darkest first, and falling petals for a blossoming tree.
-fn crown(b: &mut Brush<'_, '_>, leaf: Rgb, tips: &[Point], blossom: bool) {
+fn crown(b: &mut Brush<'_, '_>, leaf: Rgb, tips: &[Point], foliage: Foliage) {
+    let blossom = foliage == Foliage::Blossoms;
     let side = b.side;
     let coats = [
         (leaf.darker(0.3), 0.0, 1.0),

@@ -3,7 +3,7 @@
 use triptych_proto::chat_stream::{ChatChunk, DeltaDecoder, DeltaEncoder};
 
 use super::*;
-use crate::chat::chunk::{UpstreamChunk, read_chunk, write_chunk};
+use crate::chat::chunk::{MissingUsage, UpstreamChunk, read_chunk, write_chunk};
 
 /// Returns a chunk whose `content` is this JSON.
 fn event(content: &str) -> String {
@@ -17,14 +17,14 @@ fn event(content: &str) -> String {
 fn assert_same_result(events: &[String]) -> ChunkReader {
     let (mut reader, mut decoder, mut encoder) =
         (ChunkReader::default(), DeltaDecoder::default(), DeltaEncoder::default());
-    let mut writers = [ChunkWriter::new(false), ChunkWriter::new(false)];
+    let mut writers = [ChunkWriter::new(MissingUsage::Omit), ChunkWriter::new(MissingUsage::Omit)];
     for event in events {
         let expected = read_chunk(event.as_bytes());
         match (reader.read(event.as_bytes()), expected) {
             (Ok(ChunkEvent::Chunk(chunk)), Ok(UpstreamChunk { response, error: None })) => {
                 assert_eq!(decoder.decode(chunk.clone()), response, "{event}");
                 let mut expected = Vec::new();
-                write_chunk(&mut expected, &response, false);
+                write_chunk(&mut expected, &response, MissingUsage::Omit);
                 for (writer, chunk) in writers.iter_mut().zip([chunk, encoder.encode(response)]) {
                     let mut out = Vec::new();
                     writer.write(&mut out, chunk);

@@ -5,12 +5,15 @@ use triptych_proto::{
     v1 as pb,
 };
 
-use crate::{chat::chunk::write_chunk, json::write::write_scalar};
+use crate::{
+    chat::chunk::{MissingUsage, write_chunk},
+    json::write::write_scalar,
+};
 
 /// Writes the chunks of one stream, with the same result as [`write_chunk`] for each of them.
 #[derive(Debug)]
 pub struct ChunkWriter {
-    null_usage: bool,
+    missing_usage: MissingUsage,
     last: LastChunk,
 }
 
@@ -26,16 +29,16 @@ enum LastChunk {
 }
 
 impl ChunkWriter {
-    /// Creates a writer; `null_usage` is the parameter of [`write_chunk`].
-    pub fn new(null_usage: bool) -> Self {
-        Self { null_usage, last: LastChunk::None }
+    /// Creates a writer; `missing_usage` is the parameter of [`write_chunk`].
+    pub fn new(missing_usage: MissingUsage) -> Self {
+        Self { missing_usage, last: LastChunk::None }
     }
 
     /// Writes the next chunk.
     pub fn write(&mut self, out: &mut Vec<u8>, chunk: ChatChunk) {
         let text = match chunk {
             ChatChunk::Full(response) => {
-                write_chunk(out, &response, self.null_usage);
+                write_chunk(out, &response, self.missing_usage);
                 self.last =
                     TextField::find(&response).map_or(LastChunk::None, |field| LastChunk::Full(field, response));
                 return;
@@ -43,7 +46,7 @@ impl ChunkWriter {
             ChatChunk::Text(text) => text,
         };
         if let LastChunk::Full(field, response) = &mut self.last {
-            self.last = LastChunk::template(*field, response, self.null_usage);
+            self.last = LastChunk::template(*field, response, self.missing_usage);
         }
         if let LastChunk::Template { before, after } = &self.last {
             out.extend_from_slice(before);
@@ -55,11 +58,11 @@ impl ChunkWriter {
 
 impl LastChunk {
     /// Finds the JSON around the text by writing the chunk with two texts, of which the response keeps the second.
-    fn template(field: TextField, response: &mut pb::StreamChatResponse, null_usage: bool) -> Self {
+    fn template(field: TextField, response: &mut pb::StreamChatResponse, missing_usage: MissingUsage) -> Self {
         let mut json_with = |text: &str| {
             let mut out = Vec::with_capacity(512);
             field.set(response, text.to_owned());
-            write_chunk(&mut out, response, null_usage);
+            write_chunk(&mut out, response, missing_usage);
             out
         };
         let (with_text, without_text) = (json_with("x"), json_with(""));

@@ -1,6 +1,7 @@
 //! Builds a response object and its events from the chunks of an upstream.
 
 mod call;
+mod complete;
 mod document;
 mod image;
 mod json_end;
@@ -9,7 +10,6 @@ mod next_turn;
 mod output;
 mod reasoning;
 mod turn;
-mod whole;
 
 use triptych_proto::v1 as pb;
 
@@ -112,7 +112,7 @@ impl ResponseWriter {
 
     /// Adds a complete response of the upstream.
     pub fn completion(&mut self, response: pb::CreateChatResponse) -> Vec<Event> {
-        self.chunk(whole::to_chunk(response))
+        self.chunk(complete::to_chunk(response))
     }
 
     /// Ends the items of the turn after its last chunk.

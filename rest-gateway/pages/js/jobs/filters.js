@@ -1,6 +1,6 @@
 // Filters of the list: status, model and, for administrators, the owner, which the API applies; and a text, which the page applies.
 import { h, replace, uniqueId } from "../dom.js";
-import { select } from "../video/field.js";
+import { select } from "../ui/field.js";
 import { statusOf } from "../video/status.js";
 
 const STATUSES = ["queued", "in_progress", "completed", "failed", "cancelled"];

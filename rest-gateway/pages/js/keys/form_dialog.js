@@ -1,12 +1,12 @@
 // Dialogs with fields, whose values are sent to the gateway.
 import { h, replace } from "../dom.js";
 import { openDialog } from "../ui/dialog.js";
+import { clearFieldErrors } from "../ui/field.js";
 import { errorNotice } from "../ui/status.js";
-import { clearFieldErrors } from "../video/field.js";
 
 /// Opens a dialog and resolves to what `submit()` returns, or to `undefined`.
 ///
-/// `title`, `text` and `action` are keys, or `[key, values]`. `fields` are those of `video/field.js`, and `content` the elements around
+/// `title`, `text` and `action` are keys, or `[key, values]`. `fields` are those of `ui/field.js`, and `content` the elements around
 /// them. Errors are shown at the field that `fieldOf(error)` names, else above the buttons.
 export function formDialog({ title, text, action, fields, content, submit, fieldOf = ({ param }) => param }) {
   const notice = h("div", { hidden: true });

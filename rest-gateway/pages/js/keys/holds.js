@@ -1,9 +1,9 @@
 // Holds of the ledger, which is money reserved for calls and videos, and the dialog that resolves a hold.
 import { h } from "../dom.js";
 import { dateTime, money, relativeTime } from "../format.js";
+import { field, select } from "../ui/field.js";
 import { badge } from "../ui/status.js";
 import { toast } from "../ui/toast.js";
-import { field, select } from "../video/field.js";
 import { pathOfResolution, send } from "./data.js";
 import { formDialog } from "./form_dialog.js";
 

@@ -1,6 +1,6 @@
 // The dialog that creates or edits a key.
 import { h } from "../dom.js";
-import { field, select } from "../video/field.js";
+import { field, select } from "../ui/field.js";
 import { pathOfKey, send } from "./data.js";
 import { formDialog } from "./form_dialog.js";
 

@@ -1,8 +1,8 @@
 // The ledger: its verification, and the list of holds.
 import { h, replace, uniqueId } from "../dom.js";
 import { money } from "../format.js";
+import { select } from "../ui/field.js";
 import { errorNotice } from "../ui/status.js";
-import { select } from "../video/field.js";
 import { loadPage, verifyLedger } from "./data.js";
 import { holdList, resolveHold, STATES } from "./holds.js";
 import { pagedList } from "./paged_list.js";

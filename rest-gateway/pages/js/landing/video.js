@@ -4,10 +4,8 @@ import { h, replace } from "../dom.js";
 import { duration, percent } from "../format.js";
 import { t } from "../i18n.js";
 import { progressBar } from "../ui/status.js";
+import { MOCK_PARAMETERS } from "../video/mock_parameters.js";
 import { watchVideo } from "../video-events.js";
-
-/// A short and small clip for the built-in engine, which draws on the CPU. Connected models have their own defaults.
-const MOCK_PARAMETERS = { size: "640x360", seconds: "3" };
 
 export async function tryVideo({ model, prompt, output, signal, isMock }) {
   const progress = progressBar("overview.progress");

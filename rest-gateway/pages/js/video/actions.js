@@ -2,9 +2,9 @@
 import { requestJson } from "../api.js";
 import { h } from "../dom.js";
 import { confirmDialog } from "../ui/dialog.js";
+import { field, select } from "../ui/field.js";
 import { toast } from "../ui/toast.js";
 import { isFinal } from "../video-events.js";
-import { field, select } from "./field.js";
 import { canRemix, findModel } from "./models.js";
 import { secondsField } from "./parameters.js";
 import { promptDialog } from "./prompt_dialog.js";

@@ -2,15 +2,13 @@
 import { requestJson } from "../api.js";
 import { h, replace } from "../dom.js";
 import { t } from "../i18n.js";
+import { clearFieldErrors, field, select, showFieldError } from "../ui/field.js";
 import { errorNotice } from "../ui/status.js";
 import { estimateView } from "./estimate.js";
-import { clearFieldErrors, field, select, showFieldError } from "./field.js";
 import { newIdempotencyKey } from "./idempotency.js";
 import { inputFields } from "./inputs.js";
+import { MOCK_PARAMETERS } from "./mock_parameters.js";
 import { furtherFields, parameterFields } from "./parameters.js";
-
-/// A short and small clip for the built-in engine, which draws on the CPU. Connected models have their own defaults.
-const MOCK_PARAMETERS = { size: "640x360", seconds: "3" };
 
 /// Returns the form. `models` are those of `videoModels()`; `oncreated(video)` gets each created video.
 export function videoForm(models, oncreated) {

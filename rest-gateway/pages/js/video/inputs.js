@@ -1,7 +1,7 @@
 // The inputs of a video: the prompt only, first and last frame, or references. A request has one of these.
 import { h, replace } from "../dom.js";
+import { field } from "../ui/field.js";
 import { tabs } from "../ui/tabs.js";
-import { field } from "./field.js";
 import { filePicker, KINDS, preview } from "./files.js";
 
 /// Returns `{ element, fields, read() }` for what a model accepts. `read()` returns members of the request. `onchange` is called after

@@ -1,7 +1,7 @@
 // The fields of a video's parameters, from what the model accepts. A parameter that a model does not have has no field.
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
-import { field, select } from "./field.js";
+import { field, select } from "../ui/field.js";
 
 /// Sizes that are offered for a model with any size. Others can be entered.
 const COMMON_SIZES = ["1920x1080", "1280x720", "640x360", "1080x1920", "720x1280", "1024x1024"];

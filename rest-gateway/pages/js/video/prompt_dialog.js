@@ -2,8 +2,8 @@
 import { requestJson } from "../api.js";
 import { h, replace } from "../dom.js";
 import { openDialog } from "../ui/dialog.js";
+import { clearFieldErrors, field, showFieldError } from "../ui/field.js";
 import { errorNotice } from "../ui/status.js";
-import { clearFieldErrors, field, showFieldError } from "./field.js";
 import { newIdempotencyKey } from "./idempotency.js";
 
 /// Opens the dialog and resolves to the created video, or to `undefined`.

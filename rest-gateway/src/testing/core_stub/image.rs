@@ -31,7 +31,9 @@ impl ImageService for CoreStub {
         let message = self.receive(request)?;
         let image = message.image.unwrap();
         let media_key = self.with(|state| state.media_key.take());
-        let pictures = (0..image.n.unwrap_or(1)).map(|_| match media_key {
+        let (usage, failures) = self.with(|state| std::mem::take(&mut state.partial_success));
+        let is_generated = |index: &u32| failures.iter().all(|failure| failure.picture_index != *index);
+        let pictures = (0..image.n.unwrap_or(1)).filter(is_generated).map(|_| match media_key {
             Some(key) => pb::Picture { data: bytes::Bytes::new(), media_key: key.to_owned(), ..picture(&image) },
             None => picture(&image),
         });
@@ -41,7 +43,6 @@ impl ImageService for CoreStub {
             state.idempotency_key = message.idempotency_key;
         });
         let model = "offline-image".to_owned();
-        let (usage, failures) = self.with(|state| std::mem::take(&mut state.partial_success));
         Ok(self.reply(pb::GenerateImagesResponse {
             create_time: Some(from_unix_seconds(1_700_000_000)),
             model,

@@ -1,7 +1,7 @@
 //! Tests of the video endpoints in front of a [`CoreStub`], which has the video `video_1`.
 
+mod inputs_and_parameters;
 mod repetition;
-mod vocabulary;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -146,7 +146,7 @@ async fn succeeded_video_has_its_link_and_no_poll_delay() {
 }
 
 #[tokio::test]
-async fn unknown_id_is_answered_404() {
+async fn unknown_id_returns_404() {
     for id in ["none", "..%2Fmodels", "%20", "a%00b"] {
         let response = send(&CoreStub::default(), get(&format!("/v1/videos/{id}"))).await;
         assert_eq!(response.error(), (404, None, "video_not_found".to_owned()), "{id}");
@@ -339,7 +339,7 @@ async fn content_has_a_file_name_and_supports_ranges() {
 }
 
 #[tokio::test]
-async fn content_of_a_running_video_is_answered_400() {
+async fn content_of_a_running_video_returns_400() {
     for method in [Method::GET, Method::HEAD] {
         let core = CoreStub::default();
         core.set_snapshots(vec![video_in_state(2, 40, State::Rendering)]);
@@ -394,7 +394,7 @@ async fn reconnecting_client_does_not_receive_its_last_event_again() {
 }
 
 #[tokio::test]
-async fn events_of_an_unknown_video_are_answered_404() {
+async fn events_of_an_unknown_video_return_404() {
     let core = CoreStub::default();
     core.fail_every_call("VIDEO_NOT_FOUND", tonic::Code::NotFound, None);
     let response = send(&core, get("/v1/videos/none/events")).await;

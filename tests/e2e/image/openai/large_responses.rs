@@ -34,7 +34,7 @@ async fn read_media(server: &TestServer, key: String) -> Vec<u8> {
     let parts = server.media_client().await.read_media(request).await.unwrap().into_inner();
     let bytes = parts.try_filter_map(async |part| match part.part {
         Some(Part::Data(data)) => Ok(Some(data)),
-        Some(Part::Media(_)) | None => Ok(None),
+        Some(Part::Media(_) | Part::DownloadUrl(_)) | None => Ok(None),
     });
     bytes.try_collect::<Vec<_>>().await.unwrap().concat()
 }

@@ -8,7 +8,7 @@ use super::{GENERATIONS, PROVIDER, configure, generate_request, json_body, png, 
 use crate::{
     fake_upstream::Reply,
     image::{decoded, size},
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, with_local_and_remote_core_and_settings},
 };
 

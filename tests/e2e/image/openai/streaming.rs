@@ -12,7 +12,7 @@ use super::{EDITS, GENERATIONS, fixture, generate_request, png, reply, with_loca
 use crate::{
     fake_upstream::{Latch, Reply},
     image::{decoded, size},
-    responses::{Events, error_body, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, with_local_and_remote_core_and_settings, within_timeout},
 };
 

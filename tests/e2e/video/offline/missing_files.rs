@@ -7,7 +7,7 @@ use triptych_proto::v1 as pb;
 
 use super::super::{create, json_body, small_video, wait_until_final};
 use crate::{
-    responses::error_body,
+    rest_response::error_body,
     test_server::{TestServer, with_local_and_remote_core},
 };
 

@@ -10,7 +10,7 @@ use triptych_proto::v1::{
 };
 
 use super::{ADMIN, ALICE, BOB, create, finished, grpc, listed, rest, rest_json, with_owners};
-use crate::{responses::error_body, test_server::within_timeout, video::small_video};
+use crate::{rest_response::error_body, test_server::within_timeout, video::small_video};
 
 #[tokio::test]
 async fn list_has_the_videos_of_the_caller_only_and_page_tokens_reveal_no_others() {

@@ -13,7 +13,7 @@ use triptych_proto::v1::{self as pb, video_service_client::VideoServiceClient};
 
 use super::small_video;
 use crate::{
-    responses::Events,
+    rest_response::Events,
     test_server::{TestServer, with_local_and_remote_core_and_settings, within_timeout},
 };
 

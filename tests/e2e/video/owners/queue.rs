@@ -7,7 +7,7 @@ use tonic_types::StatusExt;
 use triptych_proto::v1 as pb;
 
 use super::{ALICE, BOB, create, grpc, rest, rest_json, with_limits};
-use crate::{responses::error_body, video::small_video};
+use crate::{rest_response::error_body, video::small_video};
 
 #[tokio::test]
 async fn queued_videos_beyond_the_limit_are_refused_with_429_for_their_owner_only() {

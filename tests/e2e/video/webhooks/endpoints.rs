@@ -7,7 +7,7 @@ use tonic_types::StatusExt as _;
 use triptych_proto::v1 as pb;
 
 use super::{create, create_endpoint, get, json_body, small_video, verified, with_webhooks};
-use crate::{fake_upstream::Reply, responses::error_body, test_server::with_local_and_remote_core};
+use crate::{fake_upstream::Reply, rest_response::error_body, test_server::with_local_and_remote_core};
 
 #[tokio::test]
 async fn rotated_secret_signs_with_the_previous_one_during_the_overlap() {

@@ -21,7 +21,7 @@ use crate::{
     chat::{ChatCall, ChatProvider},
     error::{Error, ProviderError},
     fault_injection::Fault,
-    models::Entry,
+    models::{Entry, Visibility},
 };
 
 /// The engine's model name.
@@ -60,18 +60,18 @@ impl OfflineChat {
 /// models.
 pub fn entries(tokens_per_second: u32, names: &[(&str, &[&str])]) -> Vec<Entry<dyn ChatProvider>> {
     let engine = Arc::new(OfflineChat::new(tokens_per_second));
-    let entry = |id: &str, aliases: &[&str], hidden| {
+    let entry = |id: &str, aliases: &[&str], visibility| {
         Entry::built_in(
             id,
             aliases,
-            hidden,
+            visibility,
             ["stream", "tools", "json_schema"],
             engine.clone() as Arc<dyn ChatProvider>,
         )
     };
-    let served = names.iter().map(|(id, aliases)| entry(id, aliases, false));
-    let own = std::iter::once(entry(MODEL, &[], false));
-    let faults = Fault::CHAT.iter().map(|fault| entry(&fault.model(MODEL), &[], true));
+    let served = names.iter().map(|(id, aliases)| entry(id, aliases, Visibility::Listed));
+    let own = std::iter::once(entry(MODEL, &[], Visibility::Listed));
+    let faults = Fault::CHAT.iter().map(|fault| entry(&fault.model(MODEL), &[], Visibility::Hidden));
     served.chain(own).chain(faults).collect()
 }
 

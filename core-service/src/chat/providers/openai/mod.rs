@@ -24,7 +24,7 @@ use crate::dialect::Dialect;
 use crate::{
     call::Chunks,
     error::ProviderError,
-    upstream::{Auth, Limits, SetupError, Upstream, reported_failure_of, until, within},
+    upstream::{Auth, QuotaMeaning, SetupError, Timeouts, Upstream, parse_error_response, until, within},
 };
 
 const PATH: &str = "chat/completions";
@@ -44,9 +44,9 @@ pub struct OpenAiChat {
 impl OpenAiChat {
     /// Creates a client of the upstream at `base`, which usually ends in `/v1` and determines the [`Dialect`], the upstream's deviations
     /// from OpenAI's API.
-    pub fn new(base: Url, key: Option<SecretString>, limits: Limits) -> Result<Self, SetupError> {
+    pub fn new(base: Url, key: Option<SecretString>, timeouts: Timeouts) -> Result<Self, SetupError> {
         let dialect = Dialect::from_base_url(&base);
-        let upstream = Upstream::new(base, key.map_or(Auth::None, Auth::Bearer), limits)?;
+        let upstream = Upstream::new(base, key.map_or(Auth::None, Auth::Bearer), timeouts)?;
         Ok(Self { upstream, dialect }.with_dialect(dialect))
     }
 
@@ -60,7 +60,8 @@ impl OpenAiChat {
     #[must_use]
     pub fn with_dialect(mut self, dialect: Dialect) -> Self {
         self.dialect = dialect;
-        self.upstream.quota_is_rate_limit = dialect.quota_is_rate_limit();
+        self.upstream.quota =
+            if dialect.quota_is_rate_limit() { QuotaMeaning::RateLimit } else { QuotaMeaning::EmptyAccount };
         self
     }
 
@@ -82,7 +83,12 @@ impl OpenAiChat {
         let (status, headers) = (reply.status, reply.headers.clone());
         let body = self.upstream.body(reply, until).await?;
         if !status.is_success() {
-            return Err(self.upstream.redacted(reported_failure_of(status, &headers, &body, false)));
+            return Err(self.upstream.redacted(parse_error_response(
+                status,
+                &headers,
+                &body,
+                QuotaMeaning::EmptyAccount,
+            )));
         }
         let list = serde_json::from_slice::<ModelList>(trim_start_and_bom(&body));
         let list = list.map_err(|_| ProviderError::Unreadable("the response is not a list of models".to_owned()))?;
@@ -107,10 +113,10 @@ impl ChatProvider for OpenAiChat {
         if self.dialect.only_streams(&call.model) {
             return self.complete_via_stream(call).await;
         }
-        self.dialect.adapt(&call.model, &mut call.request, false);
+        self.dialect.adapt_non_streaming(&call.model, &mut call.request);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::No);
-        let until = until(self.upstream.limits.first_byte, call.context.deadline);
+        let until = until(self.upstream.timeouts.first_byte, call.context.deadline);
         let mut reply = self.upstream.post_json(PATH, &call, body, until).await?;
         let headers = std::mem::take(&mut reply.headers);
         let body = self.upstream.body(reply, until).await?;
@@ -130,10 +136,10 @@ impl ChatProvider for OpenAiChat {
         mut call: ChatCall,
         options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<ChatChunk>, ProviderError> {
-        self.dialect.adapt(&call.model, &mut call.request, true);
+        self.dialect.adapt_streaming(&mut call.request);
         let mut body = Vec::with_capacity(1024);
         write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));
-        let until = until(self.upstream.limits.first_byte, call.context.deadline);
+        let until = until(self.upstream.timeouts.first_byte, call.context.deadline);
         let mut reply = self.upstream.post_json(PATH, &call, body, until).await?;
         let started = pin!(async {
             let start = non_streaming::read_start(&mut reply).await;

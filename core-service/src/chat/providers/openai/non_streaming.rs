@@ -10,7 +10,7 @@ use triptych_proto::{
 use super::finish::{failure_of_finish_reason, warn_of_empty_response};
 use crate::{
     error::ProviderError,
-    upstream::{Reply, reported_failure_in_reply},
+    upstream::{UpstreamResponse, parse_error_member},
 };
 
 /// Reads a complete response.
@@ -20,7 +20,7 @@ pub(super) fn read(body: &[u8]) -> Result<pb::CreateChatResponse, ProviderError>
         ProviderError::Unreadable(format!("the upstream's response is not a chat completion: {error}"))
     })?;
     if let Some(error) = reply.error {
-        return Err(reported_failure_in_reply(&error));
+        return Err(parse_error_member(&error));
     }
     match reply.response.choices.iter().find_map(|choice| failure_of_finish_reason(&choice.finish_reason)) {
         Some(error) => Err(error),
@@ -76,7 +76,7 @@ pub(super) fn starts_with_event(body: &[u8]) -> bool {
 /// Reads a body up to its first non-blank chunk, and returns that chunk without leading whitespace and byte order mark. Returns an
 /// empty vector, and reads nothing, if the content type is `text/event-stream`. An empty or broken body is an empty vector as well:
 /// the caller then reads it as an event stream, and finds its end or the failure there.
-pub(super) async fn read_start(reply: &mut Reply) -> Vec<u8> {
+pub(super) async fn read_start(reply: &mut UpstreamResponse) -> Vec<u8> {
     let mut start = Vec::new();
     if is_event_stream(&reply.headers) {
         return start;

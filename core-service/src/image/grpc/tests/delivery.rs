@@ -70,7 +70,7 @@ async fn edit_keeps_the_size_and_the_masked_area() {
 async fn image_of_any_native_size_and_format_is_converted() {
     let large = picture(640, 400, |_, _| 255);
     let event = ImageEvent::Finished { index: 0, picture: large.clone(), revised_prompt: "more".to_owned() };
-    let (test, _) = scripted(vec![event], false);
+    let (test, _) = scripted(vec![event], End::Closes);
     let image = pb::ImageRequest { output_format: "jpeg".to_owned(), keep_original: true, ..small() };
     let picture = test.generate(image).await.unwrap().pictures.remove(0);
     assert_eq!((picture.media_type.as_str(), picture.width, picture.height), ("image/jpeg", 48, 32));
@@ -82,7 +82,7 @@ async fn image_of_any_native_size_and_format_is_converted() {
 
 #[tokio::test]
 async fn images_beyond_the_message_size_are_delivered_as_links() {
-    let (mut test, _) = scripted((0..3).map(finished).collect(), false);
+    let (mut test, _) = scripted((0..3).map(finished).collect(), End::Closes);
     // Enough for two images, as a quarter of a message is reserved for its other fields.
     test.service = test.service.clone().with_max_message_bytes(numbered(0).len() * 3);
     let pictures = test.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;

@@ -5,7 +5,7 @@ use super::*;
 #[tokio::test]
 async fn error_after_a_finished_image_returns_that_image() {
     let broken = Err(ProviderError::unavailable("gone".to_owned()));
-    let (test, _) = scripted_results(vec![Ok(finished(1)), broken], false);
+    let (test, _) = scripted_results(vec![Ok(finished(1)), broken], End::Closes);
     let response = test.generate(pb::ImageRequest { n: Some(2), ..small() }).await.unwrap();
     let failures: Vec<_> =
         response.failures.iter().map(|failure| (failure.picture_index, failure.code.as_str())).collect();
@@ -15,7 +15,7 @@ async fn error_after_a_finished_image_returns_that_image() {
 #[tokio::test]
 async fn error_after_a_finished_image_ends_the_stream() {
     let broken = Err(ProviderError::unavailable("gone".to_owned()));
-    let (test, was_dropped) = scripted_results(vec![Ok(finished(0)), broken, Ok(finished(1))], true);
+    let (test, was_dropped) = scripted_results(vec![Ok(finished(0)), broken, Ok(finished(1))], End::Hangs);
     let events: Vec<_> = test.stream(pb::ImageRequest { n: Some(2), ..small() }, 0).await.collect().await;
     assert!(matches!(&events[..], [Ok(_), Err(status)] if status.code() == Code::Unavailable));
     assert!(*was_dropped.borrow());
@@ -24,7 +24,7 @@ async fn error_after_a_finished_image_ends_the_stream() {
 #[tokio::test(start_paused = true)]
 async fn deadline_ends_the_call_and_cancels_the_provider() {
     for streamed in [false, true] {
-        let (test, was_dropped) = scripted(Vec::new(), true);
+        let (test, was_dropped) = scripted(Vec::new(), End::Hangs);
         let started = Instant::now();
         let status = if streamed {
             let body = pb::StreamImagesRequest { image: Some(small()), ..Default::default() };
@@ -49,7 +49,7 @@ fn within_seven_seconds(image: pb::ImageRequest) -> Request<pb::GenerateImagesRe
 
 #[tokio::test(start_paused = true)]
 async fn finished_images_are_returned_shortly_before_the_deadline() {
-    let (test, was_dropped) = scripted(vec![finished(2), finished(0)], true);
+    let (test, was_dropped) = scripted(vec![finished(2), finished(0)], End::Hangs);
     let started = Instant::now();
     let request = within_seven_seconds(pb::ImageRequest { n: Some(3), ..small() });
     let response = test.service.generate_images(request).await.unwrap().into_inner();
@@ -64,10 +64,10 @@ async fn finished_images_are_returned_shortly_before_the_deadline() {
 
 #[tokio::test]
 async fn call_ends_with_the_last_image() {
-    let (test, was_dropped) = scripted(vec![finished(0)], true);
+    let (test, was_dropped) = scripted(vec![finished(0)], End::Hangs);
     assert_eq!(test.generate(small()).await.unwrap().pictures.len(), 1);
     assert!(*was_dropped.borrow());
-    let (test, was_dropped) = scripted(vec![finished(0)], true);
+    let (test, was_dropped) = scripted(vec![finished(0)], End::Hangs);
     let events: Vec<_> = test.stream(small(), 0).await.try_collect().await.unwrap();
     assert!(events.len() == 1 && *was_dropped.borrow());
 }
@@ -75,13 +75,13 @@ async fn call_ends_with_the_last_image() {
 #[tokio::test]
 async fn client_disconnect_cancels_the_provider() {
     let two = || pb::ImageRequest { n: Some(2), ..small() };
-    let (test, was_dropped) = scripted(vec![finished(0)], true);
+    let (test, was_dropped) = scripted(vec![finished(0)], End::Hangs);
     let mut events = test.stream(two(), 0).await;
     assert!(events.next().await.unwrap().is_ok());
     assert!(!*was_dropped.borrow());
     drop(events);
     assert!(*was_dropped.borrow());
-    let (test, was_dropped) = scripted(vec![finished(0)], true);
+    let (test, was_dropped) = scripted(vec![finished(0)], End::Hangs);
     assert!(test.generate(two()).now_or_never().is_none());
     assert!(*was_dropped.borrow());
 }

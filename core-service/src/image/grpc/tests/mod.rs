@@ -27,11 +27,18 @@ use crate::{
     models::{Entry, Models},
 };
 
-/// Yields a list of events, then hangs or ends.
+/// What a scripted stream does after its last event.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Hangs,
+    Closes,
+}
+
+/// Yields a list of events, then hangs or closes its stream.
 #[derive(Debug)]
 struct Scripted {
     events: Vec<Result<ImageEvent, ProviderError>>,
-    hangs: bool,
+    end: End,
     /// Becomes true when the stream is dropped.
     dropped: watch::Sender<bool>,
 }
@@ -50,7 +57,10 @@ impl ImageProvider for Scripted {
     async fn generate(&self, _: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let guard = DropGuard(self.dropped.clone());
         let events = stream::iter(self.events.clone());
-        let end = if self.hangs { stream::pending().left_stream() } else { stream::empty().right_stream() };
+        let end = match self.end {
+            End::Hangs => stream::pending().left_stream(),
+            End::Closes => stream::empty().right_stream(),
+        };
         Ok(events.chain(end).inspect(move |_| _ = &guard).boxed())
     }
 
@@ -86,15 +96,13 @@ fn offline() -> TestService {
 }
 
 /// Returns [`scripted_results`] without errors.
-fn scripted(events: Vec<ImageEvent>, hangs: bool) -> (TestService, watch::Receiver<bool>) {
-    scripted_results(events.into_iter().map(Ok).collect(), hangs)
+fn scripted(events: Vec<ImageEvent>, end: End) -> (TestService, watch::Receiver<bool>) {
+    scripted_results(events.into_iter().map(Ok).collect(), end)
 }
 
-/// Returns a service whose provider yields these events, then hangs or ends, and whether the stream of the provider was dropped.
-fn scripted_results(
-    events: Vec<Result<ImageEvent, ProviderError>>,
-    hangs: bool,
-) -> (TestService, watch::Receiver<bool>) {
+/// Returns a service whose provider yields these events, then hangs or closes its stream, and whether the stream of the
+/// provider was dropped.
+fn scripted_results(events: Vec<Result<ImageEvent, ProviderError>>, end: End) -> (TestService, watch::Receiver<bool>) {
     let (dropped, was_dropped) = watch::channel(false);
     let entry = Entry {
         id: "scripted".to_owned(),
@@ -105,7 +113,7 @@ fn scripted_results(
         capabilities: Vec::new(),
         hidden: false,
         passed_by: None,
-        provider: Arc::new(Scripted { events, hangs, dropped }) as Arc<dyn ImageProvider>,
+        provider: Arc::new(Scripted { events, end, dropped }) as Arc<dyn ImageProvider>,
     };
     (service(vec![entry]), was_dropped)
 }
@@ -226,17 +234,17 @@ async fn invalid_requests_are_rejected_with_their_field() {
 
 #[tokio::test]
 async fn edit_with_a_model_without_edits_is_unimplemented() {
-    let (test, _) = scripted(vec![finished(0)], false);
+    let (test, _) = scripted(vec![finished(0)], End::Closes);
     let edit = pb::ImageRequest { pictures: vec![input(picture(9, 9, |_, _| 255))], ..small() };
     assert_eq!(test.generate(edit).await.unwrap_err().code(), Code::Unimplemented);
 }
 
 #[tokio::test]
 async fn images_are_sorted_by_index_and_missing_ones_do_not_fail_the_others() {
-    let (test, _) = scripted(vec![finished(2), finished(0)], false);
+    let (test, _) = scripted(vec![finished(2), finished(0)], End::Closes);
     let response = test.generate(pb::ImageRequest { n: Some(3), ..small() }).await.unwrap().pictures;
     assert_eq!(response.iter().map(|picture| picture.data.clone()).collect::<Vec<_>>(), [numbered(0), numbered(2)]);
-    let (test, _) = scripted(Vec::new(), false);
+    let (test, _) = scripted(Vec::new(), End::Closes);
     assert_eq!(test.generate(small()).await.unwrap_err().code(), Code::Internal);
     let events: Vec<_> = test.stream(small(), 0).await.collect().await;
     assert!(matches!(&events[..], [Err(status)] if status.code() == Code::Internal));
@@ -256,40 +264,40 @@ async fn partial_success_lists_failures_and_sums_usage() {
         ]
     };
     let three = || pb::ImageRequest { n: Some(3), ..small() };
-    let (test, _) = scripted(events(), false);
+    let (test, _) = scripted(events(), End::Closes);
     let response = test.generate(three()).await.unwrap();
     let failure =
         pb::ImageFailure { picture_index: 0, code: "content_policy_violation".to_owned(), message: "no".to_owned() };
     assert_eq!((response.pictures.len(), &response.failures), (2, &vec![failure.clone()]));
     assert_eq!(response.usage.map(|usage| usage.total_tokens), Some(16));
-    let (test, _) = scripted(events(), false);
+    let (test, _) = scripted(events(), End::Closes);
     let events: Vec<_> = test.stream(three(), 0).await.try_collect().await.unwrap();
     let events: Vec<_> = events.into_iter().map(|event| event.event.unwrap()).collect();
     let [Event::Finished(one), Event::Finished(two), Event::Failed(failed)] = &events[..] else { panic!("{events:?}") };
     let totals = [one, two].map(|event| event.usage.map(|usage| usage.total_tokens));
     assert_eq!((totals, failed), ([Some(8), Some(8)], &failure));
-    let (test, _) = scripted(vec![ImageEvent::Failed { index: 0, error: policy() }], false);
+    let (test, _) = scripted(vec![ImageEvent::Failed { index: 0, error: policy() }], End::Closes);
     assert_eq!(test.generate(small()).await.unwrap_err().code(), Code::InvalidArgument);
 }
 
 #[tokio::test]
 async fn invalid_preview_is_skipped_and_invalid_image_fails() {
-    let preview = ImageEvent::Preview { index: 0, partial: 0, picture: Bytes::from_static(b"half a picture") };
-    let (test, _) = scripted(vec![preview, finished(0)], false);
+    let preview = ImageEvent::Preview { index: 0, preview_index: 0, picture: Bytes::from_static(b"half a picture") };
+    let (test, _) = scripted(vec![preview, finished(0)], End::Closes);
     let events: Vec<_> = test.stream(small(), 1).await.try_collect().await.unwrap();
     assert!(matches!(events[0].event, Some(Event::Finished(_))) && events.len() == 1);
     let invalid =
         ImageEvent::Finished { index: 0, picture: Bytes::from_static(b"<html>"), revised_prompt: String::new() };
-    let (test, _) = scripted(vec![invalid.clone()], false);
+    let (test, _) = scripted(vec![invalid.clone()], End::Closes);
     assert_eq!(test.generate(small()).await.unwrap_err().code(), Code::Internal);
-    let (test, _) = scripted(vec![invalid, finished(1)], false);
+    let (test, _) = scripted(vec![invalid, finished(1)], End::Closes);
     let response = test.generate(pb::ImageRequest { n: Some(2), ..small() }).await.unwrap();
     assert_eq!((response.pictures.len(), response.failures[0].code.as_str()), (1, "upstream_unreadable"));
 }
 
 #[tokio::test]
 async fn image_with_unexpected_index_is_an_error() {
-    let (test, _) = scripted(vec![finished(1)], false);
+    let (test, _) = scripted(vec![finished(1)], End::Closes);
     assert_eq!(test.generate(small()).await.unwrap_err().code(), Code::Internal);
 }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
-use crate::{image::ImageProvider, media::Downloader, models::Entry, upstream::Limits};
+use crate::{image::ImageProvider, media::Downloader, models::Entry, upstream::Timeouts};
 
 /// Settings and resources shared by all image providers.
 #[derive(Debug)]
 pub(crate) struct ProviderContext {
     /// The timeouts of upstream requests.
-    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
     /// The maximum number of concurrent upstream calls per request, for upstreams that return one image per call.
     pub(crate) calls_at_once: usize,
     /// Downloads images that an upstream returns as links.

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 use crate::{
     error::ProviderError,
     offload::on_blocking_thread,
-    upstream::{Event, EventReader, Limits, Reply, reported_failure_in_reply, until, within},
+    upstream::{Event, EventReader, Timeouts, UpstreamResponse, parse_error_member, until, within},
 };
 
 /// Returns whether a response is an event stream.
-pub(in crate::image::providers) fn is_event_stream(reply: &Reply) -> bool {
+pub(in crate::image::providers) fn is_event_stream(reply: &UpstreamResponse) -> bool {
     let content_type = reply.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     content_type
         .is_some_and(|content_type| content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
@@ -21,11 +21,11 @@ pub(in crate::image::providers) fn is_event_stream(reply: &Reply) -> bool {
 
 /// A streamed response. Dropping it closes the connection, which cancels the work at the upstream.
 pub(in crate::image::providers) struct EventStream {
-    reply: Reply,
+    reply: UpstreamResponse,
     reader: EventReader,
-    limits: Limits,
-    /// The maximum time to the next bytes: `limits.first_byte` before the first ones, which come with the first image, then
-    /// `limits.idle`.
+    timeouts: Timeouts,
+    /// The maximum time to the next bytes: `timeouts.first_byte` before the first ones, which come with the first image, then
+    /// `timeouts.idle`.
     idle_timeout: Duration,
     deadline: Option<Instant>,
     /// The first event that could not be interpreted.
@@ -33,12 +33,16 @@ pub(in crate::image::providers) struct EventStream {
 }
 
 impl EventStream {
-    pub(in crate::image::providers) fn new(reply: Reply, limits: Limits, deadline: Option<Instant>) -> Self {
+    pub(in crate::image::providers) fn new(
+        reply: UpstreamResponse,
+        timeouts: Timeouts,
+        deadline: Option<Instant>,
+    ) -> Self {
         Self {
             reply,
             reader: EventReader::default(),
-            limits,
-            idle_timeout: limits.first_byte,
+            timeouts,
+            idle_timeout: timeouts.first_byte,
             deadline,
             unreadable: None,
         }
@@ -67,7 +71,7 @@ impl EventStream {
             let until = until(self.idle_timeout, self.deadline);
             if let Ok(Some(bytes)) = within(until, self.reply.chunk()).await? {
                 self.reader.push(&bytes);
-                self.idle_timeout = self.limits.idle;
+                self.idle_timeout = self.timeouts.idle;
                 continue;
             }
             let last = match self.reader.finish()? {
@@ -94,7 +98,7 @@ async fn parse_event<T: Default + Send + 'static>(
 ) -> Result<T, ProviderError> {
     let data = match event {
         Event::Data(data) => data.trim_ascii(),
-        Event::Error(error) => return Err(reported_failure_in_reply(&String::from_utf8_lossy(error))),
+        Event::Error(error) => return Err(parse_error_member(&String::from_utf8_lossy(error))),
     };
     if data.is_empty() {
         return Ok(T::default());

@@ -110,10 +110,10 @@ pub(in crate::image::providers) fn usage(members: &Members<'_>) -> Option<Usage>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::upstream::reported_failure_in_reply;
+    use crate::upstream::parse_error_member;
 
     fn list(body: &str) -> Result<ImageList, ProviderError> {
-        parse(body.as_bytes(), reported_failure_in_reply)
+        parse(body.as_bytes(), parse_error_member)
     }
 
     #[test]

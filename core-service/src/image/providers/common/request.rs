@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     context::RequestContext,
     error::ProviderError,
-    upstream::{Reply, Upstream},
+    upstream::{Upstream, UpstreamResponse},
 };
 
 pub(in crate::image::providers) const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -38,7 +38,7 @@ pub(in crate::image::providers) async fn post(
     body: Bytes,
     until: Instant,
     map_failure: MapFailure,
-) -> Result<Reply, ProviderError> {
+) -> Result<UpstreamResponse, ProviderError> {
     let reply = upstream.send(Method::POST, path, headers, body, until).await?;
     if reply.status.is_success() {
         return Ok(reply);

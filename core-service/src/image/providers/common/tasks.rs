@@ -83,7 +83,7 @@ impl TaskClient {
 
     /// Cancels a task. Upstreams that cannot cancel respond with an error, which is logged at debug level only.
     async fn cancel(self, id: String) {
-        let until = Instant::now() + self.upstream.limits.connect;
+        let until = Instant::now() + self.upstream.timeouts.connect;
         let path = format!("{}/{id}/cancel", self.path);
         match self.upstream.send(Method::POST, &path, self.headers, Bytes::new(), until).await {
             Ok(reply) => tracing::debug!(task = id, status = reply.status.as_u16(), "requested cancellation of a task"),
@@ -154,7 +154,7 @@ impl TaskPoller {
             let body = upstream.body(reply, *until).await?;
             T::parse(status, &headers, &body)
         };
-        let status = within((*until).min(Instant::now() + POLL_TIMEOUT.min(upstream.limits.idle)), poll).await?;
+        let status = within((*until).min(Instant::now() + POLL_TIMEOUT.min(upstream.timeouts.idle)), poll).await?;
         status
             .map_err(|error| upstream.redacted(error))?
             .ok_or_else(|| ProviderError::Broken("the upstream no longer knows the task".to_owned()))

@@ -71,7 +71,7 @@ pub(crate) fn entries(
     let DashscopeImages { base_url, api_key, models, tasks, poll_interval } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
-    let upstream = Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?;
+    let upstream = Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.timeouts)?;
     let provider = QwenImages {
         fetcher: ImageFetcher::new(upstream.clone(), context.downloads.clone(), TrustedOrigin::new(base)),
         upstream,
@@ -133,7 +133,7 @@ impl QwenImages {
         first: u32,
         n: u32,
     ) -> Result<Vec<UpstreamImage>, ProviderError> {
-        let until = until(self.upstream.limits.first_byte, call.context.deadline);
+        let until = until(self.upstream.timeouts.first_byte, call.context.deadline);
         let shared_call = Arc::clone(&call);
         // The input images of a request may have dozens of megabytes.
         let body =

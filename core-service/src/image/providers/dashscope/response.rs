@@ -10,7 +10,7 @@ use crate::{
     dashscope_errors::{self, error_of},
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::refined_failure_of,
+    upstream::parse_error_response_with,
 };
 
 /// The output of a synchronous call, or the status of a task.
@@ -121,5 +121,5 @@ fn no_image() -> ProviderError {
 
 /// Maps an error response to a provider error.
 pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    refined_failure_of(status, headers, body, dashscope_errors::refine)
+    parse_error_response_with(status, headers, body, dashscope_errors::refine)
 }

@@ -97,7 +97,7 @@ impl Family {
     }
 
     /// Returns whether the family is of the third generation, which supports seeds but no series.
-    pub(super) fn is_third(self) -> bool {
+    pub(super) fn is_generation_3(self) -> bool {
         matches!(self, Self::Seedream3 | Self::Seededit3)
     }
 

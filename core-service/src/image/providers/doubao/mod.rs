@@ -32,7 +32,7 @@ use crate::{
     media::TrustedOrigin,
     models::Entry,
     offload::on_blocking_thread,
-    upstream::{Auth, Reply, SetupError, Upstream, until},
+    upstream::{Auth, SetupError, Upstream, UpstreamResponse, until},
 };
 
 const DEFAULT_BASE_URL: &str = "https://ark.cn-beijing.volces.com/api/v3";
@@ -58,7 +58,7 @@ pub(crate) fn entries(
     let Doubao { base_url, api_key, models, family, watermark } = settings;
     let Some(api_key) = api_key else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
-    let upstream = Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.limits)?;
+    let upstream = Upstream::new(base.clone(), Auth::Bearer(api_key.clone()), context.timeouts)?;
     let provider = Seedream {
         fetcher: ImageFetcher::new(upstream.clone(), context.downloads.clone(), TrustedOrigin::new(base)),
         upstream,
@@ -101,7 +101,7 @@ impl Seedream {
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
         self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
-            let until = until(self.upstream.limits.first_byte, call.context.deadline);
+            let until = until(self.upstream.timeouts.first_byte, call.context.deadline);
             let reply = self.send(&call, &native, index, until).await?;
             let ImageList { images, usage } = self.image_list(reply, until, 1).await?;
             // Further images would be layers of the first one, for which the gRPC API has no field.
@@ -122,7 +122,7 @@ impl Seedream {
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
         self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
-            let until = until(self.upstream.limits.first_byte, call.context.deadline);
+            let until = until(self.upstream.timeouts.first_byte, call.context.deadline);
             let reply = self.send(&call, &native, 0, until).await?;
             let n = call.request.n;
             if is_event_stream(&reply) {
@@ -155,7 +155,7 @@ impl Seedream {
         native: &NativeParams,
         index: u32,
         until: Instant,
-    ) -> Result<Reply, ProviderError> {
+    ) -> Result<UpstreamResponse, ProviderError> {
         let (shared_call, native, watermark) = (Arc::clone(call), native.clone(), self.watermark);
         // The input images of a request may have hundreds of megabytes.
         let body = on_blocking_thread(move || {
@@ -170,7 +170,7 @@ impl Seedream {
     }
 
     /// Reads a non-streaming response to a request for `n` images.
-    async fn image_list(&self, reply: Reply, until: Instant, n: u32) -> Result<ImageList, ProviderError> {
+    async fn image_list(&self, reply: UpstreamResponse, until: Instant, n: u32) -> Result<ImageList, ProviderError> {
         let body = self.upstream.body(reply, until).await?;
         let list = on_blocking_thread(move || response::parse(&body)).await;
         let mut list = list.map_err(|error| self.upstream.redacted(error))?;

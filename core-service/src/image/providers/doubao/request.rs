@@ -42,11 +42,12 @@ impl NativeParams {
         if family == Family::Seededit3 && parameters.pictures.is_empty() {
             return Err(ProviderError::NotSupported("this model requires an input image".to_owned()));
         }
-        if family.is_third() && parameters.pictures.iter().any(|picture| picture.format == MediaType::Webp) {
+        if family.is_generation_3() && parameters.pictures.iter().any(|picture| picture.format == MediaType::Webp) {
             return refused("image", "this model accepts PNG and JPEG input images only");
         }
         let extra = extra_members(&parameters.extra_json).unwrap_or_default();
-        let series = !family.is_third() && extra.iter().any(|(name, value)| name == SERIES && *value == "\"auto\"");
+        let series =
+            !family.is_generation_3() && extra.iter().any(|(name, value)| name == SERIES && *value == "\"auto\"");
         // An edit without a size keeps the size of its first input image, as far as the family supports it.
         let first = parameters.pictures.first().map(|picture| picture.size);
         let native = parameters
@@ -95,7 +96,7 @@ pub(super) fn body(
     if let Some(format) = format {
         body.add("output_format", *format);
     }
-    if let (true, Some(seed)) = (family.is_third(), parameters.seed) {
+    if let (true, Some(seed)) = (family.is_generation_3(), parameters.seed) {
         // Ark's seeds have 31 bits.
         body.add("seed", seed.wrapping_add(index.into()) & i64::from(i32::MAX));
     }
@@ -107,7 +108,7 @@ pub(super) fn body(
         // As base64, the largest images would exceed the maximum size of an event.
         body.add("response_format", "url");
     } else {
-        if !family.is_third() {
+        if !family.is_generation_3() {
             body.add(SERIES, "disabled");
         }
         body.add("response_format", "b64_json");

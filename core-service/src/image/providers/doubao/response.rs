@@ -7,7 +7,7 @@ use crate::{
     error::ProviderError,
     image::Usage,
     json::members::read_object,
-    upstream::{refined_failure_in_reply, refined_failure_of},
+    upstream::{parse_error_member_with, parse_error_response_with},
 };
 use http::{HeaderMap, StatusCode};
 
@@ -48,10 +48,10 @@ pub(super) fn parse_event(data: &[u8]) -> Result<SeriesEvent, ProviderError> {
 
 /// Maps an error response to a provider error.
 pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    refined_failure_of(status, headers, body, ark_errors::refine)
+    parse_error_response_with(status, headers, body, ark_errors::refine)
 }
 
 /// Maps an `error` within a successful response to a provider error.
 fn embedded_error(error: &str) -> ProviderError {
-    refined_failure_in_reply(error, ark_errors::refine)
+    parse_error_member_with(error, ark_errors::refine)
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     error::ProviderError,
     image::ImageEvent,
-    upstream::{Reply, Upstream},
+    upstream::{Upstream, UpstreamResponse},
 };
 
 /// A streamed response with several images.
@@ -33,11 +33,11 @@ impl Series {
     pub(super) fn new(
         upstream: Upstream,
         fetcher: ImageFetcher,
-        reply: Reply,
+        reply: UpstreamResponse,
         n: u32,
         deadline: Option<Instant>,
     ) -> Self {
-        let stream = EventStream::new(reply, upstream.limits, deadline);
+        let stream = EventStream::new(reply, upstream.timeouts, deadline);
         let received = (0..n).map(|_| false).collect();
         Self { upstream, fetcher, stream, received, last: None, is_over: false }
     }

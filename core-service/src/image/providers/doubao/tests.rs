@@ -36,7 +36,8 @@ fn input(format: MediaType) -> InputPicture {
 
 fn body(family: Family, parameters: &ImageParameters, index: u32) -> Value {
     let native = NativeParams::new(family, parameters).unwrap();
-    serde_json::from_slice(&request::body("m", parameters, &native, index, false)).unwrap()
+    let watermark = false;
+    serde_json::from_slice(&request::body("m", parameters, &native, index, watermark)).unwrap()
 }
 
 #[test]

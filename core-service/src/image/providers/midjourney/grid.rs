@@ -89,7 +89,7 @@ impl Grid {
         let (parameters, prompt) = (Arc::clone(&self.parameters), self.prompt.clone());
         let body = on_blocking_thread(move || Ok(prompt::imagine_body(&parameters, &prompt))).await?;
         let mut poller = self.proxy.submit("submit/imagine", body).await?;
-        let (mut last_preview, mut partial, mut is_confirmed) = (String::new(), 0, false);
+        let (mut last_preview, mut preview_index, mut is_confirmed) = (String::new(), 0, false);
         loop {
             let (task, done) = poller.next::<Task>().await?;
             if done {
@@ -99,14 +99,14 @@ impl Grid {
                 is_confirmed = true;
                 self.confirm(&poller).await?;
             }
-            if partial < self.parameters.partial_images
+            if preview_index < self.parameters.partial_images
                 && let Some(link) = task.link().filter(|link| *link != last_preview)
             {
                 link.clone_into(&mut last_preview);
                 // A preview that cannot be downloaded is skipped.
                 if let Ok(Ok(picture)) = timeout(PREVIEW_TIMEOUT, self.fetcher.download(link)).await {
-                    self.send_previews(picture, partial, sender).await;
-                    partial += 1;
+                    self.send_previews(picture, preview_index, sender).await;
+                    preview_index += 1;
                 }
             }
         }
@@ -120,14 +120,14 @@ impl Grid {
     }
 
     /// Sends a preview of each image, cropped from a preview of the grid.
-    async fn send_previews(&self, grid: Bytes, partial: u32, sender: &UnboundedSender<ImageEvent>) {
+    async fn send_previews(&self, grid: Bytes, preview_index: u32, sender: &UnboundedSender<ImageEvent>) {
         let positions = 0..self.images.end - self.images.start;
         let parts = on_blocking_thread(move || {
             let grid = decode_grid(&grid)?;
             positions.map(|position| quadrant(&grid, position)).collect::<Result<Vec<_>, _>>()
         });
         for (index, picture) in self.images.clone().zip(parts.await.unwrap_or_default()) {
-            let _ = sender.send(ImageEvent::Preview { index, partial, picture });
+            let _ = sender.send(ImageEvent::Preview { index, preview_index, picture });
         }
     }
 

@@ -68,7 +68,7 @@ pub(crate) fn entries(
     };
     // Without an `Authorization` header: some proxies would take it for the secret.
     let auth = api_secret.clone().map_or(Auth::None, |secret| Auth::Header(API_SECRET, secret));
-    let upstream = Upstream::new(base, auth, context.limits)?;
+    let upstream = Upstream::new(base, auth, context.timeouts)?;
     let provider = Midjourney {
         fetcher: ImageFetcher::new(upstream.clone(), context.downloads.clone(), origin),
         upstream,
@@ -85,7 +85,7 @@ pub(crate) fn entries(
 impl ImageProvider for Midjourney {
     async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let Call { request, context, model: _ } = call;
-        let until = until(self.upstream.limits.first_byte, context.deadline);
+        let until = until(self.upstream.timeouts.first_byte, context.deadline);
         let proxy = Proxy(TaskClient {
             upstream: self.upstream.clone(),
             path: "task",

@@ -13,7 +13,7 @@ use super::{
         request::{JSON, headers, post},
     },
     family::NativeParams,
-    request,
+    request::{self, Attempt},
     response::{Completion, PartialResponse},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
     google_errors::failure,
     image::{ImageEvent, parameters::ImageParameters},
     offload::on_blocking_thread,
-    upstream::{Event, EventReader, Reply, Upstream, until, within},
+    upstream::{Event, EventReader, Upstream, UpstreamResponse, until, within},
 };
 
 /// The number of attempts if the model returns text only or fails. Only unbilled attempts are repeated, unless
@@ -45,7 +45,7 @@ pub(super) struct Generation {
 
 /// A response that is being read. Dropping it closes the connection, which cancels the work at the upstream.
 struct OpenResponse {
-    reply: Option<Reply>,
+    reply: Option<UpstreamResponse>,
     /// Reads the events of a streamed response; `None` if the response is not a stream.
     events: Option<EventReader>,
     /// The maximum time to the next bytes of a stream: `first_byte` before the first ones, which come with the first preview,
@@ -91,8 +91,11 @@ impl Generation {
             response.content = content;
             self.response = Some(response);
             let partials = self.previews..native.previews;
-            let previews =
-                partials.zip(drafts).map(|(partial, picture)| ImageEvent::Preview { index, partial, picture });
+            let previews = partials.zip(drafts).map(|(preview_index, picture)| ImageEvent::Preview {
+                index,
+                preview_index,
+                picture,
+            });
             let previews: Vec<_> = previews.collect();
             self.previews += u32::try_from(previews.len()).unwrap_or(u32::MAX);
             return Ok((previews, Some(self)));
@@ -117,16 +120,17 @@ impl Generation {
     /// Sends the request, with an additional instruction if it is a retry.
     async fn send(&mut self) -> Result<OpenResponse, ProviderError> {
         let Self { upstream, call, native, index, attempts, .. } = self;
-        let until = until(upstream.limits.first_byte, call.context.deadline);
-        let (native, index, is_retry) = (*native, *index, *attempts > 0);
+        let until = until(upstream.timeouts.first_byte, call.context.deadline);
+        let (native, index) = (*native, *index);
+        let attempt = if *attempts == 0 { Attempt::First } else { Attempt::Retry };
         *attempts += 1;
         let method = if native.previews > 0 { "streamGenerateContent?alt=sse" } else { "generateContent" };
         let path = format!("models/{}:{method}", call.model);
         let shared_call = Arc::clone(call);
-        let body = on_blocking_thread(move || Ok(request::body(&shared_call.request, native, index, is_retry))).await?;
+        let body = on_blocking_thread(move || Ok(request::body(&shared_call.request, native, index, attempt))).await?;
         let reply = post(upstream, &path, headers(&call.context, JSON), body.into(), until, failure).await?;
         let events = is_event_stream(&reply).then(EventReader::default);
-        let idle_timeout = upstream.limits.first_byte;
+        let idle_timeout = upstream.timeouts.first_byte;
         Ok(OpenResponse { reply: Some(reply), events, idle_timeout, until, content: PartialResponse::default() })
     }
 }
@@ -158,7 +162,7 @@ impl OpenResponse {
             match within(until(self.idle_timeout, deadline), reply.chunk()).await {
                 Ok(Ok(Some(bytes))) => {
                     events.push(&bytes);
-                    self.idle_timeout = upstream.limits.idle;
+                    self.idle_timeout = upstream.timeouts.idle;
                 }
                 Ok(Ok(None)) => {
                     self.reply = None;

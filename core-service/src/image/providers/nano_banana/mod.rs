@@ -47,7 +47,7 @@ pub(crate) fn entries(
     let Some(key) = api_key.clone() else { return Ok(Vec::new()) };
     let base = base_url.clone().or_else(|| Url::parse(DEFAULT_BASE_URL).ok()).ok_or(SetupError::Key)?;
     // In a header rather than in the query, as URLs are logged.
-    let upstream = Upstream::new(base, Auth::Header(API_KEY, key), context.limits)?;
+    let upstream = Upstream::new(base, Auth::Header(API_KEY, key), context.timeouts)?;
     let provider = NanoBanana { upstream, calls_at_once: context.calls_at_once, retry_billed: *retry_billed };
     Ok(context::entries(models, "google", |name| Family::of(name).capabilities(), provider))
 }

@@ -18,8 +18,15 @@ const DROPPED: [&str; 2] = ["moderation", "input_fidelity"];
 const CONFIG: &str = "generationConfig";
 const CONFIG_ALIAS: &str = "generation_config";
 
+/// Whether an image is requested for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Attempt {
+    First,
+    Retry,
+}
+
 /// Returns the request body for the image with this index.
-pub(super) fn body(parameters: &ImageParameters, native: NativeParams, index: u32, is_retry: bool) -> Vec<u8> {
+pub(super) fn body(parameters: &ImageParameters, native: NativeParams, index: u32, attempt: Attempt) -> Vec<u8> {
     // Base64 with the JSON around it, so that the text is allocated once.
     let encoded = parameters.pictures.iter().map(|picture| picture.bytes.len() / 3 * 4 + 100).sum::<usize>();
     let mut contents = String::with_capacity(encoded + parameters.prompt.len() + 1024);
@@ -31,7 +38,7 @@ pub(super) fn body(parameters: &ImageParameters, native: NativeParams, index: u3
         STANDARD.encode_string(&picture.bytes, &mut contents);
         contents.push_str(r#""}},"#);
     }
-    contents.push_str(&json!({ "text": prompt(parameters, is_retry) }).to_string());
+    contents.push_str(&json!({ "text": prompt(parameters, attempt) }).to_string());
     contents.push_str("]}]");
     let extra = extra_members(&parameters.extra_json).unwrap_or_default();
     let extra_member = |name: &str| extra.iter().find(|(known, _)| known == name).map(|(_, value)| *value);
@@ -48,7 +55,7 @@ pub(super) fn body(parameters: &ImageParameters, native: NativeParams, index: u3
 }
 
 /// Returns the prompt with the style, for which the API has no member.
-fn prompt(parameters: &ImageParameters, is_retry: bool) -> String {
+fn prompt(parameters: &ImageParameters, attempt: Attempt) -> String {
     let mut prompt = parameters.prompt.clone();
     if let Some(style) = parameters.style {
         prompt.push_str(match style {
@@ -56,7 +63,7 @@ fn prompt(parameters: &ImageParameters, is_retry: bool) -> String {
             Style::Natural => "\n\nStyle: natural, plain.",
         });
     }
-    if is_retry {
+    if attempt == Attempt::Retry {
         prompt.push_str("\n\n");
         prompt.push_str(RETRY_INSTRUCTION);
     }
@@ -99,15 +106,15 @@ mod tests {
         size::Size,
     };
 
-    fn written(parameters: &ImageParameters, index: u32, is_retry: bool) -> String {
+    fn written(parameters: &ImageParameters, index: u32, attempt: Attempt) -> String {
         let native = NativeParams::new(Family::Pro3, parameters).unwrap();
-        String::from_utf8(body(parameters, native, index, is_retry)).unwrap()
+        String::from_utf8(body(parameters, native, index, attempt)).unwrap()
     }
 
     #[test]
     fn default_request_has_prompt_and_modality_only() {
         let expected = r#"{"contents":[{"role":"user","parts":[{"text":"a boat"}]}],"generationConfig":{"responseModalities":["IMAGE"]}}"#;
-        assert_eq!(written(&parameters(), 0, false), expected);
+        assert_eq!(written(&parameters(), 0, Attempt::First), expected);
     }
 
     #[test]
@@ -125,7 +132,7 @@ mod tests {
             pictures: vec![picture],
             ..parameters()
         };
-        let body: Value = serde_json::from_str(&written(&parameters, 2, true)).unwrap();
+        let body: Value = serde_json::from_str(&written(&parameters, 2, Attempt::Retry)).unwrap();
         let expected = json!({
             "contents": [{"role": "user", "parts": [
                 {"inlineData": {"mimeType": "image/png", "data": "iVBORw=="}},
@@ -144,7 +151,7 @@ mod tests {
             "generationConfig":{"temperature":1E400,"seed":5}}"#;
         let parameters = ImageParameters { seed: Some(7), extra_json: extra_json.to_owned(), ..parameters() };
         let expected = r#","generationConfig":{"responseModalities":["IMAGE"],"temperature":1E400,"seed":5},"safetySettings":[{"threshold":"OFF"}]}"#;
-        let body = written(&parameters, 0, false);
+        let body = written(&parameters, 0, Attempt::First);
         assert!(body.ends_with(expected), "{body}");
         assert_eq!(body.matches("contents").count(), 1, "{body}");
     }

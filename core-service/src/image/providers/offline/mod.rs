@@ -25,7 +25,7 @@ use crate::{
         parameters::{Background, Encoding, ImageParameters, MAX_PIXELS, Quality, SIDES},
     },
     media::{InputPicture, PictureBudget, pixels},
-    models::Entry,
+    models::{Entry, Visibility},
     size::Size,
 };
 
@@ -86,12 +86,12 @@ impl OfflineImage {
 /// Returns the entry of the engine, followed by hidden entries for fault injection.
 pub fn entries(budget: PictureBudget) -> Vec<Entry<dyn ImageProvider>> {
     let provider = Arc::new(OfflineImage::new(budget));
-    let entry = |id: &str, hidden| {
+    let entry = |id: &str, visibility| {
         let provider = provider.clone() as Arc<dyn ImageProvider>;
-        Entry::built_in(id, &[], hidden, ["edit", "preview"], provider)
+        Entry::built_in(id, &[], visibility, ["edit", "preview"], provider)
     };
-    let faults = Fault::IMAGE.iter().map(|fault| entry(&fault.model(MODEL), true));
-    std::iter::once(entry(MODEL, false)).chain(faults).collect()
+    let faults = Fault::IMAGE.iter().map(|fault| entry(&fault.model(MODEL), Visibility::Hidden));
+    std::iter::once(entry(MODEL, Visibility::Listed)).chain(faults).collect()
 }
 
 #[async_trait]
@@ -175,8 +175,8 @@ impl Observer for EventObserver<'_> {
         // A slow receiver misses previews instead of delaying the image.
         let Ok(permit) = self.events.try_reserve() else { return };
         if let Ok(picture) = encode_as(picture, self.parameters.format) {
-            let partial = self.previews.fetch_add(1, Ordering::Relaxed);
-            permit.send(Ok(ImageEvent::Preview { index: self.index, partial, picture }));
+            let preview_index = self.previews.fetch_add(1, Ordering::Relaxed);
+            permit.send(Ok(ImageEvent::Preview { index: self.index, preview_index, picture }));
         }
     }
 

@@ -34,7 +34,7 @@ use crate::{
     media::TrustedOrigin,
     models::Entry,
     offload::on_blocking_thread,
-    upstream::{Auth, Reply, SetupError, Upstream, reported_failure_of, until},
+    upstream::{Auth, QuotaMeaning, SetupError, Upstream, UpstreamResponse, parse_error_response, until},
 };
 
 const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
@@ -65,7 +65,7 @@ pub(crate) fn entries(
         Some(value) => TrustedOrigin::new(base.clone()).with_api_key(header::AUTHORIZATION, value?),
     };
     let auth = api_key.clone().map_or(Auth::None, Auth::Bearer);
-    let upstream = Upstream::new(base, auth, context.limits)?;
+    let upstream = Upstream::new(base, auth, context.timeouts)?;
     let provider = OpenAiImages {
         fetcher: ImageFetcher::new(upstream.clone(), context.downloads.clone(), origin),
         upstream,
@@ -80,8 +80,7 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
 }
 
 fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderError {
-    let quota_is_rate_limit = false;
-    reported_failure_of(status, headers, body, quota_is_rate_limit)
+    parse_error_response(status, headers, body, QuotaMeaning::EmptyAccount)
 }
 
 #[async_trait]
@@ -122,7 +121,7 @@ impl OpenAiImages {
     ) -> impl Stream<Item = Result<ImageEvent, ProviderError>> + Send + 'static {
         self.fetcher = self.fetcher.for_call(&call.context);
         let events = async move {
-            let until = until(self.upstream.limits.first_byte, call.context.deadline);
+            let until = until(self.upstream.timeouts.first_byte, call.context.deadline);
             let request = request::encode(&call.model, &call.request, native, first, n)?;
             let reply = self.send(&call.context, request, until).await?;
             let events: Chunks<ImageEvent> = if is_event_stream(&reply) {
@@ -141,7 +140,7 @@ impl OpenAiImages {
         context: &RequestContext,
         request: EncodedRequest,
         until: Instant,
-    ) -> Result<Reply, ProviderError> {
+    ) -> Result<UpstreamResponse, ProviderError> {
         let EncodedRequest { path, content_type, body } = request;
         let mut headers = headers(context, content_type);
         if !context.idempotency_key.is_empty()
@@ -155,7 +154,7 @@ impl OpenAiImages {
     /// Returns the events of a non-streaming response.
     async fn list_events(
         &self,
-        reply: Reply,
+        reply: UpstreamResponse,
         until: Instant,
         first: u32,
         n: u32,
@@ -173,9 +172,9 @@ impl OpenAiImages {
     }
 
     /// Returns the previews and the final event of a streamed response.
-    fn stream_events(self, reply: Reply, call: &Call<ImageParameters>, index: u32) -> Chunks<ImageEvent> {
+    fn stream_events(self, reply: UpstreamResponse, call: &Call<ImageParameters>, index: u32) -> Chunks<ImageEvent> {
         let max_previews = call.request.partial_images;
-        let event_stream = EventStream::new(reply, self.upstream.limits, call.context.deadline);
+        let event_stream = EventStream::new(reply, self.upstream.timeouts, call.context.deadline);
         let events = stream::try_unfold(Some((self, event_stream)), move |state| async move {
             let Some((provider, mut event_stream)) = state else { return Ok(None) };
             let event = event_stream.next(response::parse_event).await;
@@ -186,8 +185,8 @@ impl OpenAiImages {
                     (usage.map(ImageEvent::Usage).into_iter().chain([finished]).collect(), None)
                 }
                 (StreamEvent::Preview { .. } | StreamEvent::Unknown, true) => return Err(event_stream::truncated()),
-                (StreamEvent::Preview { partial, picture }, false) if partial < max_previews => {
-                    (vec![ImageEvent::Preview { index, partial, picture }], Some((provider, event_stream)))
+                (StreamEvent::Preview { preview_index, picture }, false) if preview_index < max_previews => {
+                    (vec![ImageEvent::Preview { index, preview_index, picture }], Some((provider, event_stream)))
                 }
                 (StreamEvent::Preview { .. } | StreamEvent::Unknown, false) => {
                     (Vec::new(), Some((provider, event_stream)))

@@ -6,13 +6,13 @@ use super::super::common::{
     decode::base64_image,
     image_list::{self, ImageList, UpstreamImage},
 };
-use crate::{error::ProviderError, image::Usage, json::members::read_object, upstream::reported_failure_in_reply};
+use crate::{error::ProviderError, image::Usage, json::members::read_object, upstream::parse_error_member};
 
 /// An event of a streamed response.
 #[derive(Debug, Default, PartialEq)]
 pub(super) enum StreamEvent {
     Preview {
-        partial: u32,
+        preview_index: u32,
         picture: Bytes,
     },
     Finished {
@@ -26,7 +26,7 @@ pub(super) enum StreamEvent {
 
 /// Parses a non-streaming response.
 pub(super) fn parse(body: &[u8]) -> Result<ImageList, ProviderError> {
-    image_list::parse(body, reported_failure_in_reply)
+    image_list::parse(body, parse_error_member)
 }
 
 /// Parses the data of one stream event. A preview that cannot be decoded is ignored: the finished image follows.
@@ -35,22 +35,22 @@ pub(super) fn parse_event(data: &[u8]) -> Result<StreamEvent, ProviderError> {
         let kind = members.text("type");
         let has_image = ["b64_json", "url"].into_iter().any(|name| members.raw(name).is_some());
         if let Some(error) = members.error().filter(|_| !has_image) {
-            return Err(reported_failure_in_reply(error));
+            return Err(parse_error_member(error));
         }
         let is_preview = match kind.as_deref() {
             Some(kind) if kind.ends_with(".partial_image") => true,
             Some(kind) if kind.ends_with(".completed") => false,
-            Some("error") => return Err(reported_failure_in_reply(&String::from_utf8_lossy(data))),
+            Some("error") => return Err(parse_error_member(&String::from_utf8_lossy(data))),
             None if has_image => members.raw("partial_image_index").is_some(),
             Some(_) | None => return Ok(StreamEvent::Unknown),
         };
         if !is_preview {
-            let image = image_list::image(&members, reported_failure_in_reply);
+            let image = image_list::image(&members, parse_error_member);
             return Ok(StreamEvent::Finished { image, usage: image_list::usage(&members.object("usage")) });
         }
         let picture = members.string("b64_json").and_then(|encoded| base64_image(&encoded).ok());
-        let partial = members.number("partial_image_index").unwrap_or_default().try_into().unwrap_or_default();
-        Ok(picture.map_or(StreamEvent::Unknown, |picture| StreamEvent::Preview { partial, picture }))
+        let preview_index = members.number("partial_image_index").unwrap_or_default().try_into().unwrap_or_default();
+        Ok(picture.map_or(StreamEvent::Unknown, |picture| StreamEvent::Preview { preview_index, picture }))
     })?
 }
 
@@ -71,11 +71,11 @@ mod tests {
                 "{members}: {event:?}"
             );
         }
-        for (index, partial) in [("\"2\"", 2), ("-1", 0), ("{}", 0), ("1e12", 0)] {
+        for (index, preview_index) in [("\"2\"", 2), ("-1", 0), ("{}", 0), ("1e12", 0)] {
             let event =
                 format!(r#"{{"type":"image_edit.partial_image","b64_json":"YQ","partial_image_index":{index}}}"#);
             let picture = Bytes::from_static(b"a");
-            assert_eq!(parse_event(event.as_bytes()), Ok(StreamEvent::Preview { partial, picture }), "{index}");
+            assert_eq!(parse_event(event.as_bytes()), Ok(StreamEvent::Preview { preview_index, picture }), "{index}");
         }
         for invalid in [r#""b64_json":"?""#, r#""b64_json":7"#, r#""b64_json":null"#] {
             let event = format!(r#"{{"type":"image_generation.partial_image",{invalid}}}"#);

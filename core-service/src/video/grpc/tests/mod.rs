@@ -80,7 +80,8 @@ impl Service {
     /// Variant 0, which is unspecified, is the video.
     async fn download(&self, id: &str, variant: i32, offset: u64) -> Result<Vec<Part>, Status> {
         let id = id.to_owned();
-        let request = Request::new(pb::DownloadVideoRequest { id, variant, offset, length: None });
+        let request =
+            Request::new(pb::DownloadVideoRequest { id, variant, offset, length: None, accept_download_url: false });
         let messages = self.grpc.download_video(request).await?.into_inner();
         messages.map_ok(|message| message.part.unwrap()).try_collect().await
     }

@@ -9,7 +9,7 @@ use crate::{
     media::Downloader,
     model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
-    upstream::{ConcurrencyLimit, Limits, SetupError},
+    upstream::{ConcurrencyLimit, SetupError, Timeouts},
     video::{VideoModel, VideoProvider, guarded::Guarded},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct ProviderContext {
     /// The timeouts of upstream requests.
-    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
     /// Downloads finished videos.
     pub(crate) downloads: Downloader,
     /// The maximum size of a finished video, in bytes.

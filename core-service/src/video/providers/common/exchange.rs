@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use crate::{
     context::RequestContext,
     error::ProviderError,
-    upstream::{Upstream, context_headers, reported_failure_of, until},
+    upstream::{QuotaMeaning, Upstream, context_headers, parse_error_response, until},
 };
 
 /// A request body and its content type.
@@ -37,14 +37,13 @@ pub(in crate::video::providers) struct Response {
 impl Response {
     /// Returns the failure that an error status and its body describe, for upstreams with errors in OpenAI's or a similar form.
     pub(in crate::video::providers) fn failure(&self) -> ProviderError {
-        // `insufficient_quota` is an empty account, which waiting does not help.
-        let quota_is_rate_limit = false;
-        reported_failure_of(self.status, &self.headers, &self.body, quota_is_rate_limit)
+        parse_error_response(self.status, &self.headers, &self.body, QuotaMeaning::EmptyAccount)
     }
 }
 
-/// Sends a request and reads the response to its end: the head within `limits.first_byte`, the whole body within `limits.idle`,
-/// both before the deadline of the context. Sends the request id, idempotency key and trace context as headers.
+/// Sends a request and reads the response to its end: the head within `timeouts.first_byte`, the whole body within
+/// `timeouts.idle`, both before the deadline of the context. Sends the request id, idempotency key and trace context as
+/// headers.
 ///
 /// # Errors
 /// Those of [`Upstream::send`] and [`Upstream::body`]; no status is an error.
@@ -73,10 +72,10 @@ pub(in crate::video::providers) async fn exchange_with_headers(
         headers.insert(header::CONTENT_TYPE, content_type);
         body
     });
-    let head_deadline = until(upstream.limits.first_byte, context.deadline);
+    let head_deadline = until(upstream.timeouts.first_byte, context.deadline);
     let reply = upstream.send(method, path, headers, body, head_deadline).await?;
     let (status, headers) = (reply.status, reply.headers.clone());
-    let body = upstream.body(reply, until(upstream.limits.idle, context.deadline)).await?;
+    let body = upstream.body(reply, until(upstream.timeouts.idle, context.deadline)).await?;
     Ok(Response { status, headers, body })
 }
 

@@ -2,9 +2,10 @@
 
 use crate::{error::ProviderError, upstream::Upstream, video::Progress};
 
-/// Turns [`ProviderError::Unavailable`], which the runner retries, into [`ProviderError::Refused`], which fails the job: for
-/// failures that only the operator can correct, such as an unknown model, which most vendors report with status 404.
-pub(in crate::video::providers) fn final_refusal(error: ProviderError) -> ProviderError {
+/// Turns [`ProviderError::Unavailable`], which the runner retries, into [`ProviderError::Refused`], which fails the job without
+/// a retry: for failures that only the operator can correct, such as an unknown model, which most vendors report with status
+/// 404.
+pub(in crate::video::providers) fn permanent_refusal(error: ProviderError) -> ProviderError {
     let message = error.to_string();
     error.map_failure(|failure| {
         if matches!(failure, ProviderError::Unavailable { .. }) {

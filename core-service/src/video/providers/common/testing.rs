@@ -18,15 +18,15 @@ use crate::{
     media::{Downloader, download::DownloadSettings},
     model_facts::{FactsTable, fit::FitPolicy},
     models::Entry,
-    upstream::{ConcurrencyLimit, Limits, SetupError},
+    upstream::{ConcurrencyLimit, SetupError, Timeouts},
     video::{LostSubmission, Search, UpstreamTask, VideoModel, parameters::VideoParameters},
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Calls `VideoProvider::find` for a lost submission of `model` with the prompt `a boat` and the mark `video_1` (the id of its
-/// job), at an upstream that responds to the requests in turn with `bodies`. Returns the result and the paths of the requests.
-/// `entries` builds the provider's entries for the address of that upstream.
+/// Calls `VideoProvider::find` for a lost submission of `model` with the prompt `a boat` and the job id `video_1`, at an
+/// upstream that responds to the requests in turn with `bodies`. Returns the result and the paths of the requests. `entries`
+/// builds the provider's entries for the address of that upstream.
 pub(in crate::video::providers) async fn search(
     model: &str,
     bodies: &[&str],
@@ -37,7 +37,7 @@ pub(in crate::video::providers) async fn search(
     let entries = entries(address, &context()).unwrap();
     let server = serve(listener, bodies.iter().map(|body| (*body).to_owned()).collect());
     let lost = LostSubmission {
-        mark: "video_1".to_owned(),
+        job_id: "video_1".to_owned(),
         model: model.to_owned(),
         parameters: VideoParameters { prompt: "a boat".to_owned(), ..VideoParameters::default() },
         // 2026-11-22 10:30:00 UTC.
@@ -56,7 +56,7 @@ pub(in crate::video::providers) async fn search(
 
 fn context() -> ProviderContext {
     ProviderContext {
-        limits: Limits { connect: MINUTE, first_byte: MINUTE, idle: MINUTE },
+        timeouts: Timeouts { connect: MINUTE, first_byte: MINUTE, idle: MINUTE },
         downloads: Downloader::new(DownloadSettings::default()).unwrap(),
         max_file_bytes: 1 << 20,
         facts: FactsTable::default(),

@@ -58,7 +58,7 @@ pub(crate) fn entries(settings: &Fal, context: &ProviderContext) -> Result<Vec<E
     let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(FalVideos {
-            upstream: Upstream::new(base.clone(), Auth::Scheme("Key", key.clone()), context.limits)?,
+            upstream: Upstream::new(base.clone(), Auth::Scheme("Key", key.clone()), context.timeouts)?,
             downloads: context.downloads.clone(),
             origin: TrustedOrigin::new(base.clone()),
             facts: context.facts.clone(),

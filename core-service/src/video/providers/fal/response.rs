@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 
-use super::super::common::{exchange::Response, outcome::final_refusal};
+use super::super::common::{exchange::Response, outcome::permanent_refusal};
 use crate::{
     error::{ProviderError, UpstreamDetails},
     json::members::{Members, object, read_object, read_objects, text},
@@ -28,7 +28,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     if !response.status.is_success() {
         let error = failure(response);
         // Not sent again: 404 means an unknown model, which only the operator can correct.
-        return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
+        return Err(if response.status.is_client_error() { permanent_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
         let id = members.text("request_id").map(Cow::into_owned);

@@ -71,7 +71,7 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
         let header = HeaderValue::try_from(key.expose_secret()).map_err(|_| SetupError::Key)?;
         Ok(GeminiVideos {
             // In a header rather than in the query, as URLs are logged.
-            upstream: Upstream::new(url.clone(), Auth::Header(API_KEY, key.clone()), context.limits)?,
+            upstream: Upstream::new(url.clone(), Auth::Header(API_KEY, key.clone()), context.timeouts)?,
             downloads: context.downloads.clone(),
             origin: TrustedOrigin::new(base.clone()).with_api_key(API_KEY, header),
             base: base.clone(),
@@ -145,7 +145,7 @@ impl VideoProvider for GeminiVideos {
     /// Stops an interaction. An operation of Veo cannot be stopped, and is billed.
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         if !interactions::is_interaction(&task.0) {
-            return Ok(Cancellation::RunsOn);
+            return Ok(Cancellation::StillRunning);
         }
         let path = format!("{}/cancel", path_segments(&task.0));
         let response = exchange(&self.upstream, Method::POST, &path, Some(Content::json("{}")), context).await?;

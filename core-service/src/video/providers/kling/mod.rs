@@ -69,7 +69,7 @@ pub(crate) fn entries(settings: &Kling, context: &ProviderContext) -> Result<Vec
     let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let provider = |auth, key_pair| {
         Ok(KlingVideos {
-            upstream: Upstream::new(base.clone(), auth, context.limits)?,
+            upstream: Upstream::new(base.clone(), auth, context.timeouts)?,
             key_pair,
             downloads: context.downloads.clone(),
             origin: TrustedOrigin::new(base.clone()),
@@ -100,8 +100,8 @@ impl VideoProvider for KlingVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
         let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &model), &request.parameters);
-        let mark = context.idempotency_key.clone();
-        let body = on_blocking_thread(move || request::encode(&model, endpoint, &request, &mark)).await?;
+        let job_id = context.idempotency_key.clone();
+        let body = on_blocking_thread(move || request::encode(&model, endpoint, &request, &job_id)).await?;
         let response = self.exchange(Method::POST, &endpoint.path(), Some(Content::json(body)), &context).await?;
         let submitted = response::parse_submission(&response);
         submitted.map(|id| endpoint.task(&id)).map_err(|error| self.upstream.redacted(error))
@@ -118,17 +118,17 @@ impl VideoProvider for KlingVideos {
 
     /// Kling cannot stop a task.
     async fn cancel(&self, _: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
-        Ok(Cancellation::RunsOn)
+        Ok(Cancellation::StillRunning)
     }
 
-    /// Looks for the mark, the id of the job (`external_task_id`), in the list of tasks. Only the end of the list proves that there is
-    /// no task with it.
+    /// Looks for the id of the job (`external_task_id`), in the list of tasks. Only the end of the list proves that there is no
+    /// task with it.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &lost.model), &lost.parameters);
         for number in 1..=MAX_PAGES {
             let path = format!("{}?pageNum={number}&pageSize={PAGE_LENGTH}", endpoint.path());
             let response = self.exchange(Method::GET, &path, None, context).await?;
-            let page = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
+            let page = response::parse_list(&response, &lost.job_id).map_err(|error| self.upstream.redacted(error))?;
             match page {
                 Page { found: Some(id), .. } => return Ok(Search::Found(endpoint.task(&id))),
                 // Kling may shorten pages: only an empty one is the end of the list.

@@ -14,11 +14,11 @@ use crate::{
     },
 };
 
-/// Members that clients cannot set: the model, the inputs, and the mark, by which the task of a submission is found if the response to
-/// the submission was lost.
+/// Members that clients cannot set: the model, the inputs, and the id of the job, by which the task of a submission is found if
+/// the response to the submission was lost.
 const RESERVED: [&str; 6] = ["model_name", "image", "image_tail", "image_list", "video_list", "external_task_id"];
 
-/// Encodes a request. `mark` is the id of the job, which Kling returns in lists of tasks.
+/// Encodes a request. Kling returns `job_id` in lists of tasks.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`] if an input must be a URL and is a file.
@@ -26,7 +26,7 @@ pub(super) fn encode(
     model: &str,
     endpoint: Endpoint,
     request: &RenderRequest,
-    mark: &str,
+    job_id: &str,
 ) -> Result<String, ProviderError> {
     let VideoParameters {
         prompt,
@@ -70,7 +70,7 @@ pub(super) fn encode(
             }
         }
     }
-    members.add("external_task_id", mark);
+    members.add("external_task_id", job_id);
     // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {

@@ -9,7 +9,7 @@ use super::super::common::exchange::Response;
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::{refined_failure_in_reply, refined_failure_of, retry_after},
+    upstream::{parse_error_member_with, parse_error_response_with, retry_after},
     video::{Clip, ClipFile, Progress, Variant},
 };
 
@@ -22,7 +22,7 @@ const REFUSALS: [&str; 3] = ["risk control", "sensitive", "content policy"];
 /// One page of a list of tasks.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Page {
-    /// The id of the task with the mark, if this page contains it.
+    /// The id of the task with the job id, if this page contains it.
     pub(super) found: Option<String>,
     /// The number of tasks in the page; zero after the end of the list.
     pub(super) length: usize,
@@ -47,19 +47,19 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
     read(response, |members| progress(&members.object("data"), poll_after))
 }
 
-/// Looks for the task with this mark in one page of the list of tasks.
-pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Page, ProviderError> {
+/// Looks for the task with this job id in one page of the list of tasks.
+pub(super) fn parse_list(response: &Response, job_id: &str) -> Result<Page, ProviderError> {
     read(response, |members| {
         // A response of another kind has no tasks either, but must not pass for the end of the list.
         if members.number("code").is_none() {
             return Err(ProviderError::Unreadable("the upstream's response is not a list of tasks".to_owned()));
         }
         let tasks = members.objects("data");
-        let is_marked = |task: &&Members<'_>| {
+        let has_job_id = |task: &&Members<'_>| {
             task.object("task_info").text("external_task_id").or_else(|| task.text("external_task_id")).as_deref()
-                == Some(mark)
+                == Some(job_id)
         };
-        let found = tasks.iter().find(is_marked).and_then(|task| task.text("task_id").map(Cow::into_owned));
+        let found = tasks.iter().find(has_job_id).and_then(|task| task.text("task_id").map(Cow::into_owned));
         Ok(Page { found, length: tasks.len() })
     })
 }
@@ -71,11 +71,11 @@ fn read<T>(
 ) -> Result<T, ProviderError> {
     let Response { status, headers, body } = response;
     if !status.is_success() {
-        return Err(refined_failure_of(*status, headers, body, refine));
+        return Err(parse_error_response_with(*status, headers, body, refine));
     }
     read_object(body, |members| match members.number("code") {
         None | Some(0) => read(&members),
-        Some(_) => Err(refined_failure_in_reply(&String::from_utf8_lossy(body), refine)),
+        Some(_) => Err(parse_error_member_with(&String::from_utf8_lossy(body), refine)),
     })?
 }
 

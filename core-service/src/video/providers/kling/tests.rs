@@ -36,8 +36,8 @@ fn image(role: InputRole) -> RenderInput {
     RenderInput { role, content: InputContent::File { media_type, bytes, link: None } }
 }
 
-/// Encodes a request for 5 seconds in 1080p 16:9, after `change`. Its mark is `video_1`: the id of the job, which Kling stores
-/// with the task as `external_task_id`. Returns also the endpoint, which model and inputs decide.
+/// Encodes a request for 5 seconds in 1080p 16:9, after `change`. The id of its job is `video_1`, which Kling stores with the
+/// task as `external_task_id`. Returns also the endpoint, which model and inputs decide.
 fn encode(
     model: &str,
     inputs: Vec<RenderInput>,
@@ -188,8 +188,8 @@ fn final_states_end_the_task_and_all_others_are_work_in_progress() {
 }
 
 #[test]
-fn task_with_the_mark_is_found_in_a_list() {
-    let task = |id: &str, mark: &str| json!({"task_id": id, "task_info": {"external_task_id": mark}});
+fn task_with_the_job_id_is_found_in_a_list() {
+    let task = |id: &str, job_id: &str| json!({"task_id": id, "task_info": {"external_task_id": job_id}});
     let list = |tasks: &[Value]| reply(200, &json!({"code": 0, "data": tasks}).to_string());
     let tasks = [task("1", "video_0"), task("2", "video_1"), json!({"task_id": "3"})];
     let found = Page { found: Some("2".to_owned()), length: 3 };

@@ -54,7 +54,7 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
     // The secret is sent in `mj-api-secret` only: some proxies would take an `Authorization` header for the secret.
     let provider = |auth, origin| {
         Ok(MidjourneyVideos {
-            upstream: Upstream::new(base.clone(), auth, context.limits)?,
+            upstream: Upstream::new(base.clone(), auth, context.timeouts)?,
             downloads: context.downloads.clone(),
             origin,
             poll_interval: *poll_interval,
@@ -84,8 +84,8 @@ impl VideoProvider for MidjourneyVideos {
 
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model: _, request, context } = call;
-        let mark = context.idempotency_key.clone();
-        let body = on_blocking_thread(move || request::encode(&request, &mark)).await?;
+        let job_id = context.idempotency_key.clone();
+        let body = on_blocking_thread(move || request::encode(&request, &job_id)).await?;
         let response =
             exchange(&self.upstream, Method::POST, "submit/video", Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
@@ -108,11 +108,11 @@ impl VideoProvider for MidjourneyVideos {
         response::parse_cancellation(&response).map_err(|error| self.upstream.redacted(error))
     }
 
-    /// Looks for the mark, the id of the job (`state`), among the newest tasks. A list without it proves nothing, because older tasks
-    /// are not in the list.
+    /// Looks for the id of the job (`state`), among the newest tasks. A list without it proves nothing, because older tasks are
+    /// not in the list.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, "task/list", None, context).await?;
-        let found = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
+        let found = response::parse_list(&response, &lost.job_id).map_err(|error| self.upstream.redacted(error))?;
         Ok(found.map_or(Search::Inconclusive, |id| Search::Found(UpstreamTask(id))))
     }
 }

@@ -8,19 +8,19 @@ use crate::{
     video::{Operation, RenderRequest, inputs::InputRole, parameters::VideoParameters},
 };
 
-/// Members that clients cannot set, in lower case: the inputs, the mark (`state`), the number of videos, and a URL that the
-/// proxy would call. Case is ignored, because proxies in Go and C# ignore it.
+/// Members that clients cannot set, in lower case: the inputs, the id of the job (`state`), the number of videos, and a URL
+/// that the proxy would call. Case is ignored, because proxies in Go and C# ignore it.
 const RESERVED: [&str; 10] =
     ["prompt", "image", "endimage", "state", "videotype", "batchsize", "notifyhook", "action", "taskid", "index"];
 
 /// Resolutions, and the `videoType` of each. For another resolution the member is not sent, and the proxy decides.
 const VIDEO_TYPES: [(&str, &str); 2] = [("480p", "vid_1.1_i2v_480"), ("720p", "vid_1.1_i2v_720")];
 
-/// Encodes a request. `mark` is the id of the job, which the proxy returns with the task.
+/// Encodes a request. The proxy returns `job_id` with the task.
 ///
 /// # Errors
 /// [`ProviderError::Refused`] without a first frame.
-pub(super) fn encode(request: &RenderRequest, mark: &str) -> Result<String, ProviderError> {
+pub(super) fn encode(request: &RenderRequest, job_id: &str) -> Result<String, ProviderError> {
     let VideoParameters { prompt, operation, source, resolution, extra_json, .. } = &request.parameters;
     let mut members = JsonObject::default();
     // On one line: Midjourney's bot reads a prompt up to its first line break.
@@ -45,7 +45,7 @@ pub(super) fn encode(request: &RenderRequest, mark: &str) -> Result<String, Prov
         members.add("videoType", *video_type);
     }
     members.add("batchSize", 1);
-    members.add("state", mark);
+    members.add("state", job_id);
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.to_lowercase().as_str()) {
             members.add_raw(&name, value);
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_mark_and_type_are_sent_and_cannot_be_replaced_while_motion_can() {
+    fn frames_job_id_and_type_are_sent_and_cannot_be_replaced_while_motion_can() {
         let extra =
             r#"{"motion":"high","loop":true,"NotifyHook":"http://10.0.0.1","STATE":"x","batchSize":4,"image":"y"}"#;
         let expected = json!({"prompt": "a boat at dusk", "image": "https://a.test/i.png",

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use http::StatusCode;
 use serde_json::value::RawValue;
 
-use super::super::common::{exchange::Response, outcome::final_refusal};
+use super::super::common::{exchange::Response, outcome::permanent_refusal};
 use crate::{
     error::ProviderError,
     json::members::{Members, object, read_object, read_objects, text},
@@ -20,7 +20,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     let has_code = read_object(body, |members| members.number("code").is_some()).unwrap_or(false);
     task_id(*status, headers, body).map_err(|error| match *status {
         // Not sent again: the proxy does not support videos, or the base URL is wrong. Another attempt would fail too.
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if !has_code => final_refusal(error),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if !has_code => permanent_refusal(error),
         _ => error,
     })
 }
@@ -49,13 +49,13 @@ pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, Pr
         status if status.is_server_error() => Err(response.failure()),
         status => {
             tracing::info!(status = status.as_u16(), code, "the proxy does not stop a render");
-            Ok(Cancellation::RunsOn)
+            Ok(Cancellation::StillRunning)
         }
     }
 }
 
-/// Returns the id of the task with this mark in a list; `None` if there is none, or no list.
-pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
+/// Returns the id of the task with this job id in a list; `None` if there is none, or no list.
+pub(super) fn parse_list(response: &Response, job_id: &str) -> Result<Option<String>, ProviderError> {
     let Response { status, body, .. } = response;
     if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS {
         return Err(response.failure());
@@ -64,8 +64,8 @@ pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Option<Strin
         return Ok(None);
     }
     read_objects(body, |tasks| {
-        let marked = tasks.iter().find(|task| task.text("state").is_some_and(|state| state == mark));
-        marked.and_then(|task| task.text("id")).map(Cow::into_owned)
+        let found = tasks.iter().find(|task| task.text("state").is_some_and(|state| state == job_id));
+        found.and_then(|task| task.text("id")).map(Cow::into_owned)
     })
 }
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn list_has_the_task_only_with_its_mark() {
+    fn list_has_the_task_only_with_its_job_id() {
         let list = r#"[{"id":"1","state":"video_0"},{"id":2,"state":"video_1"},{"id":"3"}]"#;
         assert_eq!(parse_list(&response(200, list), "video_1"), Ok(Some("2".to_owned())));
         for (status, body) in [(200, "[]"), (200, ""), (404, "no such path"), (200, r#"[{"id":"3"}]"#)] {
@@ -140,9 +140,9 @@ mod tests {
     fn proxies_that_cannot_cancel_let_the_task_run_on() {
         for (status, body, expected) in [
             (200, r#"{"code":1,"description":"ok"}"#, Cancellation::Stopped),
-            (200, r#"{"code":3,"description":"not found"}"#, Cancellation::RunsOn),
-            (404, "", Cancellation::RunsOn),
-            (405, "", Cancellation::RunsOn),
+            (200, r#"{"code":3,"description":"not found"}"#, Cancellation::StillRunning),
+            (404, "", Cancellation::StillRunning),
+            (405, "", Cancellation::StillRunning),
         ] {
             assert_eq!(parse_cancellation(&response(status, body)), Ok(expected), "{status} {body}");
         }

@@ -6,18 +6,18 @@ use super::super::common::exchange::Response;
 use crate::{
     error::ProviderError,
     json::members::Members,
-    upstream::{refined_failure_in_reply, refined_failure_of},
+    upstream::{parse_error_member_with, parse_error_response_with},
 };
 
 /// Returns the failure that a response with an error status describes.
 pub(super) fn failure(response: &Response) -> ProviderError {
     let Response { status, headers, body } = response;
-    refined_failure_of(*status, headers, body, refine)
+    parse_error_response_with(*status, headers, body, refine)
 }
 
 /// Returns the error in the member `error` of a response of version 2.
 pub(super) fn error_of(members: &Members<'_>) -> Option<ProviderError> {
-    members.error().map(|error| refined_failure_in_reply(error, refine))
+    members.error().map(|error| parse_error_member_with(error, refine))
 }
 
 /// Returns the error in the member `base_resp` of a response of version 1, whose HTTP status is 200 even for errors.
@@ -25,7 +25,7 @@ pub(super) fn error_in_status(members: &Members<'_>) -> Option<ProviderError> {
     let status = members.object("base_resp");
     let code = status.number("status_code").filter(|code| *code != 0)?;
     let message = status.text("status_msg").unwrap_or_else(|| code.to_string().into());
-    Some(refined_failure_in_reply(&json!({"code": code, "message": message}).to_string(), refine))
+    Some(parse_error_member_with(&json!({"code": code, "message": message}).to_string(), refine))
 }
 
 /// Returns the failure that MiniMax's error code means, which is more specific than the HTTP status; `by_status` for an unknown

@@ -60,7 +60,7 @@ pub(crate) fn entries(settings: &Minimax, context: &ProviderContext) -> Result<V
     let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(MinimaxVideos {
-            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
+            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.timeouts)?,
             downloads: context.downloads.clone(),
             origin: TrustedOrigin::new(base.clone()),
             facts: context.facts.clone(),
@@ -110,7 +110,7 @@ impl VideoProvider for MinimaxVideos {
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         let (api, id) = Api::of_task(task)?;
         if api == Api::V1 {
-            return Ok(Cancellation::RunsOn);
+            return Ok(Cancellation::StillRunning);
         }
         let path = format!("{}/{}", api.path(), path_segment(id));
         let response = exchange(&self.upstream, Method::DELETE, &path, None, context).await?;

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use http::StatusCode;
 
 use super::{
-    super::common::{exchange::Response, outcome::final_refusal},
+    super::common::{exchange::Response, outcome::permanent_refusal},
     api::Api,
     errors::{error_in_status, error_of, failure},
 };
@@ -28,7 +28,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     if !status.is_success() {
         let error = failure(response);
         // Not sent again: 404 means an unknown model, which only the operator can correct.
-        return Err(if status.is_client_error() { final_refusal(error) } else { error });
+        return Err(if status.is_client_error() { permanent_refusal(error) } else { error });
     }
     read_object(body, |members| {
         if let Some(error) = error_in_status(&members).or_else(|| error_of(&members)) {
@@ -63,16 +63,16 @@ pub(super) fn parse_poll(api: Api, response: &Response, interval: Duration) -> R
 /// Returns whether a response of version 2 to a cancellation reports that the task ended.
 pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, ProviderError> {
     // The response may be successful and report a task that still runs.
-    let runs_on = |members: Members<'_>| {
+    let is_still_running = |members: Members<'_>| {
         let status = members.string("status").unwrap_or_default().to_ascii_lowercase();
         matches!(status.as_str(), "running" | "processing")
     };
     match response.status {
-        status if status.is_success() && read_object(&response.body, runs_on).unwrap_or(false) => {
-            Ok(Cancellation::RunsOn)
+        status if status.is_success() && read_object(&response.body, is_still_running).unwrap_or(false) => {
+            Ok(Cancellation::StillRunning)
         }
         status if status.is_success() || is_missing(response) => Ok(Cancellation::Stopped),
-        StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(Cancellation::RunsOn),
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(Cancellation::StillRunning),
         _ => Err(failure(response)),
     }
 }

@@ -143,9 +143,9 @@ fn error_in_a_successful_response_is_no_task() {
 fn render_that_runs_on_is_not_reported_as_stopped() {
     for (status, body, expected) in [
         (200, r#"{"task_id":"1","status":"cancelled"}"#, Cancellation::Stopped),
-        (200, r#"{"task_id":"1","status":"running"}"#, Cancellation::RunsOn),
-        (409, "{}", Cancellation::RunsOn),
-        (400, "{}", Cancellation::RunsOn),
+        (200, r#"{"task_id":"1","status":"running"}"#, Cancellation::StillRunning),
+        (409, "{}", Cancellation::StillRunning),
+        (400, "{}", Cancellation::StillRunning),
         (404, "{}", Cancellation::Stopped),
         (500, r#"{"error":{"message":"record not found"}}"#, Cancellation::Stopped),
     ] {

@@ -22,7 +22,7 @@ use crate::{
     fault_injection::Fault,
     media::{MediaStore, clip::ClipInspector},
     model_facts::{FactsTable, fit::FitPolicy},
-    models::Entry,
+    models::{Entry, Visibility},
     video::{
         inputs::InputRole,
         provider::{
@@ -70,21 +70,21 @@ pub fn entries(
     let idempotent = Arc::new(OfflineVideo { renders: Arc::clone(&renders), submits_idempotently: true });
     let not_idempotent = Arc::new(OfflineVideo { renders, submits_idempotently: false });
     let facts = facts.find("offline", MODEL);
-    let entry = |id: &str, hidden, provider: &Arc<OfflineVideo>| {
+    let entry = |id: &str, visibility, provider: &Arc<OfflineVideo>| {
         let provider = Arc::clone(provider) as Arc<dyn VideoProvider>;
         let model = VideoModel { provider, facts: facts.clone(), fit_policy };
-        Entry::built_in(id, &[], hidden, facts.capabilities(), Arc::new(model))
+        Entry::built_in(id, &[], visibility, facts.capabilities(), Arc::new(model))
     };
     let faults = Fault::VIDEO.iter().map(|fault| {
         let id = fault.model(MODEL);
         // A submission whose response was lost is sent again to an idempotent provider, and otherwise searched for.
         if fault.loses_submission() {
-            Entry { provider_id: NOT_IDEMPOTENT_ID.to_owned(), ..entry(&id, true, &not_idempotent) }
+            Entry { provider_id: NOT_IDEMPOTENT_ID.to_owned(), ..entry(&id, Visibility::Hidden, &not_idempotent) }
         } else {
-            entry(&id, true, &idempotent)
+            entry(&id, Visibility::Hidden, &idempotent)
         }
     });
-    std::iter::once(entry(MODEL, false, &idempotent)).chain(faults).collect()
+    std::iter::once(entry(MODEL, Visibility::Listed, &idempotent)).chain(faults).collect()
 }
 
 #[async_trait]
@@ -178,7 +178,7 @@ impl VideoProvider for OfflineVideo {
         if Fault::of(&lost.model) == Some(Fault::OutcomeUnknown) {
             return Ok(Search::Inconclusive);
         }
-        let (id, fault, parameters) = (lost.mark.clone(), Fault::of(&lost.model), lost.parameters.clone());
+        let (id, fault, parameters) = (lost.job_id.clone(), Fault::of(&lost.model), lost.parameters.clone());
         let task = OfflineTask { id, fault, parameters }.to_json()?;
         Ok(Search::Found(UpstreamTask(task)))
     }

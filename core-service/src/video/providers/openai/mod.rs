@@ -67,7 +67,7 @@ pub(crate) fn entries(
     origin.set_path(&format!("{}/", base.path().trim_end_matches('/')));
     let provider = |auth, origin| {
         Ok(OpenAiVideos {
-            upstream: Upstream::new(base.clone(), auth, context.limits)?,
+            upstream: Upstream::new(base.clone(), auth, context.timeouts)?,
             downloads: context.downloads.clone(),
             origin,
             query: query.clone(),
@@ -138,7 +138,7 @@ impl VideoProvider for OpenAiVideos {
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
             status @ (StatusCode::METHOD_NOT_ALLOWED | StatusCode::CONFLICT) => {
                 tracing::info!(task = task.0, status = status.as_u16(), "the upstream does not stop a render");
-                Ok(Cancellation::RunsOn)
+                Ok(Cancellation::StillRunning)
             }
             _ => Err(self.upstream.redacted(response.failure())),
         }

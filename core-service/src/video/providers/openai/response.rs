@@ -9,13 +9,13 @@ use std::{borrow::Cow, time::Duration};
 use http::{HeaderMap, StatusCode};
 
 use super::{
-    super::common::{exchange::Response, outcome::final_refusal},
+    super::common::{exchange::Response, outcome::permanent_refusal},
     location::Location,
 };
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object, text},
-    upstream::{reported_failure_in_reply, retry_after},
+    upstream::{parse_error_member, retry_after},
     video::{Clip, ClipFile, Progress, Variant},
 };
 
@@ -59,7 +59,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     }
     if !status.is_success() {
         let error = response.failure();
-        return Err(if is_setup_failure(*status) { final_refusal(error) } else { error });
+        return Err(if is_setup_failure(*status) { permanent_refusal(error) } else { error });
     }
     Err(embedded_error(body).unwrap_or_else(|| {
         ProviderError::Unreadable("the upstream's response is not a video object with id and status".to_owned())
@@ -105,7 +105,7 @@ fn state(status: &str, members: &Members<'_>) -> State {
         "completed" | "succeeded" | "success" => State::Completed { url: link(members) },
         "failed" | "error" => State::Failed(members.error().map_or_else(
             || ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned()),
-            reported_failure_in_reply,
+            parse_error_member,
         )),
         "expired" => State::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
         "cancelled" | "canceled" | "deleted" => State::Cancelled,
@@ -134,7 +134,7 @@ fn poll_after(headers: &HeaderMap, interval: Duration) -> Duration {
 
 /// Returns the error in a successful response.
 fn embedded_error(body: &[u8]) -> Option<ProviderError> {
-    read_object(body, |members| members.error().map(reported_failure_in_reply)).ok().flatten()
+    read_object(body, |members| members.error().map(parse_error_member)).ok().flatten()
 }
 
 /// Returns whether a status means a wrong base URL or model, which only the operator can correct.

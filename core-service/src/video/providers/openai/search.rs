@@ -54,9 +54,9 @@ mod tests {
     fn search(status: u16, body: &Value) -> Result<Search, ProviderError> {
         let status = StatusCode::from_u16(status).unwrap();
         let response = Response { status, headers: HeaderMap::new(), body: body.to_string().into_bytes().into() };
-        let (mark, model) = ("video_1".to_owned(), "sora-2".to_owned());
+        let (job_id, model) = ("video_1".to_owned(), "sora-2".to_owned());
         let parameters = testing::request().parameters;
-        parse_list(&response, &LostSubmission { mark, model, parameters, submitted_at: 10_000 })
+        parse_list(&response, &LostSubmission { job_id, model, parameters, submitted_at: 10_000 })
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub(crate) fn entries(settings: &Runway, context: &ProviderContext) -> Result<Ve
     let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(RunwayVideos {
-            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?
+            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.timeouts)?
                 .with_headers(&HeaderMap::from_iter([VERSION])),
             downloads: context.downloads.clone(),
             origin: TrustedOrigin::new(base.clone()),

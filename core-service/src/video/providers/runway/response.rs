@@ -7,12 +7,12 @@ use serde_json::Value;
 
 use super::super::common::{
     exchange::Response,
-    outcome::{final_refusal, percent_of_fraction},
+    outcome::{percent_of_fraction, permanent_refusal},
 };
 use crate::{
     error::{ProviderError, UpstreamDetails},
     json::members::{Members, read_object, text},
-    upstream::{refined_failure_of, retry_after},
+    upstream::{parse_error_response_with, retry_after},
     video::{Clip, ClipFile, Progress, Variant},
 };
 
@@ -21,7 +21,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     if !response.status.is_success() {
         let error = failure(response);
         // Not sent again: 404 means an unknown model or a wrong base URL, which only the operator can correct.
-        return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
+        return Err(if response.status.is_client_error() { permanent_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
         let id = members.text("id").map(Cow::into_owned);
@@ -42,7 +42,7 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
 
 /// Returns the failure that a response with an error status describes.
 pub(super) fn failure(response: &Response) -> ProviderError {
-    refined_failure_of(response.status, &response.headers, &response.body, refine)
+    parse_error_response_with(response.status, &response.headers, &response.body, refine)
 }
 
 /// Returns [`ProviderError::Credentials`] for an account without credits, otherwise `by_status`. Runway reports such an account with

@@ -62,7 +62,7 @@ pub(crate) fn entries(settings: &Seedance, context: &ProviderContext) -> Result<
     let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(SeedanceVideos {
-            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
+            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.timeouts)?,
             downloads: context.downloads.clone(),
             origin: TrustedOrigin::new(base.clone()),
             facts: context.facts.clone(),
@@ -87,9 +87,9 @@ impl VideoProvider for SeedanceVideos {
 
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
-        let mark = context.idempotency_key.clone();
+        let job_id = context.idempotency_key.clone();
         let facts = self.facts.find(PROVIDER_ID, &model);
-        let body = on_blocking_thread(move || request::encode(&model, &facts, &request, &mark)).await?;
+        let body = on_blocking_thread(move || request::encode(&model, &facts, &request, &job_id)).await?;
         let response = exchange(&self.upstream, Method::POST, TASKS, Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
@@ -113,14 +113,14 @@ impl VideoProvider for SeedanceVideos {
             StatusCode::CONFLICT => {
                 let error = self.upstream.redacted(response::failure(&response));
                 tracing::info!(task = task.0, "the upstream does not stop a render: {error}");
-                Ok(Cancellation::RunsOn)
+                Ok(Cancellation::StillRunning)
             }
             _ => Err(self.upstream.redacted(response::failure(&response))),
         }
     }
 
-    /// Looks for the mark, the id of the job (`safety_identifier`), in the list of tasks. If the request had an identifier of the end
-    /// user, the task has that in the place of the mark, and cannot be found.
+    /// Looks for the id of the job (`safety_identifier`), in the list of tasks. If the request had an identifier of the end
+    /// user, the task has that instead, and cannot be found.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         if !lost.parameters.user.is_empty() {
             return Ok(Search::Inconclusive);

@@ -29,7 +29,7 @@ const MAX_IDENTIFIER: usize = 64;
 /// Members that clients cannot set: prompt and inputs, the duration in frames, and a URL that Ark would call.
 const RESERVED: [&str; 3] = ["content", "frames", "callback_url"];
 
-/// Encodes a request. `mark` is the id of the job.
+/// Encodes a request.
 ///
 /// # Errors
 /// [`ProviderError::Refused`] if the prompt consists of flags; [`ProviderError::NotSupported`] if an input must be a URL and is
@@ -38,7 +38,7 @@ pub(super) fn encode(
     model: &str,
     facts: &ModelFacts,
     request: &RenderRequest,
-    mark: &str,
+    job_id: &str,
 ) -> Result<String, ProviderError> {
     let VideoParameters { prompt, seed, user, resolution, aspect_ratio, generate_audio, extra_json, .. } =
         &request.parameters;
@@ -70,7 +70,7 @@ pub(super) fn encode(
         members.add("generate_audio", *generate_audio);
     }
     members.add("watermark", false);
-    members.add("safety_identifier", identifier(user, mark));
+    members.add("safety_identifier", identifier(user, job_id));
     // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {
@@ -107,11 +107,11 @@ fn part(input: &RenderInput) -> Result<Value, ProviderError> {
     Ok(json!({"type": kind, kind: {"url": url}, "role": role}))
 }
 
-/// Returns the `safety_identifier`: the identifier of the end user, or its digest if it is too long. Without an end user, the mark:
-/// lists of tasks contain no other text of the request by which a task could be found.
-pub(super) fn identifier(user: &str, mark: &str) -> String {
+/// Returns the `safety_identifier`: the identifier of the end user, or its digest if it is too long. Without an end user, the
+/// id of the job: lists of tasks contain no other text of the request by which a task could be found.
+pub(super) fn identifier(user: &str, job_id: &str) -> String {
     match user.len() {
-        0 => mark.to_owned(),
+        0 => job_id.to_owned(),
         1..=MAX_IDENTIFIER => user.to_owned(),
         _ => Hex(&sha256(user.as_bytes())).to_string(),
     }

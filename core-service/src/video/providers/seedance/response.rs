@@ -5,12 +5,12 @@ use std::{borrow::Cow, time::Duration};
 use http::StatusCode;
 use serde_json::value::RawValue;
 
-use super::super::common::{exchange::Response, outcome::final_refusal};
+use super::super::common::{exchange::Response, outcome::permanent_refusal};
 use crate::{
     ark_errors,
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::{refined_failure_in_reply, refined_failure_of, retry_after},
+    upstream::{parse_error_member_with, parse_error_response_with, retry_after},
     video::{Clip, ClipFile, Progress, Variant},
 };
 
@@ -20,11 +20,11 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     if !status.is_success() {
         let error = failure(response);
         // Not sent again: 404 means an unknown model or endpoint, which only the operator can correct.
-        return Err(if status.is_client_error() { final_refusal(error) } else { error });
+        return Err(if status.is_client_error() { permanent_refusal(error) } else { error });
     }
     read_object(body, |members| {
         if let Some(error) = members.error() {
-            return Err(final_refusal(embedded_error(error)));
+            return Err(permanent_refusal(embedded_error(error)));
         }
         let id = members.text("id").map(Cow::into_owned);
         id.ok_or_else(|| ProviderError::Unreadable("the upstream's response has no id of a task".to_owned()))
@@ -46,7 +46,7 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
 /// Returns the failure that a response with an error status describes.
 pub(super) fn failure(response: &Response) -> ProviderError {
     let Response { status, headers, body } = response;
-    refined_failure_of(*status, headers, body, ark_errors::refine)
+    parse_error_response_with(*status, headers, body, ark_errors::refine)
 }
 
 fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, ProviderError> {
@@ -82,7 +82,7 @@ fn clip(members: &Members<'_>) -> Clip {
 }
 
 fn embedded_error(error: &str) -> ProviderError {
-    refined_failure_in_reply(error, ark_errors::refine)
+    parse_error_member_with(error, ark_errors::refine)
 }
 
 #[cfg(test)]

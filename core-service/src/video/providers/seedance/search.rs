@@ -1,5 +1,5 @@
-//! The search for the task of a submission whose response was lost: by its mark, the id of the job, in the list of tasks of Ark
-//! (the model service that serves Seedance), which has the newest first.
+//! The search for the task of a submission whose response was lost: by the id of the job in the list of tasks of Ark (the model
+//! service that serves Seedance), which has the newest first.
 
 use super::{super::common::exchange::Response, response::failure};
 use crate::{error::ProviderError, json::members::read_object, video::LostSubmission};
@@ -24,7 +24,7 @@ pub(super) enum Page {
     More,
 }
 
-/// Looks for the task of a lost submission, by its mark, in a page of the list of tasks.
+/// Looks for the task of a lost submission, by the id of the job, in a page of the list of tasks.
 pub(super) fn parse_page(response: &Response, lost: &LostSubmission) -> Result<Page, ProviderError> {
     if !response.status.is_success() {
         return Err(failure(response));
@@ -34,7 +34,8 @@ pub(super) fn parse_page(response: &Response, lost: &LostSubmission) -> Result<P
             return Err(ProviderError::Unreadable("the upstream's response is not a list of tasks".to_owned()));
         }
         let items = list.objects("items");
-        let found = items.iter().find(|item| item.string("safety_identifier").is_some_and(|mark| mark == lost.mark));
+        let found =
+            items.iter().find(|item| item.string("safety_identifier").is_some_and(|job_id| job_id == lost.job_id));
         if let Some(id) = found.and_then(|item| item.text("id")) {
             return Ok(Page::Found(id.into_owned()));
         }
@@ -57,14 +58,14 @@ mod tests {
     fn read(body: &Value) -> Result<Page, ProviderError> {
         let response =
             Response { status: StatusCode::OK, headers: HeaderMap::new(), body: body.to_string().into_bytes().into() };
-        let (mark, model) = ("video_1".to_owned(), "m".to_owned());
+        let (job_id, model) = ("video_1".to_owned(), "m".to_owned());
         let parameters = testing::request().parameters;
-        parse_page(&response, &LostSubmission { mark, model, parameters, submitted_at: 10_000 })
+        parse_page(&response, &LostSubmission { job_id, model, parameters, submitted_at: 10_000 })
     }
 
     #[test]
-    fn task_with_the_mark_is_found_and_older_or_fewer_tasks_end_the_search() {
-        let task = |id: &str, mark: &str, created_at: u64| json!({"id": id, "status": "queued", "safety_identifier": mark, "created_at": created_at});
+    fn task_with_the_job_id_is_found_and_older_or_fewer_tasks_end_the_search() {
+        let task = |id: &str, job_id: &str, created_at: u64| json!({"id": id, "status": "queued", "safety_identifier": job_id, "created_at": created_at});
         let found = json!({"total": 2, "items": [task("a", "video_2", 10_001), task("b", "video_1", 10_000)]});
         assert_eq!(read(&found), Ok(Page::Found("b".to_owned())));
         assert_eq!(read(&json!({"total": 0, "items": []})), Ok(Page::Last));

@@ -75,10 +75,10 @@ pub struct VertexVideos {
 pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Vec<Entry<VideoModel>>, SetupError> {
     let Some(account) = settings.service_account()? else { return Ok(Vec::new()) };
     let Config { base_url, location, storage_uri, storage_base_url, models, poll_interval, .. } = settings;
-    let upstream = |base: &Url| Upstream::new(base.clone(), Auth::None, context.limits);
+    let upstream = |base: &Url| Upstream::new(base.clone(), Auth::None, context.timeouts);
     let omni_base = url_or_default(base_url.as_ref(), &names::base_url_of_interactions())?;
     let project = settings.project_of(&account)?;
-    let tokens = Tokens::new(account, context.limits, Clock::system())?;
+    let tokens = Tokens::new(account, context.timeouts, Clock::system())?;
     let provider = VertexVideos {
         api: Api::new(tokens, context.downloads.clone(), context.max_file_bytes),
         veo: upstream(&url_or_default(base_url.as_ref(), &names::base_url(location))?)?,
@@ -155,7 +155,7 @@ impl VideoProvider for VertexVideos {
     /// Stops an interaction. An operation of Veo cannot be stopped, and is billed.
     async fn cancel(&self, task: &UpstreamTask, context: &RequestContext) -> Result<Cancellation, ProviderError> {
         if !interactions::is_interaction(&task.0) {
-            return Ok(Cancellation::RunsOn);
+            return Ok(Cancellation::StillRunning);
         }
         let path = format!("{}/cancel", names::interaction(&self.project, &task.0));
         let response = self.post(&self.omni, &path, "{}".to_owned(), context).await?;

@@ -62,7 +62,7 @@ pub(crate) fn entries(settings: &Vidu, context: &ProviderContext) -> Result<Vec<
     let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(ViduVideos {
-            upstream: Upstream::new(base.clone(), Auth::Scheme("Token", key.clone()), context.limits)?,
+            upstream: Upstream::new(base.clone(), Auth::Scheme("Token", key.clone()), context.timeouts)?,
             downloads: context.downloads.clone(),
             origin: TrustedOrigin::new(base.clone()),
             facts: context.facts.clone(),
@@ -85,8 +85,8 @@ impl VideoProvider for ViduVideos {
         let Call { model, request, context } = call;
         let facts = self.facts.find(PROVIDER_ID, &model);
         let path = request::path(&request.parameters);
-        let mark = context.idempotency_key.clone();
-        let body = on_blocking_thread(move || request::encode(&model, &facts, &request, &mark)).await?;
+        let job_id = context.idempotency_key.clone();
+        let body = on_blocking_thread(move || request::encode(&model, &facts, &request, &job_id)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
         response::parse_submission(&response).map(UpstreamTask).map_err(|error| self.upstream.redacted(error))
     }
@@ -109,13 +109,13 @@ impl VideoProvider for ViduVideos {
         match response.status {
             status if status.is_success() => Ok(Cancellation::Stopped),
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
-            StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(Cancellation::RunsOn),
+            StatusCode::BAD_REQUEST | StatusCode::CONFLICT => Ok(Cancellation::StillRunning),
             _ => Err(self.upstream.redacted(response::failure(&response))),
         }
     }
 
-    /// Looks for the mark, the id of the job (`payload`), in the list of the newest tasks. A list without it proves nothing, because
-    /// the list may be incomplete.
+    /// Looks for the id of the job (`payload`), in the list of the newest tasks. A list without it proves nothing, because the
+    /// list may be incomplete.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let begin = Timestamp(0).after(Duration::from_secs(lost.submitted_at).saturating_sub(CLOCK_SKEW));
         // The text is RFC 3339.
@@ -123,7 +123,7 @@ impl VideoProvider for ViduVideos {
         let from: String = url::form_urlencoded::byte_serialize(from.as_bytes()).collect();
         let path = format!("{TASKS}?created_at.from={from}&pager.page=0&pager.pagesz=100");
         let response = exchange(&self.upstream, Method::GET, &path, None, context).await?;
-        let found = response::parse_list(&response, &lost.mark).map_err(|error| self.upstream.redacted(error))?;
+        let found = response::parse_list(&response, &lost.job_id).map_err(|error| self.upstream.redacted(error))?;
         Ok(found.map_or(Search::Inconclusive, |id| Search::Found(UpstreamTask(id))))
     }
 }

@@ -16,8 +16,8 @@ use crate::{
 /// The number of seeds that Vidu accepts, 0 to 2^31 - 1. Other seeds are mapped into this range.
 const SEEDS: i64 = 1 << 31;
 
-/// Members that clients cannot set: the inputs, and the mark, by which the task of a submission is found if the response to the
-/// submission was lost.
+/// Members that clients cannot set: the inputs, and the id of the job, by which the task of a submission is found if the
+/// response to the submission was lost.
 const RESERVED: [&str; 4] = ["images", "videos", "subjects", "payload"];
 
 /// Returns the path of submissions: references take precedence over frames.
@@ -30,7 +30,7 @@ pub(super) fn path(parameters: &VideoParameters) -> &'static str {
     }
 }
 
-/// Encodes a request. `mark` is the id of the job, which Vidu returns in lists of tasks.
+/// Encodes a request. Vidu returns `job_id` in lists of tasks.
 ///
 /// # Errors
 /// [`ProviderError::NotSupported`] if there is an input that is not an image.
@@ -38,7 +38,7 @@ pub(super) fn encode(
     model: &str,
     facts: &ModelFacts,
     request: &RenderRequest,
-    mark: &str,
+    job_id: &str,
 ) -> Result<String, ProviderError> {
     let VideoParameters { prompt, seconds, seed, resolution, aspect_ratio, generate_audio, extra_json, .. } =
         &request.parameters;
@@ -64,7 +64,7 @@ pub(super) fn encode(
     if let Some(seed) = seed {
         members.add("seed", seed.rem_euclid(SEEDS));
     }
-    members.add("payload", mark);
+    members.add("payload", job_id);
     // Members of the client, which do not replace those above.
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         if !RESERVED.contains(&name.as_str()) {

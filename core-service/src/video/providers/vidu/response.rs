@@ -9,7 +9,7 @@ use super::super::common::exchange::Response;
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::{refined_failure_in_reply, refined_failure_of, retry_after},
+    upstream::{parse_error_member_with, parse_error_response_with, retry_after},
     video::{Clip, ClipFile, Progress, Variant},
 };
 
@@ -42,22 +42,22 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
     read_object(&response.body, |members| progress(&members, poll_after))?
 }
 
-/// Returns the id of the task with this mark in a list of tasks; `None` if there is none.
-pub(super) fn parse_list(response: &Response, mark: &str) -> Result<Option<String>, ProviderError> {
+/// Returns the id of the task with this job id in a list of tasks; `None` if there is none.
+pub(super) fn parse_list(response: &Response, job_id: &str) -> Result<Option<String>, ProviderError> {
     if !response.status.is_success() {
         return Err(failure(response));
     }
     read_object(&response.body, |members| {
         let tasks = members.objects("tasks");
-        let marked = tasks.iter().find(|task| task.string("payload").as_deref() == Some(mark));
-        marked.and_then(|task| task.text("id").or_else(|| task.text("task_id"))).map(Cow::into_owned)
+        let found = tasks.iter().find(|task| task.string("payload").as_deref() == Some(job_id));
+        found.and_then(|task| task.text("id").or_else(|| task.text("task_id"))).map(Cow::into_owned)
     })
 }
 
 /// Returns the failure that a response with an error status describes.
 pub(super) fn failure(response: &Response) -> ProviderError {
     let Response { status, headers, body } = response;
-    refined_failure_of(*status, headers, body, refine)
+    parse_error_response_with(*status, headers, body, refine)
 }
 
 fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, ProviderError> {
@@ -99,7 +99,7 @@ fn error_of(members: &Members<'_>) -> Option<ProviderError> {
     let reason = members.string("err_code").or_else(|| members.string("reason"));
     let Some(reason) = reason else { return is_failed.then(no_reason) };
     let message = members.string("message").unwrap_or_else(|| reason.clone());
-    Some(refined_failure_in_reply(&json!({"reason": reason, "message": message}).to_string(), refine))
+    Some(parse_error_member_with(&json!({"reason": reason, "message": message}).to_string(), refine))
 }
 
 /// Returns the failure that Vidu's reason means, which is more specific than the status; `by_status` for an unknown reason.

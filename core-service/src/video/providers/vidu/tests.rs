@@ -177,7 +177,7 @@ fn poll_response_without_a_state_is_unreadable() {
 }
 
 #[test]
-fn task_with_the_mark_is_found_in_the_list() {
+fn task_with_the_job_id_is_found_in_the_list() {
     let list = r#"{"tasks":[{"id":"1","payload":"video_0"},{"id":"2","payload":"video_1"},{"id":"3"}]}"#;
     assert_eq!(parse_list(&reply(200, list), "video_1"), Ok(Some("2".to_owned())));
     assert_eq!(parse_list(&reply(200, list), "video_2"), Ok(None));

@@ -70,7 +70,7 @@ pub(crate) fn entries(settings: &Wan, context: &ProviderContext) -> Result<Vec<E
     let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(WanVideos {
-            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
+            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.timeouts)?,
             downloads: context.downloads.clone(),
             origin: TrustedOrigin::new(base.clone()),
             facts: context.facts.clone(),
@@ -122,7 +122,7 @@ impl VideoProvider for WanVideos {
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
                 let error = self.upstream.redacted(response::failure(&response));
                 tracing::info!(task = task.0, "the upstream does not stop a render: {error}");
-                Ok(Cancellation::RunsOn)
+                Ok(Cancellation::StillRunning)
             }
             _ => Err(self.upstream.redacted(response::failure(&response))),
         }

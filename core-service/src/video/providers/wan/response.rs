@@ -4,12 +4,12 @@ use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 
-use super::super::common::{exchange::Response, outcome::final_refusal};
+use super::super::common::{exchange::Response, outcome::permanent_refusal};
 use crate::{
     dashscope_errors::{self, error_of},
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::{refined_failure_of, retry_after},
+    upstream::{parse_error_response_with, retry_after},
     video::{Clip, ClipFile, Progress, Variant},
 };
 
@@ -23,7 +23,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     if !status.is_success() {
         let error = failure(response);
         // Not sent again: 404 means an unknown model, which only the operator can correct.
-        return Err(if status.is_client_error() { final_refusal(error) } else { error });
+        return Err(if status.is_client_error() { permanent_refusal(error) } else { error });
     }
     read_object(body, |members| {
         let output = members.object("output");
@@ -31,7 +31,7 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
             return Ok(id.into_owned());
         }
         let missing = || ProviderError::Unreadable("the upstream's response has no id of a task".to_owned());
-        Err(error_of(&members).or_else(|| error_of(&output)).map_or_else(missing, final_refusal))
+        Err(error_of(&members).or_else(|| error_of(&output)).map_or_else(missing, permanent_refusal))
     })?
 }
 
@@ -50,7 +50,7 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
 /// Returns the failure that a response with an error status describes.
 pub(super) fn failure(response: &Response) -> ProviderError {
     let Response { status, headers, body } = response;
-    refined_failure_of(*status, headers, body, dashscope_errors::refine)
+    parse_error_response_with(*status, headers, body, dashscope_errors::refine)
 }
 
 fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, ProviderError> {

@@ -222,7 +222,7 @@ fn lost() -> LostSubmission {
     let parameters = VideoParameters { prompt: "a boat".to_owned(), ..VideoParameters::default() };
     // 2026-11-22 10:30:00 UTC.
     LostSubmission {
-        mark: "video_1".to_owned(),
+        job_id: "video_1".to_owned(),
         model: "wan3.0-video".to_owned(),
         parameters,
         submitted_at: 1_795_343_400,

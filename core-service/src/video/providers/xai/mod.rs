@@ -53,7 +53,7 @@ pub(crate) fn entries(settings: &Xai, context: &ProviderContext) -> Result<Vec<E
     let base = url_or_default(base_url.as_ref(), DEFAULT_BASE_URL)?;
     let build = |key: &SecretString| {
         Ok(XaiVideos {
-            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.limits)?,
+            upstream: Upstream::new(base.clone(), Auth::Bearer(key.clone()), context.timeouts)?,
             downloads: context.downloads.clone(),
             origin: TrustedOrigin::new(base.clone()),
             poll_interval: *poll_interval,
@@ -91,6 +91,6 @@ impl VideoProvider for XaiVideos {
 
     /// The API has no cancellation.
     async fn cancel(&self, _: &UpstreamTask, _: &RequestContext) -> Result<Cancellation, ProviderError> {
-        Ok(Cancellation::RunsOn)
+        Ok(Cancellation::StillRunning)
     }
 }

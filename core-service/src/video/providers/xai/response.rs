@@ -6,11 +6,11 @@ use std::{borrow::Cow, time::Duration};
 use http::StatusCode;
 use serde_json::Value;
 
-use super::super::common::{exchange::Response, outcome::final_refusal};
+use super::super::common::{exchange::Response, outcome::permanent_refusal};
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object},
-    upstream::{refined_failure_in_reply, refined_failure_of, retry_after},
+    upstream::{parse_error_member_with, parse_error_response_with, retry_after},
     video::{Clip, ClipFile, Progress, Variant},
 };
 
@@ -19,11 +19,11 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     if !response.status.is_success() {
         let error = failure(response);
         // Not sent again: 404 means an unknown model, which only the operator can correct.
-        return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
+        return Err(if response.status.is_client_error() { permanent_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
         if let Some(error) = members.error() {
-            return Err(final_refusal(refined_failure_in_reply(error, refine)));
+            return Err(permanent_refusal(parse_error_member_with(error, refine)));
         }
         let id = members.text("request_id").map(Cow::into_owned);
         id.ok_or_else(|| ProviderError::Unreadable("the upstream's response has no id of a request".to_owned()))
@@ -47,7 +47,7 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
 
 /// Returns the failure that a response with an error status describes.
 fn failure(response: &Response) -> ProviderError {
-    refined_failure_of(response.status, &response.headers, &response.body, refine)
+    parse_error_response_with(response.status, &response.headers, &response.body, refine)
 }
 
 /// Returns the failure that the message means, otherwise `by_status`: refused content and an incorrect key have the status of an
@@ -89,7 +89,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
         "" => return Err(ProviderError::Unreadable("the upstream's response is not a request".to_owned())),
         "failed" => Progress::Failed(members.error().map_or_else(
             || ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned()),
-            |error| refined_failure_in_reply(error, refine),
+            |error| parse_error_member_with(error, refine),
         )),
         "expired" => Progress::Failed(ProviderError::Timeout("the render expired at the upstream".to_owned())),
         // Queued, running, or a state that is not known: polling continues until a final state.

@@ -85,8 +85,8 @@ async fn cancelled_job_may_be_billed_if_the_provider_cannot_search_for_its_rende
 
 #[tokio::test(start_paused = true)]
 async fn cancelled_job_may_be_billed_if_the_provider_cannot_stop_its_render() {
-    let runs_on = Reply::Return(Ok(Cancellation::RunsOn));
-    let provider = FakeProvider::default().with_polls([working(20), Reply::Hang]).with_cancellations([runs_on]);
+    let still_running = Reply::Return(Ok(Cancellation::StillRunning));
+    let provider = FakeProvider::default().with_polls([working(20), Reply::Hang]).with_cancellations([still_running]);
     let harness = Harness::new(provider);
     let id = harness.create().await;
     let runner = harness.start();

@@ -22,7 +22,7 @@ const NOW: Timestamp = Timestamp(1_000);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Searchable {
     /// By the job id that was sent with the submission.
-    ByMark,
+    ByJobId,
     /// It has no search.
     Never,
 }
@@ -235,12 +235,12 @@ impl Model {
     fn search(&self, index: usize, job: &Job, fence: u32) -> Vec<Self> {
         let lost = || vec![self.refused(index, fence, Runner::Idle)];
         let next = match self.searchable {
-            Searchable::ByMark if self.renders > 0 => {
+            Searchable::ByJobId if self.renders > 0 => {
                 return vec![self.with_runner(index, Runner::Accepted(Box::new(job.clone()), fence))];
             }
             // The searches take longer than a request on its way.
-            Searchable::ByMark if self.request.is_some() => return Vec::new(),
-            Searchable::ByMark => job.after(Event::SubmissionRejected, NOW).unwrap(),
+            Searchable::ByJobId if self.request.is_some() => return Vec::new(),
+            Searchable::ByJobId => job.after(Event::SubmissionRejected, NOW).unwrap(),
             Searchable::Never => {
                 let (code, message) = ("outcome_unknown".to_owned(), String::new());
                 job.after(Event::Failed { code, message }, NOW).unwrap()
@@ -264,8 +264,8 @@ impl Model {
             return Vec::new();
         } else {
             match self.searchable {
-                Searchable::ByMark if self.renders > 0 => job.with_abandoned(task(), NOW),
-                Searchable::ByMark => Job { state: job.state.clone().cleaned_up(false), ..job.clone() },
+                Searchable::ByJobId if self.renders > 0 => job.with_abandoned(task(), NOW),
+                Searchable::ByJobId => Job { state: job.state.clone().cleaned_up(false), ..job.clone() },
                 Searchable::Never => Job { state: job.state.clone().cleaned_up(true), ..job.clone() },
             }
         };
@@ -321,8 +321,8 @@ fn explore(start: Model) -> usize {
 }
 
 #[test]
-fn no_interleaving_loses_a_render_or_pays_twice_at_a_provider_with_a_mark() {
-    assert!(explore(Model::new(Searchable::ByMark)) > 1000);
+fn no_interleaving_loses_a_render_or_pays_twice_at_a_provider_that_stores_the_job_id() {
+    assert!(explore(Model::new(Searchable::ByJobId)) > 1000);
 }
 
 #[test]

@@ -7,11 +7,11 @@ pub(super) async fn a_commit_writes_everything_and_ends_the_lease_on_request(sto
     let claim = claim_next(&store).await;
     let mut next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
     next.submissions = 1;
-    let claim = store.commit(&claim, next.clone(), Lease::Kept).await.unwrap();
+    let claim = store.commit(&claim, next.clone(), AfterCommit::KeepLease).await.unwrap();
     assert_eq!(store.get(&next.id, &Owners::All).await.unwrap().as_ref(), Some(&next));
     assert_eq!(try_claim(&store).await, None);
     let next = next.after(Event::Accepted(UpstreamTask("t".to_owned()), NOW), NOW).unwrap();
-    store.commit(&claim, next.clone(), Lease::Ended).await.unwrap();
+    store.commit(&claim, next.clone(), AfterCommit::ReleaseLease).await.unwrap();
     assert_eq!(claim_next(&store).await.job, next);
 }
 
@@ -24,9 +24,9 @@ pub(super) async fn a_commit_under_a_lost_lease_is_refused(store: Store) {
     register(&store, &other).await;
     let new_claim = store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap();
     let next = frozen.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
-    assert_eq!(store.commit(&frozen, next.clone(), Lease::Ended).await, Err(StoreError::Stale));
+    assert_eq!(store.commit(&frozen, next.clone(), AfterCommit::ReleaseLease).await, Err(StoreError::Stale));
     assert_eq!(store.get(&next.id, &Owners::All).await.unwrap().as_ref(), Some(&frozen.job));
-    store.commit(&new_claim, next, Lease::Ended).await.unwrap();
+    store.commit(&new_claim, next, AfterCommit::ReleaseLease).await.unwrap();
 }
 
 pub(super) async fn a_commit_after_an_amendment_is_refused(store: Store) {
@@ -35,7 +35,7 @@ pub(super) async fn a_commit_after_an_amendment_is_refused(store: Store) {
     let cancelled = claim.job.cancelled(NOW, None).unwrap();
     store.amend(&claim.job, &cancelled).await.unwrap();
     let next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
-    assert_eq!(store.commit(&claim, next, Lease::Kept).await, Err(StoreError::Stale));
+    assert_eq!(store.commit(&claim, next, AfterCommit::KeepLease).await, Err(StoreError::Stale));
     assert_eq!(store.get(&claim.job.id, &Owners::All).await.unwrap(), Some(cancelled));
     // The lease is still valid and can be released.
     store.release(&claim).await.unwrap();
@@ -44,7 +44,10 @@ pub(super) async fn a_commit_after_an_amendment_is_refused(store: Store) {
 pub(super) async fn an_amendment_of_an_outdated_job_is_refused(store: Store) {
     let read = insert(&store, job()).await;
     let claim = claim_next(&store).await;
-    store.commit(&claim, read.after(Event::SubmissionStarted(NOW), NOW).unwrap(), Lease::Ended).await.unwrap();
+    store
+        .commit(&claim, read.after(Event::SubmissionStarted(NOW), NOW).unwrap(), AfterCommit::ReleaseLease)
+        .await
+        .unwrap();
     assert_eq!(store.amend(&read, &read.cancelled(NOW, None).unwrap()).await, Err(StoreError::Stale));
     let unknown = job();
     assert_eq!(store.amend(&unknown, &unknown.cancelled(NOW, None).unwrap()).await, Err(StoreError::Stale));
@@ -54,11 +57,11 @@ pub(super) async fn every_change_of_state_has_its_event(store: Store) {
     let job = insert(&store, job_of("alice")).await;
     let claim = claim_next(&store).await;
     let submitting = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
-    let claim = store.commit(&claim, submitting, Lease::Kept).await.unwrap();
+    let claim = store.commit(&claim, submitting, AfterCommit::KeepLease).await.unwrap();
     let rendering = claim.job.after(Event::Accepted(UpstreamTask("t".to_owned()), NOW), NOW).unwrap();
-    let claim = store.commit(&claim, rendering, Lease::Kept).await.unwrap();
+    let claim = store.commit(&claim, rendering, AfterCommit::KeepLease).await.unwrap();
     let progressed = claim.job.after(Event::Progressed(40), NOW).unwrap();
-    store.commit(&claim, progressed.clone(), Lease::Kept).await.unwrap();
+    store.commit(&claim, progressed.clone(), AfterCommit::KeepLease).await.unwrap();
     let cancelled = progressed.cancelled(NOW, None).unwrap();
     // A refused write leaves no event.
     assert_eq!(store.amend(&claim.job, &cancelled).await, Err(StoreError::Stale));
@@ -80,12 +83,12 @@ pub(super) async fn changes_are_published_after_they_are_committed(store: Store)
     let mut of_job = store.changes_of(&job.id);
     let claim = claim_next(&store).await;
     let next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
-    let claim = store.commit(&claim, next.clone(), Lease::Kept).await.unwrap();
+    let claim = store.commit(&claim, next.clone(), AfterCommit::KeepLease).await.unwrap();
     // The due time is no change that a caller can see.
-    store.commit(&claim, next.with_due(None), Lease::Ended).await.unwrap();
+    store.commit(&claim, next.with_due(None), AfterCommit::ReleaseLease).await.unwrap();
     let cancelled = next.cancelled(NOW, None).unwrap();
     store.amend(&next, &cancelled).await.unwrap();
-    for kind in [ChangeKind::Created, ChangeKind::Moved, ChangeKind::Amended] {
+    for kind in [ChangeKind::Created, ChangeKind::Committed, ChangeKind::Amended] {
         assert_eq!(all.next().now_or_never().flatten().unwrap().kind, kind);
     }
     let change = of_job.next().now_or_never().unwrap();

@@ -44,7 +44,7 @@ pub(super) async fn an_sdk_call_without_a_key_takes_the_content_key_over(store: 
     // The job that lost its key can still be changed.
     let first = claim_next(&store).await;
     let next = first.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
-    store.commit(&first, next, Lease::Kept).await.unwrap();
+    store.commit(&first, next, AfterCommit::KeepLease).await.unwrap();
     let Ok(Inserted::Existing(found)) = insert_call(&store, &attempt(1)).await else { panic!("a third job") };
     assert_eq!(found.id, newest);
 }

@@ -62,7 +62,7 @@ pub(super) async fn a_worker_that_ends_its_lease_releases_its_jobs(store: Store)
     let claim = claim_next(&store).await;
     store.deregister(&store.worker).await.unwrap();
     let next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
-    assert_eq!(store.commit(&claim, next, Lease::Kept).await, Err(StoreError::Stale), "the lease has ended");
+    assert_eq!(store.commit(&claim, next, AfterCommit::KeepLease).await, Err(StoreError::Stale), "the lease has ended");
     let other = WorkerId::new();
     register(&store, &other).await;
     assert_eq!(store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap().job, claim.job);
@@ -125,7 +125,7 @@ pub(super) async fn a_lost_lease_can_neither_commit_nor_release_nor_purge(store:
     let claim = store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap();
     assert_eq!(store.purge(&frozen).await, Err(StoreError::Stale));
     let next = frozen.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
-    assert_eq!(store.commit(&frozen, next, Lease::Ended).await, Err(StoreError::Stale));
+    assert_eq!(store.commit(&frozen, next, AfterCommit::ReleaseLease).await, Err(StoreError::Stale));
     store.release(&frozen).await.unwrap();
     assert_eq!(try_claim(&store).await, None);
     store.purge(&claim).await.unwrap();
@@ -148,7 +148,7 @@ pub(super) async fn times_beyond_a_bound_are_shortened_for_unfinished_jobs(store
     let claim = claim_next(&store).await;
     assert_eq!(claim.job.id, expiring.id);
     let cancelled = expiring.cancelled(NOW, Some(100 * LEASE)).unwrap();
-    store.commit(&claim, cancelled, Lease::Ended).await.unwrap();
+    store.commit(&claim, cancelled, AfterCommit::ReleaseLease).await.unwrap();
     // The lease of a process that was killed before the clock was set back.
     store.set(far);
     register(&store, &WorkerId::new()).await;

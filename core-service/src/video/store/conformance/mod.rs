@@ -19,7 +19,7 @@ use std::{
 use futures_util::FutureExt;
 
 use super::{
-    BusyProviders, ChangeKind, Claim, Inserted, JobLimits, JobQueue, Lease, Page, Renewed, StoreError, WorkerId,
+    AfterCommit, BusyProviders, ChangeKind, Claim, Inserted, JobLimits, JobQueue, Page, Renewed, StoreError, WorkerId,
     memory::MemoryStore, sql::SqlStore,
 };
 use crate::{

@@ -27,7 +27,7 @@ async fn queue(store: &Store, owner: &str, count: i64) -> Vec<JobId> {
 /// Moves a queued job to the next state and ends its lease.
 async fn submit(store: &Store, claim: &Claim) {
     let next = claim.job.after(Event::SubmissionStarted(NOW), NOW).unwrap();
-    store.commit(claim, next, Lease::Ended).await.unwrap();
+    store.commit(claim, next, AfterCommit::ReleaseLease).await.unwrap();
 }
 
 pub(super) async fn queued_jobs_are_limited_per_owner_and_in_total(store: Store) {

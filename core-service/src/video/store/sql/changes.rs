@@ -8,7 +8,7 @@ use crate::{
     video::{
         job::Job,
         state::JobState,
-        store::{ChangeKind, Claim, JobEvent, Lease, StoreError, changes::ChangeFeed},
+        store::{AfterCommit, ChangeKind, Claim, JobEvent, StoreError, changes::ChangeFeed},
         time::Timestamp,
     },
 };
@@ -49,7 +49,7 @@ impl Write for AmendJob {
 pub(super) struct CommitJob {
     pub(super) claim: Claim,
     pub(super) next: Job,
-    pub(super) then: Lease,
+    pub(super) then: AfterCommit,
     pub(super) now: Timestamp,
     pub(super) feed: ChangeFeed,
 }
@@ -69,7 +69,7 @@ impl Write for CommitJob {
             Ok(query) => query,
             Err(error) => return Ok(Err(error)),
         };
-        let query = query.bind(self.claim.fence).bind(i64::from(self.then == Lease::Kept));
+        let query = query.bind(self.claim.fence).bind(i64::from(self.then == AfterCommit::KeepLease));
         if let Err(stale) = require_change(&query.execute(&mut *connection).await?) {
             return Ok(Err(stale));
         }
@@ -80,7 +80,7 @@ impl Write for CommitJob {
 
     fn on_commit(&self, output: &Self::Output) {
         if output.is_ok() && self.next.revision != self.claim.job.revision {
-            self.feed.publish(&self.next, ChangeKind::Moved);
+            self.feed.publish(&self.next, ChangeKind::Committed);
         }
     }
 }

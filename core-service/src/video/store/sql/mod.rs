@@ -20,8 +20,8 @@ use self::{
     workers::{BoundTimes, DeregisterWorker, RegisterWorker, RenewLease},
 };
 use super::{
-    BusyProviders, Changes, Claim, Inserted, JobChanges, JobEvent, JobLimits, JobQueue, JobStore, KeyMatch, Lease,
-    Page, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
+    AfterCommit, BusyProviders, Changes, Claim, Inserted, JobChanges, JobEvent, JobLimits, JobQueue, JobStore,
+    KeyMatch, Page, Renewed, StoreError, WorkerId, changes::ChangeFeed, match_key, turns::Turns,
 };
 use crate::{
     database::{Database, Readers},
@@ -195,7 +195,7 @@ impl JobQueue for SqlStore {
     }
 
     async fn has_render(&self, provider_id: &str, task: &UpstreamTask, id: &JobId) -> Result<bool, StoreError> {
-        // Rare, so that it needs no index: only for a search that found a render without a mark.
+        // Rare, so that it needs no index: only for a search that found a render without a job id.
         let query = sqlx::query_scalar(
             "SELECT COUNT(*) FROM video_jobs WHERE provider_id = $1 AND id <> $2 AND \
              CASE WHEN json_valid(state) THEN json_extract(state, '$.task') END = $3",
@@ -205,7 +205,7 @@ impl JobQueue for SqlStore {
         Ok(count > 0)
     }
 
-    async fn commit(&self, claim: &Claim, next: Job, then: Lease) -> Result<Claim, StoreError> {
+    async fn commit(&self, claim: &Claim, next: Job, then: AfterCommit) -> Result<Claim, StoreError> {
         let next = next.with_charge_settled();
         let committed = Claim { job: next.clone(), fence: claim.fence };
         let (claim, feed) = (claim.clone(), self.feed.clone());

@@ -1,6 +1,6 @@
 // The parameters of chat calls.
 import { h } from "../../dom.js";
-import { field, jsonField } from "../shared/field.js";
+import { jsonField, labelledControl } from "../shared/controls.js";
 import { modelField } from "../shared/models.js";
 import { load, save } from "../shared/session.js";
 import { openWhenWide } from "../shared/wide.js";
@@ -104,8 +104,13 @@ export function chatSettings() {
       "div",
       { class: "stack workbench-fields" },
       model.element,
-      field("chat.system", system),
-      h("div", { class: "field-pair" }, field("chat.temperature", temperature), field("chat.maxTokens", maxTokens)),
+      labelledControl("chat.system", system),
+      h(
+        "div",
+        { class: "field-pair" },
+        labelledControl("chat.temperature", temperature),
+        labelledControl("chat.maxTokens", maxTokens),
+      ),
       h("label", { class: "checkbox" }, isStreamed, h("span", { t: "chat.stream" })),
       disclosure("chat.tools.title", tools, stored.tools),
       disclosure("chat.schema.title", schema, stored.schema),

@@ -2,7 +2,7 @@
 import { h } from "../../dom.js";
 import { codeBlock } from "../../ui/copy.js";
 import { icon } from "../../ui/icons.js";
-import { field } from "../shared/field.js";
+import { labelledControl } from "../shared/controls.js";
 
 /// Returns the cards of the tool calls of a reply. At the end of the conversation they have fields for the results, which `run()`
 /// sends to the model.
@@ -21,7 +21,7 @@ export function toolCalls(turn, { turns, isLast, isRunning, run }) {
         run();
       },
     },
-    calls.map((call, at) => card(call, field("chat.tool.result", areas[at], { hint: "chat.tool.hint" }))),
+    calls.map((call, at) => card(call, labelledControl("chat.tool.result", areas[at], { hint: "chat.tool.hint" }))),
     h(
       "div",
       { class: "row" },

@@ -1,7 +1,7 @@
 // The parameters of a request for images.
 import { h, replace } from "../../dom.js";
 import { icon } from "../../ui/icons.js";
-import { choiceField, field, selectOf } from "../shared/field.js";
+import { choiceField, labelledControl, selectOf } from "../shared/controls.js";
 import { modelField } from "../shared/models.js";
 import { load, save } from "../shared/session.js";
 import { openWhenWide } from "../shared/wide.js";
@@ -75,7 +75,7 @@ export function imageForm({ onsubmit, onstop }) {
     })),
     { value: stored.previews ?? "2" },
   );
-  const previewField = field("images.previews", previews, { hint: "images.previews.hint" });
+  const previewField = labelledControl("images.previews", previews, { hint: "images.previews.hint" });
   const submit = h("button", { class: "button button-primary" });
   let isRunning = false;
 
@@ -145,7 +145,7 @@ export function imageForm({ onsubmit, onstop }) {
     "form",
     { class: "card workbench-form", onsubmit: submitted, onchange: store, tAttrs: { "aria-label": "images.request" } },
     h("h2", { t: "images.request" }),
-    field("images.prompt", prompt, { extra: history.element }),
+    labelledControl("images.prompt", prompt, { extra: history.element }),
     input.element,
     h("div", { class: "row workbench-submit" }, submit),
     h(
@@ -157,8 +157,13 @@ export function imageForm({ onsubmit, onstop }) {
         { class: "stack" },
         model.element,
         size.element,
-        h("div", { class: "field-pair" }, field("images.quality", quality), field("images.format", format)),
-        h("div", { class: "field-pair" }, field("images.count", count), field("images.seed", seed)),
+        h(
+          "div",
+          { class: "field-pair" },
+          labelledControl("images.quality", quality),
+          labelledControl("images.format", format),
+        ),
+        h("div", { class: "field-pair" }, labelledControl("images.count", count), labelledControl("images.seed", seed)),
         previewField,
       ),
     ),

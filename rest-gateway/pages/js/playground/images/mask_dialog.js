@@ -2,7 +2,7 @@
 import { h, uniqueId } from "../../dom.js";
 import { icon } from "../../ui/icons.js";
 import { openDialog } from "../../ui/dialog.js";
-import { field } from "../shared/field.js";
+import { labelledControl } from "../shared/controls.js";
 import { MaskDrawing } from "./mask_drawing.js";
 
 /// The size of the brush, as a share of the shorter side of the picture.
@@ -130,7 +130,7 @@ function rectangle(drawing, isErasing, onchange) {
     h(
       "div",
       { class: "mask-rectangle" },
-      Object.entries(inputs).map(([name, control]) => field(`images.mask.${name}`, control)),
+      Object.entries(inputs).map(([name, control]) => labelledControl(`images.mask.${name}`, control)),
       h("button", {
         class: "button",
         type: "button",

@@ -3,7 +3,7 @@ import { requestJson } from "../../api.js";
 import { h, replace } from "../../dom.js";
 import { askForKey, getKey } from "../../key.js";
 import { badge, errorNotice } from "../../ui/status.js";
-import { choiceField } from "./field.js";
+import { choiceField } from "./controls.js";
 
 /// Returns `{ element, name(), model(), set(name) }`: the field, the name that is sent, and its entry in the list, if there is one.
 /// Patterns of models that are passed through serve more names than the list has, so any name can be entered. `onchange` is also

@@ -25,14 +25,14 @@ use triptych_proto::{
 use super::finish::{failure_of_finish_reason, warn_of_empty_response};
 use crate::{
     error::ProviderError,
-    upstream::{ConnectionLost, Event, EventReader, Reply, Upstream, reported_failure_in_reply},
+    upstream::{ConnectionLost, Event, EventReader, Upstream, UpstreamResponse, parse_error_member},
 };
 
 /// A streamed response. Ends after its first error. Dropping it closes the connection, which cancels the request at the
 /// upstream.
 pub(super) struct StreamedResponse {
     upstream: Upstream,
-    reply: Reply,
+    reply: UpstreamResponse,
     events: EventReader,
     decoder: Decoder,
     /// The first chunk, which is read before the stream is returned.
@@ -53,7 +53,7 @@ impl StreamedResponse {
     /// for that. `start` are the bytes of the body that were read before.
     pub(super) async fn start(
         upstream: Upstream,
-        reply: Reply,
+        reply: UpstreamResponse,
         start: &[u8],
         deadline: Option<Instant>,
     ) -> Result<Self, ProviderError> {
@@ -84,7 +84,7 @@ impl StreamedResponse {
 
     /// Returns the end of the idle timeout, or the deadline if that is earlier.
     fn times_out_at(&self) -> Instant {
-        let idle = self.last_read + self.upstream.limits.idle;
+        let idle = self.last_read + self.upstream.timeouts.idle;
         self.deadline.map_or(idle, |deadline| deadline.min(idle))
     }
 
@@ -259,7 +259,7 @@ impl Decoder {
     fn decode(&mut self, event: &Event<'_>) -> Result<Decoded, ProviderError> {
         let data = match event {
             Event::Data(data) => data.trim_ascii(),
-            Event::Error(error) => return Err(reported_failure_in_reply(&String::from_utf8_lossy(error))),
+            Event::Error(error) => return Err(parse_error_member(&String::from_utf8_lossy(error))),
         };
         if data.is_empty() {
             return Ok(Decoded::Nothing);
@@ -303,7 +303,7 @@ impl Decoder {
                 self.has_content = true;
                 Ok(Decoded::Chunk(text))
             }
-            ChunkEvent::Error(error) => Err(reported_failure_in_reply(&error)),
+            ChunkEvent::Error(error) => Err(parse_error_member(&error)),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     call::{Call, Chunks},
     chat::{ChatProvider, providers::openai::OpenAiChat},
     context::RequestContext,
-    upstream::Limits,
+    upstream::Timeouts,
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -35,8 +35,8 @@ fn event(index: u32, finish: &str) -> String {
 async fn start(events: &str) -> (TcpStream, Chunks<ChatChunk>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = Url::parse(&format!("http://{}/v1", listener.local_addr().unwrap())).unwrap();
-    let limits = Limits { connect: MINUTE, first_byte: MINUTE, idle: MINUTE };
-    let provider = OpenAiChat::new(base, None, limits).unwrap();
+    let timeouts = Timeouts { connect: MINUTE, first_byte: MINUTE, idle: MINUTE };
+    let provider = OpenAiChat::new(base, None, timeouts).unwrap();
     let call = Call {
         model: "m".to_owned(),
         request: Arc::new(pb::ChatRequest::default()),

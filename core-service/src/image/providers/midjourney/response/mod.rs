@@ -9,7 +9,7 @@ use crate::{
     error::ProviderError,
     json::members::{Members, object, read_object, text},
     midjourney_errors::classify,
-    upstream::reported_failure_of,
+    upstream::{QuotaMeaning, parse_error_response},
 };
 
 /// The status of a task. Texts are empty where the response lacks them.
@@ -36,11 +36,12 @@ struct Button {
 impl TaskStatus for Task {
     fn parse(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<Option<Self>, ProviderError> {
         let body = body.trim_ascii();
-        let quota_is_rate_limit = false;
         match status {
             // Proxies report an unknown task in one of these ways, or with an empty body.
             StatusCode::NO_CONTENT | StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND => Ok(None),
-            status if !status.is_success() => Err(reported_failure_of(status, headers, body, quota_is_rate_limit)),
+            status if !status.is_success() => {
+                Err(parse_error_response(status, headers, body, QuotaMeaning::EmptyAccount))
+            }
             _ if body.is_empty() || body == b"null" => Ok(None),
             _ => read_object(body, |members| Some(Self::new(&members))),
         }

@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use super::{
     super::{
-        super::common::{exchange::Response, outcome::final_refusal},
+        super::common::{exchange::Response, outcome::permanent_refusal},
         refusal::{self, failure},
         video_object,
     },
@@ -25,7 +25,7 @@ pub(in crate::video::providers) fn parse_submission(response: &Response) -> Resu
     if !response.status.is_success() {
         let error = failure(response);
         // Not sent again: 404 means an unknown model, which only the operator can correct.
-        return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
+        return Err(if response.status.is_client_error() { permanent_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
         let Some(id) = members.text("id") else {
@@ -33,7 +33,7 @@ pub(in crate::video::providers) fn parse_submission(response: &Response) -> Resu
                 || ProviderError::Unreadable("the upstream's response has no id of an interaction".to_owned());
             return Err(members
                 .raw("error")
-                .map_or_else(unreadable, |error| final_refusal(refusal::embedded_error(error))));
+                .map_or_else(unreadable, |error| permanent_refusal(refusal::embedded_error(error))));
         };
         Ok(format!("{PATH}/{id}"))
     })?
@@ -67,7 +67,7 @@ pub(in crate::video::providers) fn parse_cancellation(
         StatusCode::BAD_REQUEST | StatusCode::CONFLICT => {
             let error = upstream.redacted(failure(response));
             tracing::info!(task, "the upstream does not stop a render: {error}");
-            Ok(Cancellation::RunsOn)
+            Ok(Cancellation::StillRunning)
         }
         _ => Err(upstream.redacted(failure(response))),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::super::{
-    super::common::{exchange::Response, outcome::final_refusal},
+    super::common::{exchange::Response, outcome::permanent_refusal},
     refusal::{self, failure},
     video_object,
 };
@@ -22,11 +22,11 @@ pub(in crate::video::providers) fn parse_submission(response: &Response) -> Resu
     if !response.status.is_success() {
         let error = failure(response);
         // Not sent again: 404 means an unknown model, which only the operator can correct.
-        return Err(if response.status.is_client_error() { final_refusal(error) } else { error });
+        return Err(if response.status.is_client_error() { permanent_refusal(error) } else { error });
     }
     read_object(&response.body, |members| {
         if let Some(error) = members.raw("error") {
-            return Err(final_refusal(refusal::embedded_error(error)));
+            return Err(permanent_refusal(refusal::embedded_error(error)));
         }
         let name = members.string("name").map(|name| name.trim_matches('/').to_owned());
         name.filter(|name| !name.is_empty())

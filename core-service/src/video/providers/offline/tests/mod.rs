@@ -1,7 +1,7 @@
 //! The built-in engine as a provider, alone and with the runner of video jobs.
 
 mod faults;
-mod vocabulary;
+mod inputs_and_parameters;
 
 use std::{path::Path, time::Duration};
 

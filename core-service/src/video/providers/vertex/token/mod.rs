@@ -13,7 +13,7 @@ use crate::{
     error::ProviderError,
     json::members::read_object,
     service_account::ServiceAccount,
-    upstream::{Auth, Limits, SetupError, Upstream, retry_after, until, within},
+    upstream::{Auth, SetupError, Timeouts, Upstream, retry_after, until, within},
     video::time::{Clock, Timestamp},
 };
 
@@ -59,14 +59,14 @@ impl Tokens {
     ///
     /// # Errors
     /// [`SetupError`] if no requests can be sent to the token URI.
-    pub(super) fn new(account: ServiceAccount, limits: Limits, clock: Clock) -> Result<Self, SetupError> {
+    pub(super) fn new(account: ServiceAccount, timeouts: Timeouts, clock: Clock) -> Result<Self, SetupError> {
         let uri = account.token_uri();
         let path = uri[Position::BeforePath..Position::AfterQuery].trim_start_matches('/').to_owned();
         let mut base = uri.clone();
         base.set_path("/");
         base.set_query(None);
         base.set_fragment(None);
-        let endpoint = Upstream::new(base, Auth::None, limits)?;
+        let endpoint = Upstream::new(base, Auth::None, timeouts)?;
         Ok(Self { account, endpoint, path, clock, latest: Mutex::default() })
     }
 
@@ -77,7 +77,7 @@ impl Tokens {
     /// has not received the request of the call in either case.
     pub(super) async fn get(&self, context: &RequestContext) -> Result<Token, ProviderError> {
         let began = Instant::now();
-        let deadline = until(self.endpoint.limits.first_byte, context.deadline);
+        let deadline = until(self.endpoint.timeouts.first_byte, context.deadline);
         let mut latest = within(deadline, Box::pin(self.latest.lock())).await.map_err(|error| unavailable(&error))?;
         if let Some(token) = latest.token.as_ref().filter(|token| self.clock.now() < token.renewal) {
             return Ok(token.clone());

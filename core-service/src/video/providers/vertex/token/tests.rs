@@ -18,7 +18,7 @@ async fn with_tokens<T>(bodies: &[&str], test: impl AsyncFnOnce(&Tokens, &dyn Fn
     let account = ServiceAccount::parse(&file(&uri).to_string()).unwrap();
     let minute = Duration::from_mins(1);
     let (clock, millis) = Clock::manual(Timestamp(START));
-    let tokens = Tokens::new(account, Limits { connect: minute, first_byte: minute, idle: minute }, clock).unwrap();
+    let tokens = Tokens::new(account, Timeouts { connect: minute, first_byte: minute, idle: minute }, clock).unwrap();
     let server = serve(listener, bodies.iter().map(|body| (*body).to_owned()).collect());
     let result = test(&tokens, &|seconds| millis.store(START + seconds * 1000, Ordering::SeqCst)).await;
     // Also checks the number of exchanges: the server ends after the last body.

@@ -10,7 +10,7 @@ use super::{
     wait_until_final,
 };
 use crate::{
-    responses::error_body,
+    rest_response::error_body,
     test_server::{TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings},
 };
 

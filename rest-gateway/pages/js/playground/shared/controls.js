@@ -1,9 +1,9 @@
-// Form fields: a label, a control, and a hint.
+// Controls of the forms, with a label and a hint.
 import { h, replace, uniqueId } from "../../dom.js";
 import { t } from "../../i18n.js";
 
-/// Returns a field around a control. `label` and `hint` are keys of texts, or `[key, values]`.
-export function field(label, control, { hint, extra } = {}) {
+/// Returns a control with its label. `label` and `hint` are keys of texts, or `[key, values]`.
+export function labelledControl(label, control, { hint, extra } = {}) {
   control.id ||= uniqueId("field");
   const hintId = hint && uniqueId("hint");
   if (hint) control.setAttribute("aria-describedby", hintId);
@@ -62,7 +62,7 @@ export function choiceField(label, { options = [], hint, otherLabel, placeholder
   });
   other.addEventListener("input", onchange);
   setOptions(options);
-  return { element: field(label, select, { hint, extra: other }), value, set, setOptions };
+  return { element: labelledControl(label, select, { hint, extra: other }), value, set, setOptions };
 }
 
 /// Returns a select with fixed options, `{ value, t }` or `{ value, text }`.
@@ -83,7 +83,7 @@ export function jsonField(label, { hint, placeholder, rows = 6, check = () => nu
   const errorId = uniqueId("error");
   const error = h("p", { class: "field-error", id: errorId, role: "alert", hidden: true });
   const area = h("textarea", { class: "textarea mono small", rows, placeholder, spellcheck: "false", oninput });
-  const element = field(label, area, { hint, extra: error });
+  const element = labelledControl(label, area, { hint, extra: error });
   area.setAttribute("aria-describedby", `${area.getAttribute("aria-describedby") ?? ""} ${errorId}`.trim());
   const value = () => {
     if (area.value.trim() === "") return undefined;

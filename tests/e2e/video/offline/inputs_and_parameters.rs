@@ -10,7 +10,7 @@ use triptych_proto::v1::{self as pb, media_input::Source, video::State, video_fr
 
 use super::super::{create, json_body, provider_case::CLIP, wait_until_final};
 use crate::{
-    responses::error_body,
+    rest_response::error_body,
     test_server::{TestServer, with_local_and_remote_core, within_timeout},
 };
 

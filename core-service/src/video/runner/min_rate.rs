@@ -27,7 +27,7 @@ struct Measured {
 }
 
 /// Fails a stream that brings less than 1 MiB in a minute, its last window excepted.
-pub(super) fn with_floor_rate(chunks: Chunks<Bytes>) -> impl Stream<Item = Result<Bytes, Error>> + Send {
+pub(super) fn with_min_rate(chunks: Chunks<Bytes>) -> impl Stream<Item = Result<Bytes, Error>> + Send {
     let measured = Measured { chunks, waited: Duration::ZERO, received: 0 };
     stream::try_unfold(measured, async |mut measured| {
         let chunk = measured.next().await?;
@@ -78,7 +78,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn slow_stream_fails_within_a_window() {
         let start = Instant::now();
-        let received: Vec<_> = with_floor_rate(chunks(10_000, 1, Duration::from_secs(7))).collect().await;
+        let received: Vec<_> = with_min_rate(chunks(10_000, 1, Duration::from_secs(7))).collect().await;
         assert!(matches!(received.last(), Some(Err(Error::Provider(ProviderError::Timeout(_))))), "{received:?}");
         assert_eq!(start.elapsed(), WINDOW);
     }
@@ -86,7 +86,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn stream_with_the_minimum_rate_is_copied_to_its_end() {
         for (count, size) in [(300, 32 << 10), (1, 10)] {
-            let stream = with_floor_rate(chunks(count, size, Duration::from_secs(1)));
+            let stream = with_min_rate(chunks(count, size, Duration::from_secs(1)));
             let received: Vec<_> = stream.collect().await;
             assert_eq!(received.iter().filter(|chunk| chunk.is_ok()).count(), count, "{:?}", received.last());
         }
@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn time_of_the_reader_does_not_count() {
-        let mut stream = std::pin::pin!(with_floor_rate(chunks(3, 10, Duration::from_secs(1))));
+        let mut stream = std::pin::pin!(with_min_rate(chunks(3, 10, Duration::from_secs(1))));
         for _ in 0..3 {
             sleep(Duration::from_hours(1)).await;
             assert!(stream.next().await.unwrap().is_ok());
