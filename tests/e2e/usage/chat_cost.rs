@@ -100,7 +100,7 @@ async fn usage_of_complete_and_streamed_responses_has_their_cost() {
             let response = post(server, ALICE, "/v1/responses", &body).await;
             let response = if stream {
                 let events = within_timeout("the stream", Events::new(response).read_all()).await;
-                event_data(events.last().unwrap())["response"].clone()
+                event_data(events.last().unwrap().lines().last().unwrap())["response"].clone()
             } else {
                 assert_cost(&response, "0.00005");
                 json_body(response).await

@@ -50,7 +50,7 @@ impl Client {
 }
 
 /// Opens a bucket with the credentials of the environment, and checks that it can be listed. Also returns the signer of URLs for clients
-/// that download from the bucket itself, if they do.
+/// that download from the bucket itself, if they do, after a check that the credentials can sign.
 ///
 /// # Errors
 /// [`Error::Storage`], which names the setting.
@@ -63,11 +63,17 @@ pub(super) async fn open(bucket: &Bucket) -> Result<(Arc<dyn ObjectStore>, Optio
     }
     // Wrong names and credentials are found here, and not by the first client.
     let listed = timeout(CHECK_TIMEOUT, objects.list(None).next()).await;
-    match listed.map_err(|_| failed(&"the bucket did not answer"))? {
-        Some(Err(error)) => Err(failed(&error)),
-        Some(Ok(_)) | None => {
-            Ok((objects, bucket.direct_downloads.as_ref().map(|_| UrlSigner::new(signer, directory))))
-        }
+    if let Some(Err(error)) = listed.map_err(|_| failed(&"the bucket did not answer"))? {
+        return Err(failed(&error));
+    }
+    if bucket.direct_downloads.is_none() {
+        return Ok((objects, None));
+    }
+    let signer = UrlSigner::new(signer, directory);
+    let signed = timeout(CHECK_TIMEOUT, signer.check()).await;
+    match signed.map_err(|_| failed(&"a URL could not be signed in time"))? {
+        Ok(()) => Ok((objects, Some(signer))),
+        Err(error) => Err(Error::Storage(format!("media.downloads = \"redirect\": a URL cannot be signed: {error}"))),
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 use http::Method;
 use object_store::{path::Path, signer::Signer};
 use triptych_proto::v1 as pb;
+use url::Url;
 
 use super::{
     index::REUSE_WINDOW,
@@ -36,10 +37,18 @@ impl UrlSigner {
     /// # Errors
     /// [`Error::Storage`] if no credentials are there, or not of a kind that can sign.
     pub(super) async fn sign(&self, key: &MediaKey) -> Result<pb::DownloadUrl, Error> {
-        let path = self.directory.parts().chain(object_path(key).parts()).collect();
         let expire_time = SystemTime::now() + VALIDITY;
-        let url = self.signer.signed_url(Method::GET, &path, VALIDITY).await;
-        let url = url.map_err(|error| object_error(key, &error))?;
+        let url = self.signed_url(&object_path(key)).await.map_err(|error| object_error(key, &error))?;
         Ok(pb::DownloadUrl { url: url.into(), expire_time: Some(expire_time.into()) })
+    }
+
+    /// Checks that the credentials can sign.
+    pub(super) async fn check(&self) -> object_store::Result<()> {
+        self.signed_url(&Path::from("check")).await.map(drop)
+    }
+
+    async fn signed_url(&self, object: &Path) -> object_store::Result<Url> {
+        let path = self.directory.parts().chain(object.parts()).collect();
+        self.signer.signed_url(Method::GET, &path, VALIDITY).await
     }
 }
