@@ -27,7 +27,7 @@ pub(crate) fn page<T: Serialize>(
     items: &[T],
     id: fn(&T) -> &str,
     next_page_token: &str,
-    metadata: &MetadataMap,
+    metadata: MetadataMap,
 ) -> Response {
     let list = json!({
         "object": "list",

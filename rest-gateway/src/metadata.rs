@@ -1,36 +1,39 @@
 //! Metadata of the core's gRPC responses that the gateway repeats as headers of HTTP responses: see
 //! [`FORWARDED_FROM_CORE`].
 
+use std::mem;
+
 use axum::response::Response;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tonic::metadata::MetadataMap;
 
 use crate::headers::FORWARDED_FROM_CORE;
 
-/// Returns the part of `metadata` that becomes response headers. Does not allocate when there is none.
-pub(crate) fn response_headers(metadata: &MetadataMap) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    copy(metadata, &mut headers);
+/// Returns the part of `metadata` that becomes response headers.
+pub(crate) fn response_headers(metadata: MetadataMap) -> HeaderMap {
+    let mut headers = metadata.into_headers();
+    // A core in the same process sends nothing else.
+    if !headers.keys().all(is_forwarded) {
+        let others: Vec<HeaderName> = headers.keys().filter(|name| !is_forwarded(name)).cloned().collect();
+        for name in others {
+            headers.remove(name);
+        }
+    }
     headers
 }
 
-/// Adds the response headers for `metadata` to a response.
-pub(crate) fn with_metadata(mut response: Response, metadata: &MetadataMap) -> Response {
-    copy(metadata, response.headers_mut());
-    response
+fn is_forwarded(name: &HeaderName) -> bool {
+    FORWARDED_FROM_CORE.contains(name)
 }
 
-fn copy(metadata: &MetadataMap, headers: &mut HeaderMap) {
-    if metadata.is_empty() {
-        return;
+/// Adds the response headers for `metadata` to a response.
+pub(crate) fn with_metadata(mut response: Response, metadata: MetadataMap) -> Response {
+    if !metadata.is_empty() {
+        // The map that has more headers is kept.
+        let own = mem::replace(response.headers_mut(), response_headers(metadata));
+        response.headers_mut().extend(own);
     }
-    headers.reserve(metadata.len());
-    // Mostly, all of them are forwarded.
-    for (name, value) in metadata.as_ref() {
-        if FORWARDED_FROM_CORE.contains(name) {
-            headers.insert(name, value.clone());
-        }
-    }
+    response
 }
 
 #[cfg(test)]

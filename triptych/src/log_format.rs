@@ -76,7 +76,7 @@ impl Visit for FieldVisitor {
 
     fn record_u64(&mut self, field: &Field, value: u64) {
         self.begin(field.name());
-        let _ = write!(self.text, "{value}");
+        self.text.push_str(itoa::Buffer::new().format(value));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {

@@ -1,58 +1,82 @@
 //! Writing to standard output and standard error without waiting for their readers.
 //!
-//! A pipe that is not read fills up, and the next write to it blocks. A thread per stream does the writing; lines that
-//! exceed its queue are dropped and counted.
+//! A pipe that is not read fills up, and the next write to it blocks. A thread per stream does the writing; texts that
+//! exceed its buffer are dropped and counted.
 
 use std::{
     io::{self, Write},
+    mem,
     sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{SyncSender, sync_channel},
     },
     thread,
     time::{Duration, Instant},
 };
 
-/// The most lines that wait to be written.
-const MAX_LINES: usize = 8192;
-/// Places in the queue that texts do not take, so that a flush can wait behind a full queue.
-const FLUSH_PLACES: usize = 8;
 /// The most bytes that wait to be written.
 const MAX_BYTES: usize = 4 << 20;
+/// The most bytes of one write.
+const MAX_WRITE: usize = 64 << 10;
+/// The largest buffer that is kept for later texts, in bytes.
+const KEPT_BUFFER: usize = 256 << 10;
 
 /// After a write, texts are collected for this time before the next one. The first text after a pause is written at once.
-const COLLECT_TIME: Duration = Duration::from_millis(10);
-/// A write takes further texts until it has this many bytes.
-const MAX_WRITE: usize = 64 << 10;
+const COLLECT_TIME: Duration = Duration::from_millis(50);
 
 /// A stream that is written to by a thread of its own. Clones share it.
 #[derive(Debug, Clone)]
-pub(crate) struct Output {
-    queue: SyncSender<Entry>,
-    shared: Arc<Shared>,
-}
+pub(crate) struct Output(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
-    lines: AtomicUsize,
-    bytes: AtomicUsize,
-    dropped: AtomicU64,
+    // A std mutex: it is held for a copy of a few hundred bytes, and never during a write.
+    queue: Mutex<Queue>,
+    /// Wakes the thread.
+    enqueued: Condvar,
 }
 
-impl Shared {
-    /// Stops counting texts as waiting.
-    fn release(&self, lines: usize, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.lines.fetch_sub(lines, Ordering::Relaxed);
+/// What waits for the thread.
+#[derive(Debug, Default)]
+struct Queue {
+    /// The texts, one after the other: a buffer for each would be allocated by one thread and freed by another.
+    text: Vec<u8>,
+    /// How many bytes the thread has taken and not written yet.
+    writing: usize,
+    /// Dropped when everything before them has been written.
+    flushes: Vec<SyncSender<()>>,
+    dropped: u64,
+    /// Whether the thread waits for a text.
+    is_idle: bool,
+}
+
+impl Queue {
+    fn has_room_for(&self, text: &[u8]) -> bool {
+        self.text.len() + self.writing + text.len() <= MAX_BYTES
+    }
+
+    fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.flushes.is_empty()
     }
 }
 
-#[derive(Debug)]
-enum Entry {
-    Text(Vec<u8>),
-    /// Dropped when everything before it has been written.
-    Flush(SyncSender<()>),
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Consistent at every moment.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the queue, and wakes the thread if it waits.
+    fn change<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let mut queue = self.lock();
+        let result = change(&mut queue);
+        let wakes = mem::take(&mut queue.is_idle);
+        drop(queue);
+        if wakes {
+            self.enqueued.notify_one();
+        }
+        result
+    }
 }
 
 impl Output {
@@ -61,77 +85,70 @@ impl Output {
     /// # Errors
     /// If the thread cannot be started.
     pub(crate) fn start(name: &str, stream: impl Write + Send + 'static) -> io::Result<Self> {
-        let (queue, entries) = sync_channel(MAX_LINES + FLUSH_PLACES);
-        let shared = Arc::new(Shared::default());
-        let state = Arc::clone(&shared);
-        thread::Builder::new().name(name.to_owned()).spawn(move || write_all(stream, &entries, &state))?;
-        Ok(Self { queue, shared })
+        let shared = Arc::<Shared>::default();
+        let queue = Arc::clone(&shared);
+        thread::Builder::new().name(name.to_owned()).spawn(move || write_all(stream, &queue))?;
+        Ok(Self(shared))
     }
 
-    /// Enqueues a text, or drops it if too much is waiting. Never blocks.
+    /// Enqueues a text, or drops it if too much is waiting. Never waits for the stream.
     pub(crate) fn send(&self, text: &[u8]) {
-        let shared = &*self.shared;
-        let bytes = shared.bytes.fetch_add(text.len(), Ordering::Relaxed) + text.len();
-        let lines = shared.lines.fetch_add(1, Ordering::Relaxed) + 1;
-        let has_room = bytes <= MAX_BYTES && lines <= MAX_LINES;
-        if !has_room || self.queue.try_send(Entry::Text(text.to_vec())).is_err() {
-            shared.release(1, text.len());
-            shared.dropped.fetch_add(1, Ordering::Relaxed);
-        }
+        self.0.change(|queue| {
+            if queue.has_room_for(text) {
+                queue.text.extend_from_slice(text);
+            } else {
+                queue.dropped += 1;
+            }
+        });
     }
 
     /// Waits until everything sent before has been written, but at most for `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
         let (written, wait) = sync_channel(0);
-        if self.queue.try_send(Entry::Flush(written)).is_ok() {
-            // Either result means that there is nothing more to wait for.
-            let _ = wait.recv_timeout(limit);
-        }
+        self.0.change(|queue| queue.flushes.push(written));
+        // It may be collecting texts, for which it is not woken.
+        self.0.enqueued.notify_one();
+        // Either result means that there is nothing more to wait for.
+        let _ = wait.recv_timeout(limit);
     }
 
     /// Returns how many texts were dropped since the start.
     pub(crate) fn dropped(&self) -> u64 {
-        self.shared.dropped.load(Ordering::Relaxed)
+        self.0.lock().dropped
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the thread of an output does nothing but write, and belongs to no runtime"
-)]
-fn pause(time: Duration) {
-    thread::sleep(time);
-}
-
-/// Writes what is enqueued, in as few writes as possible: under load, a write and a wake-up of this thread for each line would cost
-/// more than making the line.
-fn write_all(mut stream: impl Write, entries: &Receiver<Entry>, shared: &Shared) {
-    let mut batch = Vec::new();
-    let mut last_write: Option<Instant> = None;
-    while let Ok(first) = entries.recv() {
-        if let Some(rest) = last_write.and_then(|last| COLLECT_TIME.checked_sub(last.elapsed())) {
-            pause(rest);
+/// Writes what is enqueued, with as few writes as possible: under load, a write and a wake-up of this thread for each line would cost more
+/// than making the line.
+fn write_all(mut stream: impl Write, shared: &Shared) {
+    let mut text = Vec::new();
+    let mut next_write = Instant::now();
+    loop {
+        let mut queue = shared.lock();
+        while queue.is_empty() {
+            queue.is_idle = true;
+            queue = shared.enqueued.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        let mut lines = 0;
-        let mut flush = None;
-        for entry in std::iter::once(first).chain(entries.try_iter()) {
-            match entry {
-                Entry::Text(text) => {
-                    batch.extend_from_slice(&text);
-                    lines += 1;
-                }
-                Entry::Flush(written) => flush = Some(written),
-            }
-            if flush.is_some() || batch.len() >= MAX_WRITE {
-                break;
-            }
+        // A flush does not wait for more texts.
+        while queue.flushes.is_empty()
+            && let Some(rest) = next_write.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
+        {
+            let woken = shared.enqueued.wait_timeout(queue, rest);
+            queue = woken.unwrap_or_else(PoisonError::into_inner).0;
         }
-        // A closed stream does not prevent serving.
-        let _ = stream.write_all(&batch).and_then(|()| stream.flush());
-        shared.release(lines, batch.len());
-        batch.clear();
-        drop(flush);
-        last_write = Some(Instant::now());
+        mem::swap(&mut text, &mut queue.text);
+        queue.writing = text.len();
+        let flushes = mem::take(&mut queue.flushes);
+        drop(queue);
+        for part in text.chunks(MAX_WRITE) {
+            // A closed stream does not prevent serving.
+            let _ = stream.write_all(part).and_then(|()| stream.flush());
+            shared.lock().writing -= part.len();
+        }
+        drop(flushes);
+        text.clear();
+        text.shrink_to(KEPT_BUFFER);
+        next_write = Instant::now() + COLLECT_TIME;
     }
 }
 
@@ -148,7 +165,10 @@ impl Write for Output {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Mutex, mpsc::channel};
+    use std::sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, channel},
+    };
 
     use super::*;
 
@@ -171,17 +191,17 @@ mod tests {
     }
 
     #[test]
-    fn stream_that_is_not_read_drops_lines_beyond_the_bounds_without_blocking() {
-        for (line, lines, expected) in [(&b"x\n"[..], MAX_LINES + 100, 99), (&vec![b'x'; 1 << 20], 20, 15)] {
+    fn stream_that_is_not_read_drops_texts_beyond_the_bound_without_blocking() {
+        for (length, lines, expected) in [(1 << 10, 4200, 4200 - 4097), (1 << 20, 20, 15)] {
+            let line = vec![b'x'; length];
             let (open, gate) = channel();
             let written = Arc::<Mutex<Vec<u8>>>::default();
             let output = Output::start("test", Gate { open: gate, written: Arc::clone(&written) }).unwrap();
             for _ in 0..lines {
-                output.send(line);
+                output.send(&line);
             }
             output.flush(Duration::ZERO);
             let dropped = output.dropped();
-            // One text may be with the thread already, and no longer waits.
             assert!(dropped >= expected, "{dropped}");
             drop(open);
             output.flush(Duration::from_mins(1));

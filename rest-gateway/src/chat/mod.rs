@@ -51,7 +51,7 @@ async fn complete(app: &App, context: RequestContext, request: Request) -> Resul
     }
     let call = context.into_call(pb::CreateChatRequest { chat: Some(chat), idempotency_key });
     let (metadata, reply, _) = app.core.chat.create_chat(call).await?.into_parts();
-    Ok(with_metadata(wire::response(&reply), &metadata))
+    Ok(with_metadata(wire::response(&reply), metadata))
 }
 
 async fn stream_completion(
@@ -65,11 +65,9 @@ async fn stream_completion(
     let headers = Arc::new(OnceLock::new());
     let received_headers = headers.clone();
     let into_chunks = move |reply: tonic::Response<ChatStream>| {
-        let headers = response_headers(reply.metadata());
-        if !headers.is_empty() {
-            let _ = received_headers.set(headers);
-        }
-        reply.into_inner().into_chunks()
+        let (metadata, chunks, _) = reply.into_parts();
+        let _ = received_headers.set(response_headers(metadata));
+        chunks.into_chunks()
     };
     // The call is the beginning of the stream, so that heartbeats are sent while the first token is awaited.
     let chunks = async move { chat.stream_chat(call).await }.map_ok(into_chunks).try_flatten_stream();

@@ -179,7 +179,7 @@ impl From<Status> for GatewayError {
             retry: row.retry,
             retry_after: retry_after.map(|delay| delay.clamp(*RETRY_AFTER.start(), *RETRY_AFTER.end())),
             may_have_executed: info.is_some_and(|info| info.metadata.contains_key(MAY_HAVE_EXECUTED)),
-            headers: metadata::response_headers(status.metadata()),
+            headers: metadata::response_headers(status.metadata().clone()),
         }))
     }
 }

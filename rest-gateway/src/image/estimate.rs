@@ -26,7 +26,7 @@ pub(crate) async fn estimate(
     let call = context.call(pb::EstimateImagesRequest { image: Some(image) });
     let (metadata, reply, _) = app.core.usage.estimate_images(call).await?.into_parts();
     let estimate = reply.estimate.ok_or_else(GatewayError::internal)?;
-    Ok(with_metadata(Json(Estimate::new(&estimate)).into_response(), &metadata))
+    Ok(with_metadata(Json(Estimate::new(&estimate)).into_response(), metadata))
 }
 
 /// What a request for images would cost, and on what that depends.

@@ -92,7 +92,7 @@ async fn create(
         Bytes::from_owner(ImageResponse { json, _pictures: reply.pictures })
     });
     let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Ok(with_metadata((content_type, Body::from(json.await?)).into_response(), &metadata))
+    Ok(with_metadata((content_type, Body::from(json.await?)).into_response(), metadata))
 }
 
 /// The body of a response that is being sent. The pictures are kept because they hold the memory that the core has

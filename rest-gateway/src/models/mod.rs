@@ -127,7 +127,7 @@ pub(crate) async fn list(
     // Clients let users choose from the list. A name with `*` is a pattern of the configuration and cannot be called.
     let models = reply.models.into_iter().filter(|model| !model.id.contains('*'));
     let list = ModelList { object: "list", data: models.map(Model::from).collect() };
-    Ok(with_metadata(Json(list).into_response(), &metadata))
+    Ok(with_metadata(Json(list).into_response(), metadata))
 }
 
 /// `GET /v1/models/{id}`. The id may contain slashes, plain or percent-encoded.
@@ -138,7 +138,7 @@ pub(crate) async fn get(
 ) -> Result<Response, GatewayError> {
     let (metadata, reply, _) = app.core.model.get_model(context.call(pb::GetModelRequest { id })).await?.into_parts();
     let model = Model::from(reply.model.ok_or_else(GatewayError::internal)?);
-    Ok(with_metadata(Json(model).into_response(), &metadata))
+    Ok(with_metadata(Json(model).into_response(), metadata))
 }
 
 #[cfg(test)]

@@ -158,5 +158,5 @@ pub(crate) async fn list(State(app): State<App>, context: RequestContext) -> Res
     let (metadata, reply, _) = app.core.model.list_models(context.call(request)).await?.into_parts();
     let list =
         VideoModelList { object: "list", data: reply.models.into_iter().filter_map(VideoModel::from_model).collect() };
-    Ok(with_metadata(Json(list).into_response(), &metadata))
+    Ok(with_metadata(Json(list).into_response(), metadata))
 }

@@ -44,7 +44,7 @@ pub(crate) async fn create(
     }
     let call = context.into_call(pb::CreateResponseRequest { request_json, idempotency_key });
     let (metadata, reply, _) = app.core.response.create_response(call).await?.into_parts();
-    Ok(with_metadata(wire::document(reply.response_json), &metadata))
+    Ok(with_metadata(wire::document(reply.response_json), metadata))
 }
 
 /// `GET /v1/responses/{id}`, streamed and not.
@@ -63,7 +63,7 @@ pub(crate) async fn get(
     }
     let call = context.into_call(pb::GetResponseRequest { id });
     let (metadata, reply, _) = app.core.response.get_response(call).await?.into_parts();
-    Ok(with_metadata(wire::document(reply.response_json), &metadata))
+    Ok(with_metadata(wire::document(reply.response_json), metadata))
 }
 
 /// `DELETE /v1/responses/{id}`.
@@ -75,7 +75,7 @@ pub(crate) async fn delete(
     let call = context.into_call(pb::DeleteResponseRequest { id });
     let (metadata, reply, _) = app.core.response.delete_response(call).await?.into_parts();
     let deleted = Json(json!({"id": reply.id, "object": "response", "deleted": true}));
-    Ok(with_metadata(deleted.into_response(), &metadata))
+    Ok(with_metadata(deleted.into_response(), metadata))
 }
 
 /// `POST /v1/responses/{id}/cancel`. The body is not read.
@@ -86,7 +86,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, GatewayError> {
     let call = context.into_call(pb::CancelResponseRequest { id });
     let (metadata, reply, _) = app.core.response.cancel_response(call).await?.into_parts();
-    Ok(with_metadata(wire::document(reply.response_json), &metadata))
+    Ok(with_metadata(wire::document(reply.response_json), metadata))
 }
 
 /// `GET /v1/responses/{id}/input_items`.
@@ -100,7 +100,7 @@ pub(crate) async fn input_items(
     let order = wire::order(&query)?.into();
     let call = context.into_call(pb::ListInputItemsRequest { id, page_size, page_token, order });
     let (metadata, reply, _) = app.core.response.list_input_items(call).await?.into_parts();
-    Ok(with_metadata(wire::items(&reply)?, &metadata))
+    Ok(with_metadata(wire::items(&reply)?, metadata))
 }
 
 /// Refuses the parts of OpenAI's Responses API that are not supported, such as `/v1/responses/compact`.
@@ -117,11 +117,9 @@ async fn stream_events<T: Send + 'static>(
     let headers = Arc::new(OnceLock::new());
     let received_headers = headers.clone();
     let into_events = move |reply: tonic::Response<ReplyStream<T>>| {
-        let headers = response_headers(reply.metadata());
-        if !headers.is_empty() {
-            let _ = received_headers.set(headers);
-        }
-        reply.into_inner()
+        let (metadata, events, _) = reply.into_parts();
+        let _ = received_headers.set(response_headers(metadata));
+        events
     };
     // The call is the beginning of the stream, so that heartbeats are sent while the first token is awaited.
     let events = call.map_ok(into_events).try_flatten_stream().map_ok(event);

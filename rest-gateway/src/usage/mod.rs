@@ -44,7 +44,7 @@ pub(crate) async fn list(
             (headers, csv::write(&usage.rows)).into_response()
         }
     };
-    Ok(with_metadata(response, &metadata))
+    Ok(with_metadata(response, metadata))
 }
 
 /// `GET /v1/budgets`.
@@ -52,7 +52,7 @@ pub(crate) async fn budgets(State(app): State<App>, context: RequestContext) -> 
     let call = context.call(pb::ListBudgetsRequest {});
     let (metadata, reply, _) = app.core.usage.list_budgets(call).await?.into_parts();
     let budgets: Vec<_> = reply.budgets.iter().map(wire::Budget::new).collect();
-    Ok(with_metadata(Json(json!({"object": "list", "data": budgets})).into_response(), &metadata))
+    Ok(with_metadata(Json(json!({"object": "list", "data": budgets})).into_response(), metadata))
 }
 
 #[cfg(test)]

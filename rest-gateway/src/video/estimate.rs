@@ -24,7 +24,7 @@ pub(crate) async fn estimate(
     let call = context.call(pb::EstimateVideoRequest { video: Some(video) });
     let (metadata, reply, _) = app.core.usage.estimate_video(call).await?.into_parts();
     let estimate = reply.estimate.ok_or_else(GatewayError::internal)?;
-    Ok(with_metadata(Json(Estimate::new(&estimate)).into_response(), &metadata))
+    Ok(with_metadata(Json(Estimate::new(&estimate)).into_response(), metadata))
 }
 
 /// What a video would cost, and on what that depends.

@@ -46,7 +46,7 @@ pub(crate) async fn get(
         failures: reply.failures,
         transitions: reply.transitions.iter().map(transition).collect(),
     };
-    Ok(with_metadata(Json(history).into_response(), &metadata))
+    Ok(with_metadata(Json(history).into_response(), metadata))
 }
 
 fn transition(transition: &pb::VideoTransition) -> Transition {

@@ -44,7 +44,7 @@ pub(crate) async fn create(
     body: FormBody,
 ) -> Result<Response, GatewayError> {
     let (video, metadata, links) = submit(&app, &context, links, body).await?;
-    snapshot(video, &metadata, &links)
+    snapshot(video, metadata, &links)
 }
 
 /// Creates the video that a body describes. Returns it with the metadata of the reply, and the links for its JSON.
@@ -79,7 +79,7 @@ pub(crate) async fn get(
     PathId(id): PathId,
 ) -> Result<Response, GatewayError> {
     let (metadata, reply, _) = app.core.video.get_video(context.call(pb::GetVideoRequest { id })).await?.into_parts();
-    snapshot(reply.video, &metadata, &links)
+    snapshot(reply.video, metadata, &links)
 }
 
 /// `GET /v1/videos`.
@@ -91,7 +91,7 @@ pub(crate) async fn list(
 ) -> Result<Response, GatewayError> {
     let request = request::read_list(&query)?;
     let (metadata, reply, _) = app.core.video.list_videos(context.call(request)).await?.into_parts();
-    Ok(with_metadata(Json(response::VideoList::new(&reply, &links)).into_response(), &metadata))
+    Ok(with_metadata(Json(response::VideoList::new(&reply, &links)).into_response(), metadata))
 }
 
 /// `POST /v1/videos/{id}/cancel`.
@@ -103,7 +103,7 @@ pub(crate) async fn cancel(
 ) -> Result<Response, GatewayError> {
     let call = context.call(pb::CancelVideoRequest { id });
     let (metadata, reply, _) = app.core.video.cancel_video(call).await?.into_parts();
-    snapshot(reply.video, &metadata, &links)
+    snapshot(reply.video, metadata, &links)
 }
 
 /// `DELETE /v1/videos/{id}`. The body is not read: OpenAI's clients declare JSON and send none.
@@ -115,7 +115,7 @@ pub(crate) async fn delete(
     let call = context.call(pb::DeleteVideoRequest { id });
     let (metadata, reply, _) = app.core.video.delete_video(call).await?.into_parts();
     let deleted = Json(json!({"id": reply.id, "object": "video.deleted", "deleted": true}));
-    Ok(with_metadata(deleted.into_response(), &metadata))
+    Ok(with_metadata(deleted.into_response(), metadata))
 }
 
 /// `POST /v1/videos/{id}/remix`: creates a video with the settings of a finished one and another prompt.
@@ -128,7 +128,7 @@ pub(crate) async fn remix(
 ) -> Result<Response, GatewayError> {
     let request = request::read_remix(id, &mut body, context.idempotency_key().to_owned())?;
     let (metadata, reply, _) = app.core.video.remix_video(context.call(request)).await?.into_parts();
-    snapshot(reply.video, &metadata, &links)
+    snapshot(reply.video, metadata, &links)
 }
 
 /// `POST /v1/videos/edits`: creates a video by changing another one as the prompt says.
@@ -140,7 +140,7 @@ pub(crate) async fn edit(
 ) -> Result<Response, GatewayError> {
     let (request, links) = read_form(&context, links, body, request::read_edit).await?;
     let (metadata, reply, _) = app.core.video.edit_video(context.call(request)).await?.into_parts();
-    snapshot(reply.video, &metadata, &links)
+    snapshot(reply.video, metadata, &links)
 }
 
 /// `POST /v1/videos/extensions`: creates a video that continues another one.
@@ -152,7 +152,7 @@ pub(crate) async fn extend(
 ) -> Result<Response, GatewayError> {
     let (request, links) = read_form(&context, links, body, request::read_extend).await?;
     let (metadata, reply, _) = app.core.video.extend_video(context.call(request)).await?.into_parts();
-    snapshot(reply.video, &metadata, &links)
+    snapshot(reply.video, metadata, &links)
 }
 
 /// `GET /v1/videos/{id}/content`: the file of a finished video, its thumbnail or its spritesheet.
@@ -191,17 +191,17 @@ pub(crate) async fn events(
         && last_seen == Some(video.revision)
     {
         // Browsers reconnect after the end of a stream; 204 makes them stop.
-        return Ok(with_metadata(StatusCode::NO_CONTENT.into_response(), &metadata));
+        return Ok(with_metadata(StatusCode::NO_CONTENT.into_response(), metadata));
     }
     // The stream ends when the drain begins: a video may take longer than the drain, and clients reconnect to another
     // gateway.
     let snapshots = snapshots.take_until(app.draining().clone().cancelled_owned());
     let encoder = stream::SnapshotEncoder { links, last_seen };
-    Ok(with_metadata(sse::response(snapshots, encoder, heartbeat), &metadata))
+    Ok(with_metadata(sse::response(snapshots, encoder, heartbeat), metadata))
 }
 
 /// Returns a response with a video and, while the job runs, the delay before the next poll.
-fn snapshot(video: Option<pb::Video>, metadata: &MetadataMap, links: &Links) -> Result<Response, GatewayError> {
+fn snapshot(video: Option<pb::Video>, metadata: MetadataMap, links: &Links) -> Result<Response, GatewayError> {
     let video = video.ok_or_else(GatewayError::internal)?;
     let mut response = Json(response::Video::new(&video, links)).into_response();
     if let Some(delay) = video.poll_after {

@@ -68,7 +68,7 @@ pub(crate) async fn create(
     body: FormBody,
 ) -> Result<Response, GatewayError> {
     let (video, metadata, links) = super::submit(&app, &context, links, body).await?;
-    respond(StatusCode::ACCEPTED, video, &metadata, &links)
+    respond(StatusCode::ACCEPTED, video, metadata, &links)
 }
 
 /// `GET /api/v1/videos/{id}`.
@@ -79,13 +79,13 @@ pub(crate) async fn get(
     PathId(id): PathId,
 ) -> Result<Response, GatewayError> {
     let (metadata, reply, _) = app.core.video.get_video(context.call(pb::GetVideoRequest { id })).await?.into_parts();
-    respond(StatusCode::OK, reply.video, &metadata, &links)
+    respond(StatusCode::OK, reply.video, metadata, &links)
 }
 
 fn respond(
     status: StatusCode,
     video: Option<pb::Video>,
-    metadata: &MetadataMap,
+    metadata: MetadataMap,
     links: &Links,
 ) -> Result<Response, GatewayError> {
     let video = video.ok_or_else(GatewayError::internal)?;

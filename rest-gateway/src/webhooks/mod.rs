@@ -25,7 +25,7 @@ pub(crate) async fn create(
 ) -> Result<Response, GatewayError> {
     let call = context.call(wire::read_create(&members)?);
     let (metadata, reply, _) = app.core.webhook.create_webhook_endpoint(call).await?.into_parts();
-    endpoint(reply.endpoint, Some(reply.secret), &metadata)
+    endpoint(reply.endpoint, Some(reply.secret), metadata)
 }
 
 /// `GET /v1/webhook_endpoints`.
@@ -38,7 +38,7 @@ pub(crate) async fn list(
     let call = context.call(pb::ListWebhookEndpointsRequest { page_size, page_token });
     let (metadata, reply, _) = app.core.webhook.list_webhook_endpoints(call).await?.into_parts();
     let endpoints: Vec<_> = reply.endpoints.into_iter().map(|endpoint| wire::Endpoint::of(endpoint, None)).collect();
-    Ok(lists::page(&endpoints, |endpoint| &endpoint.id, &reply.next_page_token, &metadata))
+    Ok(lists::page(&endpoints, |endpoint| &endpoint.id, &reply.next_page_token, metadata))
 }
 
 /// `GET /v1/webhook_endpoints/{id}`.
@@ -49,7 +49,7 @@ pub(crate) async fn get(
 ) -> Result<Response, GatewayError> {
     let call = context.call(pb::GetWebhookEndpointRequest { id });
     let (metadata, reply, _) = app.core.webhook.get_webhook_endpoint(call).await?.into_parts();
-    endpoint(reply.endpoint, None, &metadata)
+    endpoint(reply.endpoint, None, metadata)
 }
 
 /// `POST /v1/webhook_endpoints/{id}`.
@@ -61,7 +61,7 @@ pub(crate) async fn update(
 ) -> Result<Response, GatewayError> {
     let call = context.call(wire::read_update(id, &members)?);
     let (metadata, reply, _) = app.core.webhook.update_webhook_endpoint(call).await?.into_parts();
-    endpoint(reply.endpoint, None, &metadata)
+    endpoint(reply.endpoint, None, metadata)
 }
 
 /// `DELETE /v1/webhook_endpoints/{id}`.
@@ -73,7 +73,7 @@ pub(crate) async fn delete(
     let call = context.call(pb::DeleteWebhookEndpointRequest { id });
     let (metadata, reply, _) = app.core.webhook.delete_webhook_endpoint(call).await?.into_parts();
     let deleted = Json(json!({"id": reply.id, "object": "webhook_endpoint.deleted", "deleted": true}));
-    Ok(with_metadata(deleted.into_response(), &metadata))
+    Ok(with_metadata(deleted.into_response(), metadata))
 }
 
 /// `POST /v1/webhook_endpoints/{id}/rotate_secret`.
@@ -85,7 +85,7 @@ pub(crate) async fn rotate_secret(
 ) -> Result<Response, GatewayError> {
     let call = context.call(wire::read_rotate(id, &members)?);
     let (metadata, reply, _) = app.core.webhook.rotate_webhook_secret(call).await?.into_parts();
-    endpoint(reply.endpoint, Some(reply.secret), &metadata)
+    endpoint(reply.endpoint, Some(reply.secret), metadata)
 }
 
 /// `POST /v1/webhook_endpoints/{id}/test`.
@@ -99,7 +99,7 @@ pub(crate) async fn test(
     let call = context.call(pb::TestWebhookEndpointRequest { id, event_type });
     let (metadata, reply, _) = app.core.webhook.test_webhook_endpoint(call).await?.into_parts();
     let result = wire::TestResult::of(reply.delivery.ok_or_else(GatewayError::internal)?);
-    Ok(with_metadata(Json(result).into_response(), &metadata))
+    Ok(with_metadata(Json(result).into_response(), metadata))
 }
 
 /// `GET /v1/webhook_event_types`.
@@ -107,7 +107,7 @@ pub(crate) async fn event_types(State(app): State<App>, context: RequestContext)
     let call = context.call(pb::ListWebhookEventTypesRequest {});
     let (metadata, reply, _) = app.core.webhook.list_webhook_event_types(call).await?.into_parts();
     let list = Json(json!({"object": "list", "data": reply.event_types}));
-    Ok(with_metadata(list.into_response(), &metadata))
+    Ok(with_metadata(list.into_response(), metadata))
 }
 
 /// `GET /v1/webhook_endpoints/{id}/deliveries`.
@@ -140,7 +140,7 @@ pub(crate) async fn redeliver(
 ) -> Result<Response, GatewayError> {
     let call = context.call(pb::RedeliverWebhookRequest { id, endpoint_id });
     let (metadata, reply, _) = app.core.webhook.redeliver_webhook(call).await?.into_parts();
-    delivery(reply.delivery, &metadata)
+    delivery(reply.delivery, metadata)
 }
 
 async fn list_deliveries(
@@ -153,19 +153,19 @@ async fn list_deliveries(
     let call = context.call(pb::ListWebhookDeliveriesRequest { page_size, page_token, ..request });
     let (metadata, reply, _) = app.core.webhook.list_webhook_deliveries(call).await?.into_parts();
     let deliveries: Vec<_> = reply.deliveries.into_iter().map(wire::Delivery::of).collect();
-    Ok(lists::page(&deliveries, |delivery| &delivery.id, &reply.next_page_token, &metadata))
+    Ok(lists::page(&deliveries, |delivery| &delivery.id, &reply.next_page_token, metadata))
 }
 
 fn endpoint(
     endpoint: Option<pb::WebhookEndpoint>,
     secret: Option<String>,
-    metadata: &MetadataMap,
+    metadata: MetadataMap,
 ) -> Result<Response, GatewayError> {
     let endpoint = wire::Endpoint::of(endpoint.ok_or_else(GatewayError::internal)?, secret);
     Ok(with_metadata(Json(endpoint).into_response(), metadata))
 }
 
-fn delivery(delivery: Option<pb::WebhookDelivery>, metadata: &MetadataMap) -> Result<Response, GatewayError> {
+fn delivery(delivery: Option<pb::WebhookDelivery>, metadata: MetadataMap) -> Result<Response, GatewayError> {
     let delivery = wire::Delivery::of(delivery.ok_or_else(GatewayError::internal)?);
     Ok(with_metadata(Json(delivery).into_response(), metadata))
 }

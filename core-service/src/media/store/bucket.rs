@@ -70,8 +70,8 @@ pub(super) async fn open(bucket: &Bucket) -> Result<(Arc<dyn ObjectStore>, Optio
         return Ok((objects, None));
     }
     let signer = UrlSigner::new(signer, directory);
-    let signed = timeout(CHECK_TIMEOUT, signer.check()).await;
-    match signed.map_err(|_| failed(&"a URL could not be signed in time"))? {
+    let checked = timeout(CHECK_TIMEOUT, signer.check()).await;
+    match checked.map_err(|_| failed(&"a URL could not be signed in time"))? {
         Ok(()) => Ok((objects, Some(signer))),
         Err(error) => Err(Error::Storage(format!("media.downloads = \"redirect\": a URL cannot be signed: {error}"))),
     }
