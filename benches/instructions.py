@@ -6,8 +6,8 @@ The process runs under callgrind, with one thread for connections, whose instruc
 count varies by less than one percent, however busy the machine is. It is taken of a development build, which every test run
 has just made: it says nothing about speed, but shows a call that does more work than before.
 
-With --accounts, it prints instead how much more a call over REST executes with an API key that has limits and budgets, prices, and the
-access log, than without. For that, PATH_OF_TRIPTYCH should be a release build.
+With --accounts, it prints instead how many more instructions a call over REST takes when accounting is on (an API key with limits and
+budgets, prices, and the access log) than when it is off. For that, PATH_OF_TRIPTYCH should be a release build.
 """
 
 import http.client
@@ -43,7 +43,7 @@ keys = [{{ name = "client", secret = "{KEY}", team = "all", limits = {LIMITS} }}
 log.filter = "info"
 """.replace(",\n   ", ",")
 
-# The access log is off, and everything else that the default logs is on.
+# Logs as by default, but without the access log.
 WITHOUT_ACCOUNTS = 'log.filter = "info,triptych::access=off"'
 
 MESSAGE = {"role": "assistant", "content": "It is 12 degrees with some rain about: take the umbrella. " * 4}
@@ -121,7 +121,7 @@ class Grpc:
 def count(
     program: str, base: str, api: type[Rest] | type[Grpc], stream: bool, configuration: str = 'log.filter = "error"', calls: int = CALLS
 ) -> int:
-    """Returns the instructions of one of these many calls to a process with this configuration file."""
+    """Makes this many calls to a process with this configuration file. Returns the mean number of instructions of one."""
     with tempfile.TemporaryDirectory() as directory:
         out = Path(directory) / "callgrind"
         settings = {"CHAT_BASE_URL": base, "CHAT_MODEL": "m", "TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
@@ -177,7 +177,7 @@ def main() -> int:
     program = os.path.abspath(sys.argv[1])
     if "--accounts" in sys.argv:
         for name, stream in (("non-streaming response", False), (f"stream of {EVENTS} events", True)):
-            # Enough for the thread of the connections to have more than those that work once per second.
+            # So many calls that the thread of the connections executes the most instructions: `count` takes the maximum of the threads.
             without, accounts = (count(program, base, Rest, stream, configuration, 100) for configuration in (WITHOUT_ACCOUNTS, ACCOUNTS))
             print(f"  {name}: {without:,} instructions, with accounts {accounts:,}, {accounts / without - 1:+.1%}")
         return 0

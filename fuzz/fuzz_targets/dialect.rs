@@ -31,10 +31,12 @@ fuzz_target!(|text: &[u8]| {
         read_chunk(&out).expect("written JSON can be read");
     }
     if let Some(request) = str::from_utf8(text).ok().and_then(|text| ResponseRequest::parse(text).ok()) {
+        // Without items of earlier responses to continue or refer to.
         let items = request.input_items("resp_00", &[], &[]);
         for item in &items {
             assert_eq!(Item::from_json(item.to_json()).as_ref(), Some(item));
         }
+        // The items of the request, as those of an earlier response and as those that it refers to.
         if let Ok(chat) = request.to_chat(&items, &items) {
             let mut out = Vec::new();
             write_request(&mut out, "m", &chat, Streaming::No);

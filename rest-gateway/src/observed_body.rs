@@ -21,6 +21,7 @@ struct ObservedBody {
     /// `None` after a panic: a body that panicked must not be polled again.
     inner: Option<Body>,
     span: Span,
+    /// Its first `finish` logs the call. If the client leaves before, its drop does.
     record: AccessRecord,
     status: u16,
     /// How many bytes are to come, if the head of the response says so: hyper drops such a body after its last byte, without

@@ -33,11 +33,13 @@ pub(crate) fn fold_slashes(mut request: Request) -> Request {
     request
 }
 
-/// The URI of the request before its slashes were folded. An extension of requests whose URI has changed.
+/// The URI of the request before its slashes were folded, by which pages redirect from an address with a slash at its end. An extension of
+/// requests to which [`fold`] was applied.
 #[derive(Debug, Clone)]
 pub(crate) struct UnfoldedUri(pub(crate) Uri);
 
-/// Returns the URI with folded slashes, `None` if it has none to fold.
+/// Returns the URI with folded slashes. `None` if its path has neither a doubled slash nor one at its end. Slashes within the id of a model
+/// stay doubled.
 fn fold(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let is_doubled = path.as_bytes().windows(2).any(|pair| pair == b"//");

@@ -38,7 +38,7 @@ def request(method, path, body=b"", content_type="application/json", extra=""):
 def parse(response):
     head, _, body = response.partition(b"\r\n\r\n")
     lines = head.decode().split("\r\n")
-    headers = {name.lower(): value for name, value in (connection.split(": ", 1) for connection in lines[1:])}
+    headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines[1:])}
     if headers.get("transfer-encoding") == "chunked":
         decoded = b""
         while body:
@@ -89,7 +89,7 @@ def png(size=(64, 64)):
 
 
 def bomb(width, height):
-    """Returns a PNG of a few kilobytes whose header claims this size, up to gigabytes when decoded."""
+    """Returns a PNG of a few kilobytes whose header claims this size, for which a decoder may allocate gigabytes. It has at most 300 rows."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))

@@ -1,4 +1,5 @@
-//! The files of a backup: copied or hard-linked, flushed to the disk, and compared by digest.
+//! The files of a backup: media files are copied or hard-linked, and flushed to the disk; the database file is described by its length
+//! and digest.
 
 use std::{
     fs::{self, File},
@@ -36,7 +37,7 @@ pub(super) struct Transferred {
 }
 
 /// Links or copies the media files of these keys from one directory into another one, whose media directory is created, and
-/// flushes them to the disk. `progress` is called after each file with the number of files and bytes so far.
+/// flushes them to the disk. `method` is not [`Method::Leave`]. `progress` is called after each file with the number of files and bytes so far.
 ///
 /// # Errors
 /// A file cannot be read or written, or `stop` was cancelled.
@@ -56,7 +57,7 @@ pub(super) fn transfer(
             return Err(BackupError::Interrupted);
         }
         let (source, target) = (from.join(key.as_str()), to.join(key.as_str()));
-        // A failed link is no error: the file system may have none, or the file another owner.
+        // A failed link is no error: the file system may not support hard links, or the kernel forbid one to the file of another user.
         let is_linked = method == Method::Link && fs::hard_link(&source, &target).is_ok();
         if !is_linked {
             match fs::copy(&source, &target) {

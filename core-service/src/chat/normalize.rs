@@ -31,8 +31,8 @@ pub(super) struct Normalized {
 
 /// When token usage is sent to the client. Upstreams send it in a chunk of its own, with the last text, or in every chunk.
 pub(super) enum UsageDelivery {
-    /// The client did not request it.
-    Omitted,
+    /// The client did not request it: a chunk without text is dropped. Usage beside text is passed on, as clients ignore it.
+    NotRequested,
     /// Sent once, after all other chunks.
     AtEnd {
         /// The chunk for the end, with the latest usage of the upstream.
@@ -58,7 +58,7 @@ impl UsageDelivery {
     /// Returns the delivery that the stream options request.
     pub(super) fn from_options(options: Option<&pb::StreamOptions>) -> Self {
         let Some(options) = options.filter(|options| options.include_usage.unwrap_or_default()) else {
-            return Self::Omitted;
+            return Self::NotRequested;
         };
         let members = extra_members(&options.extra_json).unwrap_or_default();
         let in_every_chunk = members.iter().any(|(name, value)| name == "continuous_usage_stats" && *value == "true");
@@ -74,7 +74,7 @@ impl UsageDelivery {
     fn extract(&mut self, mut received: Box<pb::StreamChatResponse>) -> Option<Box<pb::StreamChatResponse>> {
         match self {
             // Clients that request no usage read `choices[0]` of every chunk, which a chunk with only the usage does not have.
-            Self::Omitted => (!received.choices.is_empty()).then_some(received),
+            Self::NotRequested => (!received.choices.is_empty()).then_some(received),
             Self::AtEnd { .. } if received.usage.is_none() => Some(received),
             Self::AtEnd { chunk, .. } if received.choices.is_empty() => {
                 *chunk = Some(received);

@@ -3,7 +3,7 @@
 use super::Priority;
 
 /// After this many turns of a priority while lower ones wait, the next turn belongs to the lower ones. They thereby have a fourth
-/// of the turns: enough that they end, and little enough that a higher priority hardly notices.
+/// of the turns: enough that they do not starve, and little enough that a higher priority hardly notices.
 const TURNS_BEFORE_LOWER: u8 = 3;
 
 /// Decides which waiting priority is served next, for one resource.
@@ -13,7 +13,7 @@ const TURNS_BEFORE_LOWER: u8 = 3;
 /// are not counted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PrioritySchedule {
-    /// The turns that each priority has had before lower ones, since their last turn.
+    /// For each priority: how often it was served while a lower one waited, since a lower one was last served while it waited itself.
     turns: [u8; Priority::COUNT],
 }
 
@@ -29,7 +29,8 @@ impl PrioritySchedule {
         None
     }
 
-    /// Records that this priority was served while those waited for which `waits` returns true.
+    /// Records that this priority was served while those waited for which `waits` returns true. It need not be the one that
+    /// [`next`](Self::next) returned: that one may have had nothing left to serve.
     pub(crate) fn record(&mut self, served: Priority, waits: impl Fn(Priority) -> bool) {
         for priority in Priority::DESCENDING.into_iter().filter(|priority| waits(*priority)) {
             let turns = &mut self.turns[priority.index()];

@@ -17,7 +17,7 @@ async fn unread_body_is_discarded_and_the_connection_serves_the_next_request() {
         let response = read_response(&mut stream).await;
         assert!(!response.contains("connection: close"), "{response}");
         stream.write_all(&body).await.unwrap();
-        // Longer than the header timeout: the rest of the body is no head.
+        // Longer than the header timeout, which must not start with the discarded bytes: they are not the head of a next request.
         tokio::time::sleep(Duration::from_secs(30)).await;
         stream.write_all(head("POST", "/echo", "content-length: 2\r\n").as_bytes()).await.unwrap();
         stream.write_all(b"hi").await.unwrap();
@@ -43,7 +43,7 @@ async fn response_to_a_body_that_is_too_long_to_discard_arrives_and_announces_th
     let mut stream = server.connect().await;
     let declared = format!("content-length: {}\r\n", 1_u64 << 40);
     stream.write_all(head("POST", "/none", &declared).as_bytes()).await.unwrap();
-    // The client sends on until it has read the response.
+    // The client keeps sending, and has not read the response yet.
     stream.write_all(&vec![b'x'; 4 << 20]).await.unwrap();
     let response = read_to_end(stream).await;
     assert!(response.starts_with("HTTP/1.1 404") && response.contains("connection: close"), "{response}");
@@ -56,6 +56,7 @@ async fn client_that_expects_100_continue_gets_no_100_continue_for_an_unread_bod
     assert!(response.starts_with("HTTP/1.1 404") && response.contains("connection: close"), "{response}");
 }
 
+/// The server replaces the error responses of the HTTP library. A body with the same bytes must not be taken for one.
 #[tokio::test(start_paused = true)]
 async fn body_that_looks_like_a_response_of_the_http_library_is_sent_unchanged() {
     let server = start(ServerSettings::default()).await;

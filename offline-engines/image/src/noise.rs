@@ -37,6 +37,7 @@ pub(crate) fn rolling(seed: u32, x: f32, octaves: u32) -> f32 {
 pub(crate) fn craggy(seed: u32, x: f32, octaves: u32) -> f32 {
     octave_sum(octaves, |octave, scale| {
         let fold = 1.0 - (2.0 * line(seed.wrapping_add(octave * 101), x * scale) - 1.0).abs();
+        // The square sharpens the peaks; the linear share keeps the mean near one half.
         fold * fold * 0.6 + fold * 0.4
     })
 }
@@ -50,8 +51,8 @@ pub(crate) fn cloudy(seed: u32, x: f32, y: f32, octaves: u32) -> f32 {
     })
 }
 
-/// Sums octaves. The frequency does not exactly double, so that the lattices of two octaves do not coincide; the callers'
-/// seeds differ by octave for the same reason.
+/// Sums octaves. The frequency does not exactly double, so that the lattice points of two octaves rarely coincide. Where they do, the
+/// callers' seeds, which differ by octave, give different values.
 fn octave_sum(octaves: u32, mut sample: impl FnMut(u32, f32) -> f32) -> f32 {
     let (mut sum, mut weight, mut share, mut scale) = (0.0, 0.0, 1.0, 1.0);
     for octave in 0..octaves.max(1) {

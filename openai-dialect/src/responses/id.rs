@@ -1,8 +1,8 @@
 //! The ids of items, which are derived from the id of their response.
 //!
 //! An item id is a prefix for its type, the digits of the response's id, and five hexadecimal digits: `0` and the position
-//! for an input item, `1` and the position for an output item. Derived ids need no random numbers, the same request always
-//! has the same ids, and the response that an item belongs to is found without an index of all items.
+//! for an input item, `1` and the position for an output item. Derived ids need no random numbers, the items of a response
+//! have the same ids whenever they are listed, and the response that an item belongs to is found without an index of all items.
 
 /// The prefix of the id of a response.
 const RESPONSE_PREFIX: &str = "resp_";

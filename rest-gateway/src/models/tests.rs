@@ -1,5 +1,5 @@
-//! Tests of the model endpoints in front of a [`CoreStub`], which has the image model `org/m`, the video model `clips`
-//! and the model `routed` with one target.
+//! Tests of the model endpoints in front of a [`CoreStub`]. It lists the image model `org/m` and, if video models are requested, `clips`;
+//! the model `routed`, which has one target, only if a test enables it.
 
 use serde_json::{Value, json};
 

@@ -39,6 +39,7 @@ async fn start(extend: impl FnOnce(Router) -> Router, server: ServerSettings) ->
     let application = RestApplication::new(router);
     let threads = ConnectionThreads::start(ThreadCount::Shared).unwrap();
     let task = tokio::spawn(async move {
+        // Begins the drain, and returns when it is given up.
         let stop = async { stopped.await.map(|()| Instant::now() + SHORT).unwrap() };
         http_server::serve(listener, application, &threads, settings.server, drain, stop).await;
     });

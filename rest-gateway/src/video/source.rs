@@ -26,8 +26,10 @@ struct Reference<'a> {
     id: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     url: Option<&'a RawValue>,
+    /// Another name of `url`, like `image_url` of images.
     #[serde(borrow, default)]
     video_url: Option<&'a RawValue>,
+    /// The key of a stored file, under the name that OpenAI's API has for a stored image.
     #[serde(borrow, default)]
     file_id: Option<Cow<'a, str>>,
 }

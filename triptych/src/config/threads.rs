@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de::Visitor};
 /// A larger number is taken for a typing error.
 const MAX_THREADS: usize = 1024;
 
-/// The setting `threads`: `per-cpu`, `shared`, or a number.
+/// The setting `threads`: `per-cpu`, a thread for each CPU; `shared`, the threads of the main runtime; or a number of threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Threads(pub(crate) ThreadCount);
 
@@ -25,7 +25,7 @@ impl Visitor<'_> for ThreadsVisitor {
         match text {
             "per-cpu" => Ok(Threads(ThreadCount::PerCpu)),
             "shared" => Ok(Threads(ThreadCount::Shared)),
-            // A variable is always a text.
+            // The value of an environment variable is always a text.
             _ => match text.parse() {
                 Ok(count) => self.visit_u64(count),
                 Err(_) => {

@@ -1,4 +1,5 @@
-//! Stores that are lost while the process runs, or between two processes.
+//! The stores of a process: lost while it runs or before its next start, locked against a second process, backed up and restored, and at
+//! a media URL.
 
 use tempfile::tempdir;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -33,6 +34,7 @@ fn lost_database_is_reported_in_banner_and_log() {
     assert!(server.post("/v1/videos", CREATE).starts_with("HTTP/1.1 200 "));
     server.signal("TERM");
     assert_eq!(server.wait_for_exit().code(), Some(0));
+    // The file `jobs.sequence` still has the number of the last job event; the new, empty database ends before it.
     std::fs::remove_file(dir.path().join("data/jobs.sqlite")).unwrap();
     let server = TriptychProcess::start(dir.path(), &[]);
     server.wait_for_log("newest jobs are missing");
@@ -74,7 +76,7 @@ fn backup_of_a_running_process_is_restored_and_served_and_a_second_one_of_that_n
     assert!(code == Some(0) && text.starts_with("Backup copy: 1 jobs, ") && text.lines().count() == 1, "{text}");
     let (code, text) = run(&["backup", "copy"]);
     assert!(code == Some(1) && text.contains("copy: exists"), "{text}");
-    // The data directory of the running process.
+    // Without --data-dir, the target is the data directory that the running process uses.
     let (code, text) = run(&["restore", "copy"]);
     assert!(code == Some(1) && text.contains("another process is using the directory"), "{text}");
     server.kill();

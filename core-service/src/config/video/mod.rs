@@ -1,5 +1,5 @@
-//! The settings of the video service; those of each provider are in a file of their own. A *render* is the generation of one video
-//! at its provider.
+//! The settings of the video service; those of each provider are in a file of their own. They call the generation of one video at its
+//! provider a *render*.
 
 mod check;
 mod fal;
@@ -59,7 +59,7 @@ pub struct Video {
     /// Facts: which sizes, durations and inputs a model accepts and what it returns. They take precedence over the compiled-in
     /// facts.
     pub model_facts: FactsTable,
-    /// Circuit breaker and concurrency limit of the connected providers: all but the built-in engine.
+    /// Circuit breaker and concurrency limit of the connected providers: all but the built-in engine (`offline`).
     pub routing: VideoRouting,
     /// fal.
     pub fal: Fal,

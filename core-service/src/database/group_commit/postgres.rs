@@ -1,5 +1,5 @@
-//! A transaction of PostgreSQL. It excludes those of other processes, and has a mark (`postgres/outcome.rs`), by which it is found out
-//! whether it was committed if the connection is lost during the commit.
+//! A write transaction of PostgreSQL. It begins by taking the lock of the writers, which all processes share, and by storing a mark
+//! (`postgres/outcome.rs`). The mark tells whether the transaction was committed if the connection is lost during the commit.
 
 use std::io;
 
@@ -65,6 +65,7 @@ async fn attempt(
     let durability = durability(group);
     let begin = async {
         let mut transaction = connection.begin_with(Dialect::Postgres.begin(durability)).await?;
+        // Takes the lock, and stores the mark.
         mark.lock(&mut transaction).await?;
         Ok(transaction)
     };
@@ -75,6 +76,7 @@ async fn attempt(
             return Err(Failed::Write { error, rolled_back });
         }
     }
+    // The commit has the whole time for itself: the outcome of one that is given up is unknown.
     let deadline = Instant::now() + WRITE_TIMEOUT;
     before(deadline, transaction.commit()).await.map_err(Failed::Commit)
 }

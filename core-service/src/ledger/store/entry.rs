@@ -20,12 +20,13 @@ pub(super) fn day(millis: i64) -> String {
 
 /// An entry of the ledger: a row of `ledger_entries`, which is never changed.
 pub(super) struct Entry<'a> {
-    /// The id of a video job, or a unique name for a settlement of an allowance.
+    /// The id of a video job, or a unique name for a settlement of an allowance (an amount that a node reserves for many calls at once).
     pub(super) item: &'a str,
-    /// `hold`, `settle`, `release` or `adjust`.
+    /// `hold` (reserved), `settle` (spent) or `release` (no longer reserved, and not spent).
     pub(super) kind: &'static str,
     pub(super) key: &'a str,
     pub(super) team: &'a str,
+    /// How much was reserved, spent or released; not negative.
     pub(super) amount: Usd,
     /// The version of the price by which the amount was computed; empty if several prices were used.
     pub(super) price_version: &'a str,

@@ -7,8 +7,8 @@ use crate::context::RequestContext;
 
 /// The origin (RFC 6454) of a provider's API, and the headers of requests to it.
 ///
-/// Links in responses of a provider are untrusted, except those with this origin: they may lead to private addresses, and
-/// requests for them have the API key.
+/// Only links with this origin are trusted: they are allowed to lead to private addresses, and requests for them carry the API key.
+/// All other links in responses of the provider are untrusted.
 #[derive(Debug, Clone)]
 pub struct TrustedOrigin {
     base: Url,

@@ -124,7 +124,7 @@ pub trait JobQueue: JobStore {
     /// Returns the job, also if it is deleted.
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError>;
 
-    /// Returns whether another job than `id` has this render of the provider.
+    /// Returns whether another job than `id` has this render (task) of the provider: a search for a lost submission must not find it.
     async fn has_render(&self, provider_id: &str, task: &UpstreamTask, id: &JobId) -> Result<bool, StoreError>;
 
     /// Writes the claimed job as `next`, and releases it or keeps it for another step. A change from rendering to rendering
@@ -149,7 +149,7 @@ pub trait JobQueue: JobStore {
 pub struct BusyProviders {
     /// Those that take no further submission now: their queued jobs wait. Includes `steps`.
     pub submissions: Vec<String>,
-    /// Those whose workers are all busy: their jobs wait, whatever their state.
+    /// Those whose limit of concurrent steps (calls to the provider, each with its commit) is reached: their jobs wait, whatever their state.
     pub steps: Vec<String>,
 }
 
@@ -372,7 +372,7 @@ impl From<StoreError> for Error {
 enum KeyMatch {
     /// It repeats that call.
     Repetition,
-    /// The key is free, or becomes free for this call.
+    /// No job has the key, or its job gives it up: it has expired, or the call cannot be a repetition.
     Free,
 }
 

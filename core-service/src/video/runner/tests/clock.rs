@@ -74,7 +74,8 @@ async fn submission_in_progress_is_not_repeated_when_the_clock_is_set() {
         tokio::time::sleep(Duration::from_secs(40)).await;
         open.send(true).unwrap();
         let job = harness.outcome(&id).await;
-        // Set forwards, the clock has passed the deadline of the job, but the last poll finds its render finished.
+        // Set forwards, the clock has passed the deadline of the job. A job is polled once more before it fails, and that poll finds the
+        // render finished.
         assert_eq!(job.state.phase(), Phase::Succeeded, "forwards: {forwards}: {:?}", job.state);
         assert_eq!(harness.provider.call_count("submit"), 1);
     }
@@ -114,7 +115,7 @@ async fn copy_in_progress_is_completed_when_the_clock_is_set() {
     }
 }
 
-/// On a database file: a job that another process has claimed, before it was killed and the clock was set back.
+/// A process claims a job and is killed; then the clock is set back. A second process takes the job over from the same database file.
 #[tokio::test]
 async fn job_of_a_killed_process_is_taken_over_after_the_clock_was_set_back() {
     let directory = tempfile::tempdir().unwrap();
@@ -128,6 +129,7 @@ async fn job_of_a_killed_process_is_taken_over_after_the_clock_was_set_back() {
     let id = before.create().await;
     let runner = before.start();
     before.provider.wait_for_calls("poll", 1).await;
+    // Like a kill: the lease is not released.
     drop(runner);
     shift(&offset, HOURS, false);
     let store: Arc<dyn JobQueue> = open(clock).await;

@@ -33,7 +33,7 @@ fn service_with(accepted: &SourceFacts) -> Service {
     let editor = ModelFacts { edit: sources(false, true), generate: false, ..ModelFacts::unknown() };
     let provider = &service.harness.provider;
     let mut editor = entry_with("editor", provider, editor);
-    // Another one than that of `fake-video`: a render is native to all entries with its upstream model.
+    // Not the upstream model of `fake-video`: otherwise the videos of `fake-video` would be native to `editor` too.
     "editor-upstream".clone_into(&mut editor.upstream_model);
     let entries = vec![entry_with("fake-video", provider, facts), editor];
     service.harness.models.store(Models::new(entries).unwrap());
@@ -72,8 +72,8 @@ impl Service {
         Ok(self.grpc.extend_video(Request::new(request)).await?.into_inner().video.unwrap())
     }
 
-    /// Waits for the end of a job, and returns the records of its submission: inputs and operation, without the id of the job.
-    /// They follow those of the job before, which end with the download of its files (`fetch`).
+    /// Waits for the end of a job, and returns the calls that the fake provider recorded for its submission, up to `submit ID`, which is
+    /// left out. The calls for the job before end with the download of its files (`fetch`).
     async fn submitted(&self, video: &pb::Video) -> Vec<String> {
         assert_eq!(self.watch(&video.id).await.last().unwrap().state(), State::Succeeded);
         let calls = self.harness.provider.calls.borrow().clone();
@@ -114,7 +114,11 @@ async fn file_is_copied_for_another_model_and_outlives_its_source() {
     assert_eq!(service.submitted(&edit).await, expected);
     assert!(service.harness.files().contains(&format!("{}-input-0.mp4", edit.id)));
     let remix = service.remix(&edit.id, "at night", "").await.unwrap();
-    assert_eq!(service.submitted(&remix).await, expected, "a remix repeats the edit of its source");
+    assert_eq!(
+        service.submitted(&remix).await,
+        expected,
+        "the remix of an edited video is the same edit of the same file"
+    );
 }
 
 #[tokio::test(start_paused = true)]
