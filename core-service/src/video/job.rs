@@ -242,6 +242,11 @@ impl Job {
         Ok(next)
     }
 
+    /// Returns whether a caller has cancelled or deleted the job.
+    pub(super) fn is_withdrawn(&self) -> bool {
+        self.deleted || matches!(self.state, JobState::Cancelled { .. })
+    }
+
     /// Returns the same job, due at `due`. Callers see no change.
     #[must_use]
     pub fn with_due(&self, due: Option<Timestamp>) -> Self {

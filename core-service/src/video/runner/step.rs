@@ -22,7 +22,7 @@ use crate::{
         job::{Job, JobId},
         provider::{Cancellation, Slot, UpstreamTask, VideoProvider},
         state::{Event, JobState},
-        store::{AfterCommit, ChangeKind, Claim, JobChanges, StoreError, WorkerId},
+        store::{AfterCommit, Change, ChangeKind, Claim, JobChanges, StoreError, WorkerId},
         time::Timestamp,
     },
 };
@@ -115,7 +115,7 @@ pub(super) async fn run(
     let Job { id: job_id, state, submissions, failures, .. } = &claim.job;
     let job_id = job_id.clone();
     let span = tracing::info_span!("video job", job.id = %job_id, job.state = %state.phase(), submissions, failures);
-    let amended = interrupt_when_amended(changes, interrupted.clone());
+    let amended = interrupt_when_amended(changes, claim.job.is_withdrawn(), interrupted.clone());
     let step = Step { shared, claim, interrupted, slot, unrecorded: None };
     let work = async {
         tokio::select! {
@@ -127,10 +127,16 @@ pub(super) async fn run(
     Ended { id: job_id, worker, claim }
 }
 
-/// Interrupts the step as soon as a caller cancels or deletes the job. Never returns.
-async fn interrupt_when_amended(mut changes: JobChanges, interrupted: CancellationToken) -> Infallible {
+/// Interrupts the step as soon as a caller cancels or deletes the job, at this node or at another one, whose changes have no kind.
+/// `was_withdrawn` is whether that was done before the step. Never returns.
+async fn interrupt_when_amended(
+    mut changes: JobChanges,
+    was_withdrawn: bool,
+    interrupted: CancellationToken,
+) -> Infallible {
     loop {
-        if changes.next().await.kind == ChangeKind::Amended {
+        let Change { job, kind } = changes.next().await;
+        if kind == ChangeKind::Amended || (!was_withdrawn && job.is_withdrawn()) {
             interrupted.cancel();
         }
     }

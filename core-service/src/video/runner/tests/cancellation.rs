@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::{
+    database::Database,
     error::Error,
-    video::{Cancellation, Search, UpstreamTask},
+    video::{Cancellation, Search, UpstreamTask, store::sql::SqlStore},
 };
 
 #[tokio::test(start_paused = true)]
@@ -167,4 +168,21 @@ async fn deletion_during_a_render_cancels_the_render_and_removes_the_job() {
 async fn deletion_during_a_copy_cancels_the_render_and_removes_the_copied_files() {
     let fetches = [Reply::Return(Ok("clip".into())), Reply::Hang];
     assert_deletion_leaves_nothing("fetch", FakeProvider::default().with_fetches(fetches)).await;
+}
+
+/// The second store of the database is that of another node.
+#[tokio::test]
+async fn cancellation_at_another_node_interrupts_the_step() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = async || SqlStore::new(Database::open(&directory.path().join("jobs.sqlite")).await.unwrap());
+    let (store, other) = (Arc::new(open().await), Arc::new(open().await));
+    let provider = FakeProvider::default().with_polls([working(20), Reply::Hang]);
+    let harness = Harness::with_store(store.clone(), provider, JobSettings::default());
+    let id = harness.create().await;
+    let _runner = harness.start();
+    harness.provider.wait_for_calls("poll", 2).await;
+    let other = Harness::with_store(other, FakeProvider::default(), JobSettings::default());
+    other.jobs.cancel(id.as_str(), &Owners::All).await.unwrap();
+    store.publish_changes_of_other_nodes().await.unwrap();
+    harness.provider.wait_for_calls(&format!("cancel task of {id}"), 1).await;
 }

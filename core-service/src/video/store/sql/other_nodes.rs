@@ -46,7 +46,7 @@ impl SqlStore {
     }
 
     /// Publishes the jobs with subscribers that have a later revision than the subscribers know.
-    pub(super) async fn publish_changes_of_other_nodes(&self) -> Result<(), StoreError> {
+    pub(in crate::video) async fn publish_changes_of_other_nodes(&self) -> Result<(), StoreError> {
         let mut subscribed = self.feed.subscribed();
         let ids: Vec<String> = subscribed.keys().map(ToString::to_string).collect();
         let mut changed = Vec::new();
