@@ -70,3 +70,47 @@ async fn video_is_created_watched_and_listed_after_a_restart() {
     assert_eq!(list["data"].as_array().unwrap().len(), 1);
     server.shut_down().await;
 }
+
+/// Adds a column to each table, as the migrations of a later version do while this one runs.
+const ADD_COLUMNS: &str = "DO $$ DECLARE name TEXT; BEGIN \
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '\\_%' LOOP \
+    EXECUTE format('ALTER TABLE %I ADD COLUMN later BIGINT NOT NULL DEFAULT 0', name); END LOOP; END $$";
+
+#[tokio::test]
+async fn calls_succeed_after_a_later_version_has_added_columns() {
+    let Some(url) = postgres_fixture::database("upgrade").await else { return };
+    let adjust = move |settings: &mut Settings, _: &mut rest_gateway::Settings| {
+        settings.database_url = Some(url.clone().into());
+        // One connection, on which the first calls prepare all statements.
+        settings.database_connections = 1;
+    };
+    let mut server = TestServer::start(CoreLocation::InProcess, ThreadCount::Shared, &adjust).await;
+    call_all_stores(&server).await;
+    postgres_fixture::execute("upgrade", ADD_COLUMNS).await;
+    call_all_stores(&server).await;
+    server.shut_down().await;
+}
+
+async fn call_all_stores(server: &TestServer) {
+    let post = async |path: &str, body: &Value| {
+        let response = server.post(path, body).await;
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert_eq!(status, StatusCode::OK, "{path}: {text}");
+        let created: Value = serde_json::from_str(&text).unwrap();
+        created["id"].as_str().unwrap().to_owned()
+    };
+    let endpoint = post("/v1/webhook_endpoints", &json!({"url": "https://a.example/hook"})).await;
+    get(server, "/v1/webhook_endpoints").await;
+    let video = post("/v1/videos", &json!({"prompt": "Pan left", "size": "160x96", "seconds": 1})).await;
+    let events = server.request(Method::GET, &format!("/v1/videos/{video}/events")).send().await.unwrap();
+    let events = within_timeout("the video", Events::new(events).read_all()).await;
+    assert!(events.last().unwrap().contains("completed"), "{events:?}");
+    for path in ["", "/history"] {
+        get(server, &format!("/v1/videos/{video}{path}")).await;
+    }
+    get(server, &format!("/v1/webhook_endpoints/{endpoint}/deliveries")).await;
+    let response = post("/v1/responses", &json!({"model": "offline-chat", "input": "Hello"})).await;
+    get(server, &format!("/v1/responses/{response}")).await;
+    let next = json!({"model": "offline-chat", "input": "And?", "previous_response_id": response});
+    post("/v1/responses", &next).await;
+}

@@ -31,7 +31,7 @@ pub async fn database(name: &str) -> Option<String> {
     });
     let server = server.as_ref()?;
     // With `file_copy` the contents of the new database are not written to the write-ahead log, which would grow with each database.
-    if let Err(error) = execute(server, format!("CREATE DATABASE \"{name}\" STRATEGY file_copy")).await {
+    if let Err(error) = execute_in(server, "postgres", format!("CREATE DATABASE \"{name}\" STRATEGY file_copy")).await {
         let code = error.as_database_error().and_then(DatabaseError::code);
         // duplicate_database, or unique_violation if another test creates it at the same time.
         let exists = code.is_some_and(|code| code == "42P04" || code == "23505");
@@ -46,13 +46,22 @@ pub async fn database(name: &str) -> Option<String> {
 /// The database cannot be dropped.
 pub async fn drop_database(name: &str) {
     let Some(server) = SERVER.get().and_then(Option::as_ref) else { return };
-    let dropped = execute(server, format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await;
+    let dropped = execute_in(server, "postgres", format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await;
     dropped.unwrap_or_else(|error| panic!("the database {name} cannot be dropped: {error}"));
 }
 
-/// Executes a statement in the database `postgres`, which every server has.
-async fn execute(server: &Server, statement: String) -> Result<(), sqlx::Error> {
-    let mut connection = PgConnection::connect(&server.url("postgres")).await?;
+/// Executes a statement in a database that exists, on a connection of its own.
+///
+/// # Panics
+/// The statement fails.
+pub async fn execute(name: &str, statement: &str) {
+    let server = SERVER.get().and_then(Option::as_ref).unwrap_or_else(|| panic!("{name} does not exist"));
+    execute_in(server, name, statement.to_owned()).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+}
+
+/// As [`execute`]; every server has the database `postgres`.
+async fn execute_in(server: &Server, name: &str, statement: String) -> Result<(), sqlx::Error> {
+    let mut connection = PgConnection::connect(&server.url(name)).await?;
     connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement))).await?;
     connection.close().await
 }

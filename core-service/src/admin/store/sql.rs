@@ -36,7 +36,7 @@ fn storage(error: &sqlx::Error) -> Error {
 #[async_trait]
 impl KeyStore for SqlKeyStore {
     async fn keys(&self) -> Result<Vec<StoredKey>, Error> {
-        let query = sqlx::query("SELECT * FROM api_keys ORDER BY name");
+        let query = sqlx::query(row::SELECT);
         let rows = query.fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
         rows.iter().map(|found| row::key(found).map_err(|error| storage(&error))).collect()
     }

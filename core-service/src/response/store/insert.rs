@@ -63,6 +63,9 @@ struct Insert {
     now: Timestamp,
 }
 
+/// Finds the response with an idempotency key.
+const FIND_KEY: &str = concat!("SELECT ", row::columns!(), " FROM responses WHERE owner = $1 AND idempotency_key = $2");
+
 impl ResponseStore {
     /// Inserts a response, unless its call repeats an earlier one.
     ///
@@ -78,7 +81,7 @@ impl ResponseStore {
     /// # Errors
     /// [`Error::IdempotencyConflict`]; [`Error::Storage`].
     pub(crate) async fn repeated(&self, call: &Idempotency) -> Result<Option<StoredResponse>, Error> {
-        let row = sqlx::query("SELECT * FROM responses WHERE owner = $1 AND idempotency_key = $2")
+        let row = sqlx::query(FIND_KEY)
             .bind(call.scope.owner.as_str())
             .bind(call.scope.key.to_column())
             .fetch_optional(self.database.readers())
@@ -120,7 +123,7 @@ impl Write for Insert {
         // Writes run one after the other, so nothing comes between the look-up of the key, the count and the insert.
         let column = new.call.as_ref().map(|call| call.scope.key.to_column());
         if let (Some(call), Some(column)) = (&new.call, &column) {
-            let query = sqlx::query("SELECT * FROM responses WHERE owner = $1 AND idempotency_key = $2");
+            let query = sqlx::query(FIND_KEY);
             let known = query.bind(new.owner.as_str()).bind(column).fetch_optional(&mut *connection).await?;
             if let Some(known) = known {
                 let stored = row::response(&known)?;

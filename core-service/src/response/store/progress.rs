@@ -90,8 +90,12 @@ impl ResponseStore {
     /// [`Error::Storage`].
     pub(crate) async fn interrupted(&self, own: Option<&NodeId>, limit: u32) -> Result<Vec<StoredResponse>, Error> {
         // The first condition is that of the partial index `responses_active`, which SQLite uses only if the query repeats it.
-        let query = "SELECT * FROM responses WHERE status IN ('queued', 'in_progress') AND status = 'in_progress' \
-                     AND (node = $1 OR node NOT IN (SELECT id FROM nodes)) ORDER BY created_at, id LIMIT $2";
+        let query = concat!(
+            "SELECT ",
+            row::columns!(),
+            " FROM responses WHERE status IN ('queued', 'in_progress') AND status = 'in_progress' \
+             AND (node = $1 OR node NOT IN (SELECT id FROM nodes)) ORDER BY created_at, id LIMIT $2"
+        );
         let query = sqlx::query(query).bind(own.map(NodeId::as_str)).bind(i64::from(limit));
         let rows = query.fetch_all(self.database.readers()).await.map_err(|error| storage(&error))?;
         rows.iter().map(row::response).collect::<Result<_, _>>().map_err(|error| storage(&error))
@@ -115,7 +119,10 @@ impl Write for Claim {
              ORDER BY COALESCE(busy.calls, 0), active.created_at, active.id LIMIT 1",
         );
         let Some(id): Option<String> = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
-        let update = sqlx::query("UPDATE responses SET status = 'in_progress', node = $2 WHERE id = $1 RETURNING *");
+        let update = sqlx::query(concat!(
+            "UPDATE responses SET status = 'in_progress', node = $2 WHERE id = $1 RETURNING ",
+            row::columns!()
+        ));
         row::response(&update.bind(id).bind(self.node.as_str()).fetch_one(connection).await?).map(Some)
     }
 }

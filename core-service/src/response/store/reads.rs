@@ -29,7 +29,11 @@ impl ResponseStore {
     /// # Errors
     /// [`Error::ResponseNotFound`]; [`Error::Storage`].
     pub(crate) async fn get(&self, id: &str, owners: &Owners) -> Result<StoredResponse, Error> {
-        let query = sqlx::query("SELECT * FROM responses WHERE id = $1 AND ($2 IS NULL OR owner = $2)");
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            row::columns!(),
+            " FROM responses WHERE id = $1 AND ($2 IS NULL OR owner = $2)"
+        ));
         let found = query.bind(id).bind(only(owners)).fetch_optional(self.database.readers()).await;
         let found = found.map_err(|error| storage(&error))?;
         let found = found.ok_or_else(|| Error::ResponseNotFound(id.to_owned()))?;

@@ -83,6 +83,15 @@ pub(crate) struct StoredEvent {
     pub(crate) data: String,
 }
 
+/// The columns of `responses` that [`response`] reads, and the fingerprint of its request. Statements name their columns: while a later
+/// version adds one, PostgreSQL refuses those that select all, because the type of their prepared result has changed.
+macro_rules! columns {
+    () => {
+        "id, owner, status, background, created_at, request_id, request, response, fingerprint"
+    };
+}
+pub(super) use columns;
+
 /// Reads a row of `responses`.
 pub(super) fn response(row: &DbRow) -> Result<StoredResponse, sqlx::Error> {
     Ok(StoredResponse {

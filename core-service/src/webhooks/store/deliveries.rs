@@ -60,7 +60,11 @@ impl WebhookStore {
 
     /// Returns a delivery to an endpoint of these owners.
     pub(crate) async fn delivery(&self, id: &str, owners: &Owners) -> Result<Option<Delivery>, StoreError> {
-        let query = sqlx::query("SELECT * FROM webhook_deliveries WHERE id = $1 AND ($2 IS NULL OR owner = $2)");
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            row::delivery_columns!(),
+            " FROM webhook_deliveries WHERE id = $1 AND ($2 IS NULL OR owner = $2)"
+        ));
         let query = query.bind(id).bind(endpoints::only(owners));
         query.fetch_optional(self.database.readers()).await?.as_ref().map(row::delivery).transpose()
     }
@@ -74,7 +78,8 @@ impl WebhookStore {
         before: Option<&str>,
         limit: u32,
     ) -> Result<Vec<Delivery>, StoreError> {
-        let mut query = QueryBuilder::new("SELECT * FROM webhook_deliveries WHERE ");
+        let mut query =
+            QueryBuilder::new(concat!("SELECT ", row::delivery_columns!(), " FROM webhook_deliveries WHERE "));
         let id = match filter {
             DeliveryFilter::Endpoint(id) => query.push("endpoint_id = ").push_bind(id),
             DeliveryFilter::Video(id) => query.push("video_id = ").push_bind(id),
@@ -91,8 +96,11 @@ impl WebhookStore {
 
     /// Makes a delivery due at once, and returns it; `None` if it was deleted. A final one starts its schedule again.
     pub(crate) async fn redeliver(&self, id: &str) -> Result<Option<Delivery>, StoreError> {
-        let query = "UPDATE webhook_deliveries SET state = 'pending', due_at = $2, completed_at = NULL, \
-                     attempt = CASE WHEN state = 'pending' THEN attempt ELSE 0 END WHERE id = $1 RETURNING *";
+        let query = concat!(
+            "UPDATE webhook_deliveries SET state = 'pending', due_at = $2, completed_at = NULL, \
+             attempt = CASE WHEN state = 'pending' THEN attempt ELSE 0 END WHERE id = $1 RETURNING ",
+            row::delivery_columns!()
+        );
         let query = sqlx::query(query).bind(id).bind(self.now().0);
         self.database.fetch_optional(query).await?.as_ref().map(row::delivery).transpose()
     }
@@ -100,11 +108,12 @@ impl WebhookStore {
     /// Leases the delivery that has been due longest, except those of the lanes in `busy`.
     pub(crate) async fn claim(&self, lease: Duration, busy: &[String]) -> Result<Option<Claim>, StoreError> {
         let now = self.now();
-        let query = sqlx::query(
+        let query = sqlx::query(concat!(
             "UPDATE webhook_deliveries SET lease_until = $1, fence = fence + 1 WHERE id = (\
              SELECT id FROM webhook_deliveries WHERE state = 'pending' AND due_at <= $2 AND lease_until <= $2 \
-             AND lane NOT IN (SELECT value FROM json_each($3)) ORDER BY due_at, id LIMIT 1) RETURNING *",
-        );
+             AND lane NOT IN (SELECT value FROM json_each($3)) ORDER BY due_at, id LIMIT 1) RETURNING ",
+            row::delivery_columns!()
+        ));
         let query = query.bind(now.after(lease).0).bind(now.0).bind(list(busy));
         let Some(found) = self.database.fetch_optional(query).await? else { return Ok(None) };
         Ok(Some(Claim { delivery: row::delivery(&found)?, fence: found.try_get("fence")? }))

@@ -10,8 +10,9 @@ use crate::{
 };
 
 /// Selects endpoints with their states. Callers append the conditions.
-pub(super) const SELECT: &str = "SELECT endpoint.*, state.failing_since, state.disabled_reason FROM webhook_endpoints \
-     AS endpoint LEFT JOIN webhook_endpoint_states AS state ON state.endpoint_id = endpoint.id";
+pub(super) const SELECT: &str = "SELECT endpoint.id, endpoint.owner, endpoint.url, endpoint.event_types, endpoint.name, \
+     endpoint.secret, endpoint.previous_secret, endpoint.previous_secret_until, endpoint.created_at, state.failing_since, \
+     state.disabled_reason FROM webhook_endpoints AS endpoint LEFT JOIN webhook_endpoint_states AS state ON state.endpoint_id = endpoint.id";
 
 impl WebhookStore {
     /// Inserts an endpoint with this secret, unless its owner has `max` of them; then it returns `false`.
@@ -53,7 +54,9 @@ impl WebhookStore {
 
     /// Returns the state of an endpoint, also of one of the configuration.
     pub(crate) async fn endpoint_state(&self, id: &str) -> Result<EndpointState, StoreError> {
-        let query = sqlx::query("SELECT * FROM webhook_endpoint_states WHERE endpoint_id = $1").bind(id);
+        let query =
+            sqlx::query("SELECT failing_since, disabled_reason FROM webhook_endpoint_states WHERE endpoint_id = $1")
+                .bind(id);
         let found = query.fetch_optional(self.database.readers()).await?;
         found.map_or_else(|| Ok(EndpointState::default()), |found| row::endpoint_state(&found))
     }

@@ -80,7 +80,8 @@ macro_rules! claim_statement {
              UPDATE video_jobs SET lease_owner = $1, fence = fence + 1 WHERE id = (SELECT video_jobs.id FROM first \
              CROSS JOIN video_jobs WHERE video_jobs.id = first.id ORDER BY ",
             $order,
-            " LIMIT 1) RETURNING *"
+            " LIMIT 1) RETURNING ",
+            row::columns!()
         )
     };
 }

@@ -71,7 +71,8 @@ impl Write for InsertJob {
 
 /// Returns the row of the job under the key of this call.
 pub(super) async fn by_key(executor: impl DbExecutor<'_>, call: &Idempotency) -> Result<Option<DbRow>, sqlx::Error> {
-    let query = sqlx::query("SELECT * FROM video_jobs WHERE owner = $1 AND idempotency_key = $2");
+    let query =
+        sqlx::query(concat!("SELECT ", row::columns!(), " FROM video_jobs WHERE owner = $1 AND idempotency_key = $2"));
     query.bind(call.scope.owner.as_str()).bind(call.scope.key.to_column()).fetch_optional(executor).await
 }
 

@@ -81,8 +81,11 @@ impl JobStore for SqlStore {
     }
 
     async fn get(&self, id: &JobId, owners: &Owners) -> Result<Option<Job>, StoreError> {
-        let query =
-            sqlx::query("SELECT * FROM video_jobs WHERE id = $1 AND deleted = 0 AND ($2 IS NULL OR owner = $2)");
+        let query = sqlx::query(concat!(
+            "SELECT ",
+            row::columns!(),
+            " FROM video_jobs WHERE id = $1 AND deleted = 0 AND ($2 IS NULL OR owner = $2)"
+        ));
         let query = query.bind(id.as_str()).bind(owners.only().map(|owner| owner.as_str().to_owned()));
         query.fetch_optional(self.database.readers()).await?.as_ref().map(row::job).transpose()
     }
@@ -149,7 +152,10 @@ impl JobStore for SqlStore {
     }
 
     async fn events(&self, id: &JobId) -> Result<Vec<JobEvent>, StoreError> {
-        let query = sqlx::query("SELECT * FROM job_events WHERE job_id = $1 ORDER BY sequence").bind(id.as_str());
+        let query = sqlx::query(
+            "SELECT job_id, owner, revision, kind, created_at FROM job_events WHERE job_id = $1 ORDER BY sequence",
+        )
+        .bind(id.as_str());
         query.fetch_all(self.database.readers()).await?.iter().map(row::event).collect()
     }
 }
@@ -190,7 +196,8 @@ impl JobQueue for SqlStore {
     }
 
     async fn read(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
-        let query = sqlx::query("SELECT * FROM video_jobs WHERE id = $1").bind(id.as_str());
+        let query =
+            sqlx::query(concat!("SELECT ", row::columns!(), " FROM video_jobs WHERE id = $1")).bind(id.as_str());
         query.fetch_optional(self.database.readers()).await?.as_ref().map(row::job).transpose()
     }
 

@@ -17,6 +17,10 @@ use crate::video::{
     store::{Change, ChangeKind, StoreError},
 };
 
+/// Selects the jobs of a list of ids.
+const SELECT: &str =
+    concat!("SELECT ", row::columns!(), " FROM video_jobs WHERE id IN (SELECT value FROM json_each($1))");
+
 /// The interval between two reads. Half of it is the median delay of a change.
 const INTERVAL: Duration = Duration::from_millis(500);
 
@@ -60,7 +64,7 @@ impl SqlStore {
             }));
         }
         for ids in changed.chunks(JOBS_PER_READ) {
-            let query = sqlx::query("SELECT * FROM video_jobs WHERE id IN (SELECT value FROM json_each($1))");
+            let query = sqlx::query(SELECT);
             for row in query.bind(id_list(ids)).fetch_all(self.database.readers()).await? {
                 // A row that cannot be read is reported to the subscriber that reads it.
                 if let Ok(job) = row::job(&row) {
