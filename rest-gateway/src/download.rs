@@ -7,7 +7,7 @@ use futures_util::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tonic::Status;
 use triptych_proto::v1::{
     self as pb, Media, download_video_response::Part as VideoPart, read_media_response::Part as MediaPart,
@@ -88,10 +88,16 @@ pub(crate) async fn serve_file(
     respond(&media, selection, body, options)
 }
 
-/// Returns whether a client can be redirected to the object store, where it repeats its `Range`. The pages of this server cannot: their
-/// security policy permits no other origin.
+/// Headers with the validators of this server, which the object store does not know.
+const CONDITIONS: [HeaderName; 5] =
+    [header::IF_MATCH, header::IF_NONE_MATCH, header::IF_RANGE, header::IF_MODIFIED_SINCE, header::IF_UNMODIFIED_SINCE];
+
+/// Returns whether a client can be redirected to the object store, where it repeats its headers. The pages of this server cannot: their
+/// security policy permits no other origin. Browsers say whether a page of this server asks, except over HTTP to another machine.
 fn accepts_redirection(headers: &HeaderMap) -> bool {
-    headers.get(SEC_FETCH_SITE).is_none_or(|site| site != "same-origin")
+    let is_browser = || headers.get(header::USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
+    let may_be_page = headers.get(SEC_FETCH_SITE).map_or_else(is_browser, |site| site == "same-origin");
+    !may_be_page && !CONDITIONS.iter().any(|name| headers.contains_key(name))
 }
 
 fn redirection(url: &str) -> Result<Response, GatewayError> {

@@ -38,10 +38,31 @@ pub(crate) fn with_metadata(mut response: Response, metadata: MetadataMap) -> Re
 
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
     use crate::{
         routes::ROUTES,
         testing::{CoreStub, request_for, send},
     };
+
+    #[test]
+    fn headers_of_grpc_are_not_forwarded_and_those_of_the_response_stay() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-type", "application/grpc"),
+            ("date", "Sun, 29 Nov 2026 00:00:00 GMT"),
+            ("grpc-status", "0"),
+            ("x-triptych-attempts", "near=ok"),
+        ] {
+            headers.append(name, value.parse().unwrap());
+        }
+        let response = with_metadata("{}".into_response(), MetadataMap::from_headers(headers));
+        let mut sent: Vec<_> =
+            response.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+        sent.sort_unstable();
+        assert_eq!(sent, [("content-type", "text/plain; charset=utf-8"), ("x-triptych-attempts", "near=ok")]);
+    }
 
     #[tokio::test]
     async fn attempts_are_a_response_header_of_every_api_route() {

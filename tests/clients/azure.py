@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -85,7 +86,7 @@ def main(program: str, azurite: str) -> None:
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
     command = [azurite, "--blobPort", str(port), "--location", directory / "azurite", "--skipApiVersionCheck", "--silent", "--disableTelemetry"]
-    emulator = subprocess.Popen(command)
+    emulator, server = subprocess.Popen(command), None
     try:
         wait_for(lambda: is_created(endpoint), "Azurite")
         settings = {"AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT, "AZURE_STORAGE_ACCOUNT_KEY": KEY, "AZURE_ENDPOINT": endpoint}
@@ -102,6 +103,8 @@ def main(program: str, azurite: str) -> None:
         server.process.terminate()
         check("the server ends", server.process.wait(60) == 0)
     finally:
+        if server:
+            server.process.kill()
         emulator.terminate()
         emulator.wait(30)
     shutil.rmtree(directory)

@@ -85,15 +85,17 @@ async fn calls_succeed_after_a_later_version_has_added_columns() {
         settings.database_connections = 1;
     };
     let mut server = TestServer::start(CoreLocation::InProcess, ThreadCount::Shared, &adjust).await;
-    call_all_stores(&server).await;
+    call_stores(&server, "before").await;
     postgres_fixture::execute("upgrade", ADD_COLUMNS).await;
-    call_all_stores(&server).await;
+    call_stores(&server, "after").await;
     server.shut_down().await;
 }
 
-async fn call_all_stores(server: &TestServer) {
+/// Creates and reads something in most stores, with this idempotency key.
+async fn call_stores(server: &TestServer, key: &str) {
     let post = async |path: &str, body: &Value| {
-        let response = server.post(path, body).await;
+        let request = server.request(Method::POST, path).header("content-type", "application/json");
+        let response = request.header("idempotency-key", key).body(body.to_string()).send().await.unwrap();
         let (status, text) = (response.status(), response.text().await.unwrap());
         assert_eq!(status, StatusCode::OK, "{path}: {text}");
         let created: Value = serde_json::from_str(&text).unwrap();
@@ -101,7 +103,9 @@ async fn call_all_stores(server: &TestServer) {
     };
     let endpoint = post("/v1/webhook_endpoints", &json!({"url": "https://a.example/hook"})).await;
     get(server, "/v1/webhook_endpoints").await;
-    let video = post("/v1/videos", &json!({"prompt": "Pan left", "size": "160x96", "seconds": 1})).await;
+    let create = json!({"prompt": "Pan left", "size": "160x96", "seconds": 1});
+    let video = post("/v1/videos", &create).await;
+    assert_eq!(post("/v1/videos", &create).await, video);
     let events = server.request(Method::GET, &format!("/v1/videos/{video}/events")).send().await.unwrap();
     let events = within_timeout("the video", Events::new(events).read_all()).await;
     assert!(events.last().unwrap().contains("completed"), "{events:?}");
@@ -109,8 +113,11 @@ async fn call_all_stores(server: &TestServer) {
         get(server, &format!("/v1/videos/{video}{path}")).await;
     }
     get(server, &format!("/v1/webhook_endpoints/{endpoint}/deliveries")).await;
-    let response = post("/v1/responses", &json!({"model": "offline-chat", "input": "Hello"})).await;
+    let create = json!({"model": "offline-chat", "input": "Hello"});
+    let response = post("/v1/responses", &create).await;
+    assert_eq!(post("/v1/responses", &create).await, response);
     get(server, &format!("/v1/responses/{response}")).await;
     let next = json!({"model": "offline-chat", "input": "And?", "previous_response_id": response});
-    post("/v1/responses", &next).await;
+    let continued = server.post("/v1/responses", &next).await;
+    assert_eq!(continued.status(), StatusCode::OK);
 }

@@ -16,6 +16,8 @@ use std::{
 
 /// The most bytes that wait to be written.
 const MAX_BYTES: usize = 4 << 20;
+/// With so many bytes, texts are no longer collected.
+const MAX_COLLECTED: usize = MAX_BYTES / 4;
 /// The most bytes of one write.
 const MAX_WRITE: usize = 64 << 10;
 /// The largest buffer that is kept for later texts, in bytes.
@@ -70,7 +72,7 @@ impl Shared {
     fn change<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
         let mut queue = self.lock();
         let result = change(&mut queue);
-        let wakes = mem::take(&mut queue.is_idle);
+        let wakes = mem::take(&mut queue.is_idle) || queue.text.len() >= MAX_COLLECTED;
         drop(queue);
         if wakes {
             self.enqueued.notify_one();
@@ -131,6 +133,7 @@ fn write_all(mut stream: impl Write, shared: &Shared) {
         }
         // A flush does not wait for more texts.
         while queue.flushes.is_empty()
+            && queue.text.len() < MAX_COLLECTED
             && let Some(rest) = next_write.checked_duration_since(Instant::now()).filter(|rest| !rest.is_zero())
         {
             let woken = shared.enqueued.wait_timeout(queue, rest);

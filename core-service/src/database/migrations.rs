@@ -31,8 +31,8 @@ pub(super) const SQLITE: [MigrationText; 16] = [
     (16, "nodes", include_str!("../../migrations/sqlite/0016_nodes.sql")),
 ];
 
-/// The migrations of PostgreSQL. The first creates the schema that SQLite has after migration 14; later ones have the same numbers as
-/// those of SQLite.
+/// The migrations of PostgreSQL. The first creates the schema that SQLite has after migration 14; a later one for both
+/// databases has the same number in each, and the number of one for one database is not used in the other.
 pub(super) const POSTGRES: [MigrationText; 4] = [
     (1, "schema", include_str!("../../migrations/postgres/0001_schema.sql")),
     (15, "filters of lists of jobs", include_str!("../../migrations/postgres/0015_list_filters.sql")),

@@ -74,7 +74,9 @@ async fn get_is_redirected_to_the_object_store_where_the_core_permits_it() {
     let core = CoreStub::default();
     core.redirect_downloads();
     for path in ["/media/clip.mp4", "/v1/videos/video_1/content"] {
-        for headers in [vec![], vec![("range", "bytes=2-4")], vec![("sec-fetch-site", "none")]] {
+        for headers in
+            [vec![], vec![("range", "bytes=2-4")], vec![("user-agent", "curl/8"), ("sec-fetch-site", "none")]]
+        {
             let response = send(&core, request(path, &headers)).await;
             assert_eq!((response.status.as_u16(), response.text()), (307, ""), "{path} {headers:?}");
             assert_eq!(response.header("location"), Some(CLIP_URL));
@@ -91,7 +93,10 @@ async fn requests_that_the_object_store_cannot_answer_are_not_redirected() {
         for (headers, expected) in [
             (vec![("sec-fetch-site", "same-origin")], (200, "0123456789")),
             (vec![("sec-fetch-site", "same-origin"), ("range", "bytes=2-4")], (206, "234")),
+            (vec![("user-agent", "Mozilla/5.0 (X11; Linux x86_64)")], (200, "0123456789")),
             (vec![("if-none-match", "\"e1\"")], (304, "")),
+            (vec![("if-none-match", "\"e2\"")], (200, "0123456789")),
+            (vec![("range", "bytes=2-4"), ("if-range", "\"e1\"")], (206, "234")),
         ] {
             let response = send(&core, request(path, &headers)).await;
             assert_eq!((response.status.as_u16(), response.text()), expected, "{path} {headers:?}");

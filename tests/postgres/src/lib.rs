@@ -31,10 +31,15 @@ pub async fn database(name: &str) -> Option<String> {
     });
     let server = server.as_ref()?;
     // With `file_copy` the contents of the new database are not written to the write-ahead log, which would grow with each database.
-    if let Err(error) = execute_in(server, "postgres", format!("CREATE DATABASE \"{name}\" STRATEGY file_copy")).await {
-        let code = error.as_database_error().and_then(DatabaseError::code);
+    // Versions before 15 have no other strategy, and no name for it.
+    let create = format!("CREATE DATABASE \"{name}\"");
+    let mut created = execute_in(server, "postgres", format!("{create} STRATEGY file_copy")).await;
+    if created.as_ref().is_err_and(|error| code(error).is_some_and(|code| code == "42601")) {
+        created = execute_in(server, "postgres", create).await;
+    }
+    if let Err(error) = created {
         // duplicate_database, or unique_violation if another test creates it at the same time.
-        let exists = code.is_some_and(|code| code == "42P04" || code == "23505");
+        let exists = code(&error).is_some_and(|code| code == "42P04" || code == "23505");
         assert!(exists, "the database {name} cannot be created: {error}");
     }
     Some(server.url(name))
@@ -64,4 +69,9 @@ async fn execute_in(server: &Server, name: &str, statement: String) -> Result<()
     let mut connection = PgConnection::connect(&server.url(name)).await?;
     connection.execute(sqlx::raw_sql(sqlx::AssertSqlSafe(statement))).await?;
     connection.close().await
+}
+
+/// Returns the SQLSTATE of an error of the server.
+fn code(error: &sqlx::Error) -> Option<std::borrow::Cow<'_, str>> {
+    error.as_database_error().and_then(DatabaseError::code)
 }

@@ -115,7 +115,7 @@ pub(super) async fn run(
     let Job { id: job_id, state, submissions, failures, .. } = &claim.job;
     let job_id = job_id.clone();
     let span = tracing::info_span!("video job", job.id = %job_id, job.state = %state.phase(), submissions, failures);
-    let amended = interrupt_when_amended(changes, claim.job.is_withdrawn(), interrupted.clone());
+    let amended = interrupt_when_amended(changes, &claim.job, interrupted.clone());
     let step = Step { shared, claim, interrupted, slot, unrecorded: None };
     let work = async {
         tokio::select! {
@@ -127,17 +127,25 @@ pub(super) async fn run(
     Ended { id: job_id, worker, claim }
 }
 
-/// Interrupts the step as soon as a caller cancels or deletes the job, at this node or at another one, whose changes have no kind.
-/// `was_withdrawn` is whether that was done before the step. Never returns.
-async fn interrupt_when_amended(
+/// Interrupts the step of a claimed job as soon as a caller cancels or deletes the job, at this node or at another one. Never returns.
+fn interrupt_when_amended(
     mut changes: JobChanges,
-    was_withdrawn: bool,
+    claimed: &Job,
     interrupted: CancellationToken,
-) -> Infallible {
-    loop {
-        let Change { job, kind } = changes.next().await;
-        if kind == ChangeKind::Amended || (!was_withdrawn && job.is_withdrawn()) {
-            interrupted.cancel();
+) -> impl Future<Output = Infallible> + use<> {
+    let was_withdrawn = claimed.is_withdrawn();
+    // Another node may have changed the job between its claim and the subscription.
+    let mut change = changes.newest().filter(|change| change.job.revision > claimed.revision);
+    async move {
+        loop {
+            if let Some(Change { job, kind }) = change {
+                match kind {
+                    ChangeKind::Amended => interrupted.cancel(),
+                    ChangeKind::Observed if !was_withdrawn && job.is_withdrawn() => interrupted.cancel(),
+                    ChangeKind::Created | ChangeKind::Committed | ChangeKind::Observed => {}
+                }
+            }
+            change = Some(changes.next().await);
         }
     }
 }

@@ -33,10 +33,12 @@ pub struct Change {
 pub enum ChangeKind {
     /// The job was created.
     Created,
-    /// The holder of the lease committed a new state. Also the kind of changes by other nodes, whose kind is not known.
+    /// The holder of the lease committed a new state.
     Committed,
     /// A caller changed the job, above all by a cancellation or deletion. Later commits of a step in progress are refused.
     Amended,
+    /// The job was found to have changed: another node changed it. Only the subscribers of the job are told.
+    Observed,
 }
 
 /// The publisher of one store. Clones share the subscribers.
@@ -153,6 +155,11 @@ impl JobChanges {
         }
     }
 
+    /// Returns the newest change that was published before the next one, also if it was published before the subscription.
+    pub fn newest(&self) -> Option<Change> {
+        self.receiver.borrow().clone()
+    }
+
     /// Returns whether this subscriber is the one that reads the job from the store now. Of all subscribers of a job, one does
     /// so per interval.
     pub fn is_reader(&self, interval: Duration) -> bool {
@@ -167,7 +174,7 @@ impl JobChanges {
 
     /// Publishes the job that the reader read to all subscribers of the job. An older revision is ignored.
     pub fn publish_read(&self, job: Arc<Job>) {
-        self.feed.publish_to_subscribers(Change { job, kind: ChangeKind::Committed });
+        self.feed.publish_to_subscribers(Change { job, kind: ChangeKind::Observed });
     }
 }
 

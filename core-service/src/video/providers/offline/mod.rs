@@ -173,7 +173,7 @@ impl VideoProvider for OfflineVideo {
     }
 
     /// Rebuilds the task from the lost submission, which contains all of it. The render is therefore always found, except with
-    /// [`Fault::OutcomeUnknown`].
+    /// `Fault::OutcomeUnknown`.
     async fn find(&self, lost: &LostSubmission, _: &RequestContext) -> Result<Search, ProviderError> {
         if Fault::of(&lost.model) == Some(Fault::OutcomeUnknown) {
             return Ok(Search::Inconclusive);

@@ -68,7 +68,7 @@ impl SqlStore {
             for row in query.bind(id_list(ids)).fetch_all(self.database.readers()).await? {
                 // A row that cannot be read is reported to the subscriber that reads it.
                 if let Ok(job) = row::job(&row) {
-                    self.feed.publish_to_subscribers(Change { job: Arc::new(job), kind: ChangeKind::Committed });
+                    self.feed.publish_to_subscribers(Change { job: Arc::new(job), kind: ChangeKind::Observed });
                 }
             }
         }
