@@ -64,6 +64,7 @@ fn field(error: &Value) -> Option<String> {
     // `fieldViolations` is a member of `BadRequest`.
     let violations = details(error).filter_map(|detail| detail["fieldViolations"].as_array()).flatten();
     let named: Vec<_> = violations.filter_map(|violation| violation["field"].as_str()).collect();
+    // Parts of names; the first that is found counts.
     let fields = [
         ("image_config", "size"),
         ("imageConfig", "size"),

@@ -236,6 +236,7 @@ mod tests {
     async fn status(health: &Health, service: &str) -> ServingStatus {
         let request = Request::new(HealthCheckRequest { service: service.to_owned() });
         match health.service().check(request).await.unwrap().into_inner().status {
+            // `SERVING` in the protocol.
             1 => ServingStatus::Serving,
             _ => ServingStatus::NotServing,
         }

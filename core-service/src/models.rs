@@ -24,7 +24,8 @@ pub struct Models<P: ?Sized> {
     discovered: Vec<DiscoveredModels>,
     /// The names of the other modalities' models.
     elsewhere: HashMap<String, pb::Modality>,
-    /// The setting that adds a model, with its environment variable, for error messages.
+    /// The setting that adds a model, with its environment variable, for error messages; empty until
+    /// [`with_setting`](Self::with_setting).
     setting: &'static str,
 }
 

@@ -57,6 +57,7 @@ mod tests {
 
     #[test]
     fn full_and_read_only_file_systems_are_not_writable_behind_any_wrapper() {
+        // ENOSPC, EROFS, EDQUOT, EFBIG; EIO and EACCES have other causes.
         for (errno, expected) in [(28, true), (30, true), (122, true), (27, true), (5, false), (13, false)] {
             let source = Box::new(io::Error::from_raw_os_error(errno));
             let wrapped = object_store::Error::Generic { store: "local", source };

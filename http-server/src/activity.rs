@@ -140,7 +140,8 @@ impl Activity {
         }
     }
 
-    /// Returns whether no request is in flight and no write is blocked: hyper drops a body before its last chunk is sent.
+    /// Returns whether no request is in flight and no write is blocked. A request ends when hyper drops the body of its response, which
+    /// is before the last chunk is sent.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight.load(Acquire) == 0 && !self.write_blocked_since.is_set()
     }

@@ -291,6 +291,7 @@ impl Lifetime {
     /// Returns the next deadline, of the lifetime or of the activity.
     fn expiry(&self, activity: &Activity, settings: &ServerSettings) -> Option<(Instant, Expiry)> {
         let activity_is_unused = activity.is_unused();
+        // Once the connection takes no further requests, it is idle for `FINISH_IDLE` rather than for the idle timeout.
         let activity = activity.expiry(settings).map(|(at, expiry)| match (expiry, self.finishing_since) {
             (Expiry::Finish, Some(finishing_since)) => {
                 let idle_since = at.checked_sub(settings.idle_timeout).unwrap_or(finishing_since);

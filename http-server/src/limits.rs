@@ -32,7 +32,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     limits: Arc<Limits>,
-    /// The peer at which the connection is counted.
+    /// The peer at which the connection is counted; `None` if it is refused, if it has no address, or without a limit per peer.
     peer: Option<IpAddr>,
     /// The limit that refuses all requests of the connection.
     pub(crate) refusal: Option<Refusal>,
@@ -148,6 +148,7 @@ impl Drop for RequestPermit {
 mod tests {
     use super::*;
 
+    /// Returns limits; 0 connections per peer are no limit per peer.
     fn limits(max_connections: usize, max_connections_per_peer: usize) -> Arc<Limits> {
         let settings = ServerSettings { max_connections, max_connections_per_peer, ..ServerSettings::default() };
         Arc::new(Limits::new(&settings))

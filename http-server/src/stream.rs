@@ -128,6 +128,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn stream_that_waits_for_its_client_ends_after_the_write_timeout() {
         let start = Instant::now();
+        // The last poll is 2 s after the first.
         assert_eq!(script(&[BodyPoll::Pending, BodyPoll::Ready, BodyPoll::Ready]).await, Some(()));
         assert_eq!(start.elapsed().as_secs(), 2 + WRITE_TIMEOUT.as_secs());
     }

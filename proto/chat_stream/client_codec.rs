@@ -35,7 +35,7 @@ impl Codec for StreamChatClientCodec {
 #[derive(Debug, Default)]
 pub struct ChunkDecoder {
     deltas: DeltaEncoder,
-    /// Of the last complete chunk, if it has a [`TextField`].
+    /// The template of the last complete chunk; `None` if that chunk has no [`TextField`].
     template: Option<Template>,
 }
 

@@ -12,9 +12,9 @@ use crate::headers::{TRACEPARENT, TRACESTATE};
 
 /// The addresses that proxies report.
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-/// The route of requests that match none, which could otherwise have any number of paths.
+/// Stands for the paths that match no route: as labels of metrics, there could be any number of them.
 pub(crate) const UNMATCHED: &str = "other";
-/// The routes of probes and tools, and those of assets, of which one view of a page requests many.
+/// The routes whose requests are logged at `debug`: those of probes and tools, and of assets, of which one view of a page requests many.
 const PROBES: [&str; 5] = ["/healthz", "/readyz", "/metrics", "/openapi.json", "/assets/{digest}/{*name}"];
 
 /// Begins the span of a request, within the trace of its client.
@@ -33,6 +33,7 @@ pub(crate) struct AccessRecord {
     method: Method,
     path: Option<MatchedPath>,
     forwarded_for: Option<HeaderValue>,
+    /// Sent so far of the response body.
     bytes: u64,
     is_finished: bool,
 }

@@ -26,7 +26,7 @@ const INFLATED_CHUNK: usize = 64 << 10;
 pub(crate) struct BodyLimits {
     /// Maximum length, before and after decompression, in bytes.
     pub(crate) bytes: usize,
-    /// Maximum time for receiving the body.
+    /// Maximum time for receiving the body, besides that of [`BYTES_PER_EXTRA_SECOND`].
     pub(crate) timeout: Duration,
     /// Reserves the bytes of this body from the memory that the bodies of all requests share.
     pub(crate) memory: RequestMemory,
@@ -285,6 +285,7 @@ mod tests {
         let error = read(&HeaderMap::new(), full(), third).await.unwrap_err();
         assert_eq!((error.status().as_u16(), error.code()), (429, "overloaded"));
         assert!(error.message().contains("rest.body_memory_bytes"), "{error}");
+        // `read` got clones, which share the reservation: it lasts until the original is dropped.
         drop(first);
         assert!(read(&HeaderMap::new(), full(), limits_of(&budget)).await.is_ok());
     }

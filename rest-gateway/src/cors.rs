@@ -12,7 +12,7 @@ use crate::{
     ietf_rate_limits,
 };
 
-/// Every response header of the gateway that is not CORS-safelisted.
+/// The response headers of the gateway that are not CORS-safelisted, besides those that it forwards from the core.
 const EXPOSED: [HeaderName; 15] = [
     X_REQUEST_ID,
     header::RETRY_AFTER,

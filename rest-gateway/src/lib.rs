@@ -10,7 +10,10 @@
 //! | `context`, `metadata` | what crosses from a request into calls, and from replies into responses |
 //! | `authentication` | API keys are checked before a body is read |
 //! | `body`, `json`, `form`, `members` | request bodies: bounded, JSON or multipart |
-//! | `lists` | pages of lists |
+//! | `path`, `query`, `ranges`, `lists` | paths, query parameters, conditional and range requests, pages of lists |
+//! | `origin`, `cors` | requests of web pages |
+//! | `links`, `link_signer` | links to stored media |
+//! | `access_log`, `metrics`, `observed_body` | what is recorded about each request |
 //! | [`error`], `sse`, `download` | error responses, event streams, files |
 //! | `chat`, `response`, `image`, `video`, `webhooks`, `usage`, `admin`, `models`, `media`, `health`, `openapi` | handlers |
 //! | `pages` | the pages for browsers |

@@ -22,7 +22,8 @@ pub(crate) fn read_page(query: &QueryParams) -> Result<(Option<u32>, String), Ga
     Ok((size.transpose()?, query.get("after").unwrap_or_default().to_owned()))
 }
 
-/// Returns a page. The id of an item is the token of the page after it.
+/// Returns a page. Clients get the next one with the id of the last item as `after`; of the core's `next_page_token`, only whether
+/// there is one matters.
 pub(crate) fn page<T: Serialize>(
     items: &[T],
     id: fn(&T) -> &str,

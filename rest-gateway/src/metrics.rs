@@ -51,6 +51,7 @@ pub(crate) struct RequestMetrics {
 struct RouteMetrics {
     path: &'static str,
     seconds: Histogram,
+    /// The counters of responses, by the positions of method and status in the lists above. Each is created by its first response.
     responses: [[OnceLock<Counter>; STATUSES.len()]; METHODS.len()],
 }
 

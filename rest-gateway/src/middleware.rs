@@ -26,6 +26,7 @@ use crate::{
     request_state::RequestState,
 };
 
+/// Runs the rest of a request's route, within all that the module lists.
 pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let RequestId(id) = RequestId::from_headers(request.headers());
@@ -58,6 +59,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         }
     });
     let outcome = AssertUnwindSafe(handled).catch_unwind().instrument(span.clone()).await;
+    // Until the response head, the body counts as being in memory. A stream that needs it for longer has a clone.
     drop(body_memory);
     let mut response = outcome.unwrap_or_else(|panic| {
         span.in_scope(|| log_panic(&*panic));

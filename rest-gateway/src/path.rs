@@ -38,8 +38,8 @@ pub(crate) fn fold_slashes(mut request: Request) -> Request {
 #[derive(Debug, Clone)]
 pub(crate) struct UnfoldedUri(pub(crate) Uri);
 
-/// Returns the URI with folded slashes. `None` if its path has neither a doubled slash nor one at its end. Slashes within the id of a model
-/// stay doubled.
+/// Returns the URI with folded slashes. `None` if its path has neither a doubled slash nor one at its end. Slashes within a model id or
+/// media key stay doubled.
 fn fold(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
     let is_doubled = path.as_bytes().windows(2).any(|pair| pair == b"//");

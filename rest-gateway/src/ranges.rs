@@ -24,13 +24,14 @@ pub(crate) enum Selection {
     Unsatisfiable,
 }
 
-/// Returns whether [`select`] depends on the description of the file.
+/// Returns whether [`select`] depends on the description of the file, which the caller then has to get first. `If-Range` counts only
+/// with a `Range`.
 pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
     headers.contains_key(header::RANGE) || headers.contains_key(header::IF_NONE_MATCH)
 }
 
 /// Evaluates the conditional headers and the range of a request. A malformed range and a request for several ranges select
-/// the whole file, which RFC 9110 allows; so does a range in any other method than GET, for which alone it defines ranges.
+/// the whole file, which RFC 9110 allows; so does a range in any other method than GET, because the RFC defines ranges for GET only.
 pub(crate) fn select(method: &Method, headers: &HeaderMap, media: &Media) -> Selection {
     let etag: Option<ETag> = quoted(&media.etag).parse().ok();
     let if_none_match = headers.typed_get::<IfNoneMatch>();

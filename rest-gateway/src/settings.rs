@@ -81,6 +81,7 @@ struct SettingsTable {
     write_timeout: Duration,
     #[serde(deserialize_with = "at_least_one")]
     max_connections: usize,
+    /// 0, the default, is no limit.
     max_connections_per_peer: usize,
     #[serde(deserialize_with = "at_least_one")]
     max_requests: usize,

@@ -103,6 +103,7 @@ mod tests {
         let subscriber =
             tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
         with_default(subscriber, || {
+            // Must not be in the line.
             let _span = tracing::info_span!("request", secret = 1).entered();
             write(end, report, Duration::from_micros(1500));
         });

@@ -56,13 +56,16 @@ impl fmt::Display for Client {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) client: Option<Client>,
+    /// The name of the caller's API key.
     pub(crate) caller: Option<String>,
     pub(crate) model: Option<(Modality, String)>,
     /// The label of the model in metrics, if it is not its name.
     pub(crate) model_label: Option<String>,
+    /// The upstream of the last attempt.
     pub(crate) upstream: Option<String>,
     pub(crate) attempts: u64,
     pub(crate) tokens: Option<Tokens>,
+    /// The id of the video that the call creates.
     pub(crate) video: Option<String>,
 }
 
@@ -166,6 +169,7 @@ impl CallReport {
     /// Takes the span, to end it.
     pub(crate) fn take_span(&self) -> Option<OpenSpan> {
         let shared = self.0.as_ref()?;
+        // Saves the lock for calls without a span.
         shared.parent.as_ref()?;
         shared.span.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

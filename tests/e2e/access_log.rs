@@ -59,6 +59,7 @@ async fn rest_call_is_logged_once_with_its_key_model_and_usage() {
         assert_eq!(rest.len(), 1, "{text}");
         let route = r#"route="/v1/chat/completions""#;
         assert_has(rest[0], &[r#"request_id="mine-1""#, r#"method="POST""#, route, "status=200", &bytes]);
+        // With a space at the end, because the last field of the line is among these.
         assert_has(&format!("{} ", rest[0]), &["client=127.0.0.1", r#"forwarded_for="203.0.113.9""#]);
         // Alone, the gateway knows neither keys nor models; the core's line has them, under the same id.
         let with_core = grpc.first().copied().unwrap_or(rest[0]);

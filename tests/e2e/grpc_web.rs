@@ -49,7 +49,7 @@ async fn fetch_as(content_type: &str, server: &TestServer, call: &str, body: Vec
 struct Frames {
     response: Response,
     buffer: BytesMut,
-    /// Of a base64 body: characters that do not form a complete group of four yet.
+    /// The characters of a base64 body that do not form a complete group of four yet; `None` for a binary body.
     base64: Option<BytesMut>,
 }
 

@@ -197,6 +197,7 @@ async fn every_reference_of_pages_and_assets_is_served() {
                 }
             }
         }
+        // The names of the files: the last segments below `/assets/DIGEST/`.
         let reached: BTreeSet<_> =
             visited.iter().filter_map(|url| url.path().split('/').skip(3).reduce(|_, last| last)).collect();
         for name in ["boot.js", "shell.js", "api.js", "tokens.css", "icon.svg"] {

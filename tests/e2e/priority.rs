@@ -197,6 +197,7 @@ async fn priority_is_in_the_keys_of_both_apis_and_an_invalid_one_is_refused_by_n
                 request
             };
             let mut client = server.admin_client().await;
+            // One more than the last value of the enum.
             let refused = client.create_key(grpc(4)).await.unwrap_err();
             assert_eq!(refused.code(), Code::InvalidArgument);
             assert!(refused.message().starts_with("priority: must be PRIORITY_LOW"), "{refused:?}");

@@ -83,7 +83,7 @@ fn connect_and_check(url: &Url) -> anyhow::Result<()> {
     let host = url.host_str().context("has no host")?;
     let port = url.port_or_known_default().context("has no port")?;
     let name = host.trim_matches(['[', ']']);
-    // The server may listen on one of them only: `localhost` often has an IPv6 address too.
+    // A host name may have several addresses, and the server may listen on one of them only: `localhost` often has an IPv6 address too.
     let mut streams = (name, port).to_socket_addrs()?.map(|address| TcpStream::connect_timeout(&address, TIMEOUT));
     let first = streams.next().context("the host name has no address")?;
     let stream = streams.fold(first, io::Result::or)?;

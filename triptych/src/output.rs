@@ -108,7 +108,7 @@ impl Output {
     pub(crate) fn flush(&self, limit: Duration) {
         let (written, wait) = sync_channel(0);
         self.0.change(|queue| queue.flushes.push(written));
-        // It may be collecting texts, for which it is not woken.
+        // The thread may be collecting texts, for which `change` does not wake it.
         self.0.enqueued.notify_one();
         // Either result means that there is nothing more to wait for.
         let _ = wait.recv_timeout(limit);
@@ -195,6 +195,7 @@ mod tests {
 
     #[test]
     fn stream_that_is_not_read_drops_texts_beyond_the_bound_without_blocking() {
+        // `MAX_BYTES` has room for 4096 lines of 1 KiB, or for 4 of 1 MiB; one more is tolerated.
         for (length, lines, expected) in [(1 << 10, 4200, 4200 - 4097), (1 << 20, 20, 15)] {
             let line = vec![b'x'; length];
             let (open, gate) = channel();

@@ -37,7 +37,8 @@ pub(super) struct Transferred {
 }
 
 /// Links or copies the media files of these keys from one directory into another one, whose media directory is created, and
-/// flushes them to the disk. `method` is not [`Method::Leave`]. `progress` is called after each file with the number of files and bytes so far.
+/// flushes them to the disk. With [`Method::Leave`], `keys` must be empty. `progress` is called after each file with the number of
+/// files and bytes so far.
 ///
 /// # Errors
 /// A file cannot be read or written, or `stop` was cancelled.

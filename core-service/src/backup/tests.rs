@@ -1,3 +1,5 @@
+//! Backups of data directories in use, and what a process does with a restored one.
+
 use std::{path::PathBuf, sync::Arc, time::SystemTime};
 
 use bytes::Bytes;
@@ -98,6 +100,7 @@ async fn read(data_dir: PathBuf, id: &JobId) -> Job {
 #[tokio::test]
 async fn queued_response_of_a_backup_fails_when_a_process_starts_and_is_not_generated() {
     let data = DataDir::new().await;
+    // `used_at` is far in the future, so that the response is not removed after its retention.
     let insert = "INSERT INTO responses (id, owner, status, background, created_at, used_at, request_id, request, response, \
                   input_items, output_items, size_bytes) VALUES ('resp_1', '', 'queued', 1, 0, 9000000000000, 'req_1', \
                   '{\"input\":\"Hi\",\"background\":true}', '{\"model\":\"m\"}', '[]', '[]', 0)";
@@ -298,6 +301,7 @@ async fn every_job_that_is_completed_in_a_backup_has_its_file_however_many_are_s
             while !stop.is_cancelled() {
                 let job = data.queue(std::time::Duration::ZERO).await;
                 data.store(&format!("{}.mp4", job.id.as_str().to_ascii_lowercase()), "clip").await;
+                // Stands for any end of the job: it is recorded once the file is stored.
                 let failed = Event::Failed { code: "stored".to_owned(), message: String::new() };
                 data.jobs.amend(&job, &job.after(failed, job.created_at).unwrap()).await.unwrap();
                 jobs += 1;

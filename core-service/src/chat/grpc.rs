@@ -161,6 +161,7 @@ impl ChatService for ChatGrpc {
         let report = call.context.report.clone();
         let usage = UsageDelivery::from_options(stream_options.as_ref());
         metering.shows_usage = usage.is_requested();
+        // The upstream has to send the usage even if the client does not request it; `Normalized` then removes it.
         let mut options = stream_options;
         if metering.needs_usage() {
             options.get_or_insert_default().include_usage = Some(true);

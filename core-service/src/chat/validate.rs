@@ -88,6 +88,7 @@ fn set_members(chat: &pb::ChatRequest) -> [(&'static str, bool); 26] {
         extra_json: _,
     } = chat;
     [
+        // Never permitted in `extra_json`. `stream` and `stream_options` have their place outside of this message.
         ("model", true),
         ("messages", true),
         ("stream", true),

@@ -1,5 +1,5 @@
-//! The schema migrations, in order. A migration that was released never changes; a new one gets the next number, and has a file for each
-//! database.
+//! The schema migrations, in order. A migration that was released never changes; a new one gets the next number of both
+//! databases, and has a file for each that needs it.
 //!
 //! Listed by hand because `sqlx::migrate!` would compile SQLite a second time, for the build host.
 
@@ -52,6 +52,7 @@ pub(super) async fn run(connection: &mut SqliteConnection, migrations: &[Migrati
 /// Returns the migrator of these migrations. For PostgreSQL it takes a lock, so that only one of several nodes migrates.
 pub(super) fn migrator(migrations: &[MigrationText]) -> Migrator {
     let migrations = migrations.iter().map(|&(version, name, sql)| {
+        // `false`: not without a transaction.
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
     Migrator::with_migrations(migrations.collect())

@@ -130,6 +130,7 @@ mod tests {
             .fetch_all(&pool)
             .await
             .unwrap();
+            // For `synchronous`, 2 is FULL.
             assert_eq!(settings, [1, query_only, 2, 10_000]);
             let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&pool).await.unwrap();
             assert_eq!(mode, "wal");

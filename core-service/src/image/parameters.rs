@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::{media::InputPicture, size::Size};
 
-/// The valid lengths of a side, in pixels. WebP allows at most 16383.
+/// The valid lengths of a side, in pixels. The maximum is the longer side of the size below; WebP allows at most 16383.
 pub(crate) const SIDES: RangeInclusive<u32> = 16..=12_288;
 /// The maximum number of pixels: that of the largest native size of any provider, 12288x1536.
 pub(crate) const MAX_PIXELS: u64 = 18 << 20;

@@ -55,6 +55,7 @@ impl Caller {
     /// Returns the caller of a job's calls to its provider: the owner, with the priority of the job and no other settings.
     pub(crate) fn of_job(owner: &Owner, priority: Priority) -> Self {
         let name = owner.as_str().to_owned();
+        // Without a team and budgets.
         let payer = Payer::new(&name, "", Vec::new());
         let info = (!name.is_empty()).then(|| Arc::new(KeyInfo { name, priority, payer, ..KeyInfo::default() }));
         Self(info)

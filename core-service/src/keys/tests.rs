@@ -1,3 +1,5 @@
+//! Callers of configured and stored keys, and changes of both while calls use them.
+
 use std::time::Duration;
 
 use tonic::{Code, Request};

@@ -48,7 +48,7 @@ pub(super) struct Settlement {
     pub(super) unsettled: Unsettled,
     /// By how much the hold shrinks.
     pub(super) released: Usd,
-    /// How much of that was free before.
+    /// How much of `released` was free before.
     returned: Usd,
 }
 
@@ -161,7 +161,7 @@ impl Allowance {
     pub(super) fn end(&self, held: Usd, key: UsageKey, usage: Usage) {
         let mut state = self.state();
         state.in_use = state.in_use.minus(held);
-        // Without a budget, nothing was reserved, and nothing is left of it.
+        // Without a budget, nothing was reserved, and the cost is not taken from `free`.
         if held > Usd::ZERO {
             state.free = state.free.plus(held).minus(usage.cost);
         }

@@ -25,7 +25,7 @@ fn prices() -> Live<PriceTable> {
     Live::new(PriceTable::new(&[price]))
 }
 
-/// Returns a payer whose key and team have these budgets in all.
+/// Returns a payer whose key and team have these total budgets, in dollars. `None`: no budget.
 fn payer(key: &str, of_key: Option<&str>, of_team: Option<&str>) -> Payer {
     let limits = |total: Option<&str>| AccountLimits { budget_total: total.map(usd), ..AccountLimits::default() };
     let budgets = [Budget::new("key", key, &limits(of_key)), Budget::new("team", "t", &limits(of_team))];
@@ -233,6 +233,7 @@ async fn allowance_of_a_call_that_was_dropped_while_it_waited_is_returned() {
     assert!(fixture.call(&alice, 1000).now_or_never().is_none());
     // Writes are executed in order, so the first one has been executed when that of another key has.
     fixture.complete(&payer("bob", Some("1"), None), 100, 10).await.unwrap();
+    // An allowance grows by a hundredth of the budget.
     assert_eq!(fixture.store().budgets(&alice.budgets).await.unwrap()[0].reserved, usd("0.01"));
     assert_eq!(fixture.state(&alice).await, (Usd::ZERO, Usd::ZERO));
 }
@@ -269,6 +270,7 @@ async fn cost_that_is_known_on_a_later_day_than_its_call_is_that_of_the_later_da
     let fixture = Fixture::new().await;
     let mut connection = fixture.database.writer().acquire().await.unwrap();
     let (call, cost) = (Usage { calls: 1, ..Usage::default() }, Usage { cost: usd("0.5"), ..Usage::default() });
+    // The third day has neither calls nor costs, so that it is not listed. The empty text is the team.
     for (usage, now) in [(call, 0), (cost, DAY), (Usage::default(), 2 * DAY)] {
         record_usage(&mut connection, "alice", "", Modality::Video, "m", &usage, now).await.unwrap();
     }
@@ -304,6 +306,7 @@ async fn models_beyond_a_thousand_of_a_key_and_day_are_summed_up() {
     };
     let rows = fixture.store().usage(&filter).await.unwrap();
     let calls = |model: &str| rows.iter().find(|row| row.model == model).map(|row| row.usage.calls);
+    // A thousand models and `other`, which has the calls of the last hundred.
     assert_eq!((rows.len(), calls("model-5"), calls("other")), (1001, Some(2), Some(100)));
 }
 

@@ -1,4 +1,4 @@
-//! Tests of admission by the limits of a key and its team.
+//! Tests of admission by the limits of a key and its team. The last argument of `admit` returns the estimated tokens of the call.
 
 use super::*;
 

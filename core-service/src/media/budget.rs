@@ -40,7 +40,7 @@ impl PictureBudget {
         InputReservation(self.inputs.reservation())
     }
 
-    /// Waits for memory for the pictures of a response.
+    /// Waits for memory for the pictures of a response. More than the whole budget counts as the whole budget.
     pub(crate) async fn response(&self, bytes: u64) -> Reservation {
         self.responses.reserve(usize::try_from(bytes).unwrap_or(usize::MAX)).await
     }

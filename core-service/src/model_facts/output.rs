@@ -28,7 +28,7 @@ pub struct Output {
 }
 
 impl Outputs {
-    /// Returns the sizes without those above a resolution.
+    /// Returns the sizes without those above a resolution. Those whose resolution has no known number of lines remain.
     #[must_use]
     pub fn up_to(self, max: &str) -> Self {
         match self {

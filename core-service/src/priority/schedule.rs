@@ -79,6 +79,7 @@ mod tests {
         assert_eq!(serve(&mut schedule, &[High, Low], 2), "hh");
         assert_eq!(serve(&mut schedule, &[High], 5), "hhhhh");
         assert_eq!(serve(&mut schedule, &[Low], 2), "ll");
+        // The third counted turn of `high`, and then the one for the lower priority.
         assert_eq!(serve(&mut schedule, &[High, Low], 3), "hlh");
     }
 }

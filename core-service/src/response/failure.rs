@@ -15,6 +15,7 @@ pub(super) fn invalid(error: InvalidRequest) -> Error {
     let InvalidRequest { param, message, code: _ } = error;
     match param {
         Some(param) => {
+            // `Error::invalid` puts the name of the parameter before the message again.
             let message = message.strip_prefix(&format!("{param}: ")).unwrap_or(&message).to_owned();
             Error::invalid(param, message)
         }

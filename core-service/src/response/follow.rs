@@ -22,6 +22,7 @@ struct Follower {
     id: String,
     /// The number of the next event.
     next: u64,
+    /// Events that were read and not returned yet.
     read: VecDeque<StoredEvent>,
     ended: bool,
     changes: Changes,

@@ -10,7 +10,7 @@ use crate::error::Error;
 
 /// The time between two passes.
 const INTERVAL: Duration = Duration::from_mins(1);
-/// How many responses one write removes, and how many writes a pass has. Other writes wait no longer than for one of them.
+/// How many responses one write removes, and how many writes a pass has. Other writes wait at most for one such write.
 const BATCH: u32 = 100;
 const BATCHES: u32 = 50;
 

@@ -183,6 +183,7 @@ mod tests {
         assert!(reserved <= (1 << 20) + 2 * STEP, "{reserved}");
         let no_memory = MessageDecoder::new(64 << 20).push(&body, &mut |_| Err(Error::LimitReached("no memory")));
         assert_eq!(no_memory, Err(Error::LimitReached("no memory")));
+        // The prefix of a compressed message of 65,536 bytes is refused before the bytes arrive.
         let announced = MessageDecoder::new(1000).push(&[1, 0, 1, 0, 0], &mut |_| Ok(()));
         assert!(announced.unwrap_err().to_string().contains("1000 bytes"));
         let invalid = MessageDecoder::new(1000).push(&framed(&[(1, b"not gzip")]), &mut |_| Ok(()));

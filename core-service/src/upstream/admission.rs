@@ -261,6 +261,7 @@ mod tests {
     fn admission() -> Arc<UpstreamAdmission> {
         Arc::new(UpstreamAdmission::new(
             "tested",
+            // Without a limit.
             Arc::new(ConcurrencyLimit::new(0, 0)),
             BreakerSettings { failure_threshold: 1, cooldown: COOLDOWN },
         ))

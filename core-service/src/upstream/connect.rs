@@ -71,6 +71,7 @@ impl Connector {
         let mut tcp = HttpConnector::new();
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(TCP_KEEPALIVE));
+        // Permits https addresses, whose TLS is above this connector.
         tcp.enforce_http(false);
         let secure = host.scheme() == Some(&Scheme::HTTPS);
         let route = match (secure, proxy) {

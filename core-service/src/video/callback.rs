@@ -4,7 +4,8 @@ use url::Url;
 
 use crate::{config::Webhooks, error::Error, live::Live, media::address_policy::AddressPolicy};
 
-/// Refuses URLs that the webhook of a job could never be sent to. The addresses of a host name are checked when it is sent.
+/// Refuses URLs that the webhook of a job could never be sent to. The IP addresses of a host name
+/// are checked when the webhook is sent.
 #[derive(Debug, Clone)]
 pub struct CallbackRule {
     address_policy: AddressPolicy,
@@ -36,7 +37,7 @@ impl CallbackRule {
 }
 
 impl Default for CallbackRule {
-    /// Returns the rule of the default settings: no callbacks.
+    /// Returns the rule of the default settings: they have no secret, so every callback is refused.
     fn default() -> Self {
         Self::new(AddressPolicy::PUBLIC_ANY_PORT, Live::new(Webhooks::default()))
     }

@@ -44,8 +44,8 @@ pub enum ChargeState {
     Released,
 }
 
-/// A cost above this multiple of its estimate is not settled automatically: it is more likely an error, for example a file with a wrong
-/// duration, than a price.
+/// A generated video that costs more than this multiple of its estimate is not settled automatically: that is more likely an error, for
+/// example a file with a wrong duration, than a price.
 pub(super) const MAX_COST_FACTOR: i64 = 3;
 
 /// The codes of [`JobState::Failed`] for jobs whose render cannot be identified at the provider. The provider may have one, and
@@ -57,7 +57,7 @@ const UNKNOWN_OUTCOMES: [&str; 2] = [codes::OUTCOME_UNKNOWN, codes::UPSTREAM_LOS
 const MIN_DIFFERENCE_MILLIS: u64 = 500;
 
 impl Charge {
-    /// Returns the charge of a new job.
+    /// Returns the charge of a new job. If it is not clear which of several prices applies, that with the highest cost is estimated.
     pub fn new(team: &str, prices: &ModelPrices, parameters: &VideoParameters) -> Self {
         let quantities = requested(parameters);
         let highest = prices.highest(&attributes(parameters), |_| quantities);
@@ -89,7 +89,8 @@ impl Charge {
                 let used = content
                     .map_or_else(|| requested(parameters), |content| delivered(parameters, content.duration_millis));
                 let cost = self.price.as_ref().map_or(Usd::ZERO, |price| prices::cost(price, &used));
-                // The length of a source is not always known at the create, and so neither is the estimate of an edit.
+                // Only for new videos: the length of the source of another operation may be unknown at the create, and the estimate
+                // wrong then.
                 let is_plausible = parameters.operation != Operation::Generate
                     || cost.micros() <= self.estimate.micros().saturating_mul(MAX_COST_FACTOR);
                 if is_plausible { ChargeState::Settled(cost) } else { ChargeState::Held }
@@ -110,7 +111,7 @@ impl Charge {
         Self { state: end, ..self.clone() }
     }
 
-    /// Returns the charge after an administrator has found out what was spent; `None` if nothing was.
+    /// Returns the charge after an administrator has found out what was spent. `cost` is `None` if nothing was.
     #[must_use]
     pub(super) fn resolved(&self, cost: Option<Usd>, author: &str) -> Self {
         let state = cost.map_or(ChargeState::Released, ChargeState::Settled);

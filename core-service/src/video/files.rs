@@ -1,6 +1,6 @@
 //! The media keys of a job's files, which are their names in the media store: `video_1.mp4`, `video_1-thumbnail.webp`, and
-//! `video_1-input-0.png` for the job's copy of its first input. They depend on the job's id, so a copy that is repeated after a
-//! crash replaces the same files.
+//! `video_1-input-0.png` for the job's copy of its first input. The keys are derived from the job's id, so a copy that is
+//! repeated after a crash replaces the same files.
 
 use super::{job::JobId, provider::Variant};
 use crate::{

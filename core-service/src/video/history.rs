@@ -7,6 +7,7 @@ use super::{job::Job, response::to_proto_state, state::Phase, store::JobEvent, t
 
 /// Returns the history of a job with these events.
 pub(super) fn response(job: &Job, events: &[JobEvent]) -> pb::GetVideoHistoryResponse {
+    // `None` for the one kind of event that is no state: `deleted`.
     let transition = |event: &JobEvent| {
         let state = to_proto_state(Phase::parse(&event.kind)?).into();
         Some(pb::VideoTransition { state, time: Some(event.created_at.into()) })
@@ -14,6 +15,7 @@ pub(super) fn response(job: &Job, events: &[JobEvent]) -> pb::GetVideoHistoryRes
     pb::GetVideoHistoryResponse {
         transitions: events.iter().filter_map(transition).collect(),
         submissions: job.submissions,
+        // The failures of a final job are those of its clean-up, not of a step.
         failures: if job.state.is_final() { 0 } else { job.failures },
         provider: job.request.provider_id.clone(),
         provider_task_id: job.state.task().and_then(id).unwrap_or_default(),

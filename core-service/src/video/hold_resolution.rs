@@ -4,13 +4,14 @@ use super::{charge::ChargeState, job::Job, jobs::Jobs};
 use crate::{error::Error, keys::Owners, usd::Usd};
 
 impl Jobs {
-    /// Settles the hold of a final job whose cost is unknown. `cost` is what was spent; `None` if nothing was. It is recorded in the ledger
-    /// and in the job, with `author`, the key of the administrator.
+    /// Settles the hold of a final job whose cost is unknown. `cost` is what was spent; `None` if nothing was. The cost is recorded
+    /// in the ledger and in the job, with `author`, the name of the administrator's key.
     ///
     /// # Errors
     /// [`Error::VideoNotFound`]; [`Error::HoldNotFound`], if nothing is held for the job; [`Error::InvalidField`] for a
     /// job that has not ended, or whose render is still being stopped.
     pub async fn resolve_hold(&self, id: &str, cost: Option<Usd>, author: &str) -> Result<(), Error> {
+        // Repeated if the job changes between the read and the write.
         loop {
             let job = self.get(id, &Owners::All).await?;
             let charge = job.charge.as_ref().filter(|charge| charge.state == ChargeState::Held);

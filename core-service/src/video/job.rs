@@ -35,7 +35,7 @@ pub struct JobId(String);
 impl JobId {
     const PREFIX: &'static str = "video_";
 
-    /// Creates an id: the time in units of 1/4096 ms, and 62 random bits.
+    /// Creates an id, a UUID of version 7 after the prefix: the time in units of 1/4096 ms, and 62 random bits.
     pub fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let millis = u64::try_from(now.as_millis()).unwrap_or_default();
@@ -147,7 +147,7 @@ pub struct Job {
     pub request: JobRequest,
     /// The call that created it.
     pub origin: JobOrigin,
-    /// The priority that the key had when it created the job.
+    /// The priority that the caller's API key had when the job was created.
     pub priority: Priority,
     /// The state.
     pub state: JobState,
@@ -287,7 +287,8 @@ impl Job {
         }
     }
 
-    /// Returns the final job with a render that a submission started after all, due at once so that the render is stopped.
+    /// Returns the final job with a render that a submission started after all, due at once so that the render is stopped. The submission
+    /// no longer counts as unresolved.
     #[must_use]
     pub fn with_abandoned(&self, task: UpstreamTask, now: Timestamp) -> Self {
         let revision = self.revision + 1;

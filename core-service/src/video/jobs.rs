@@ -34,7 +34,7 @@ const MAX_REPEATED_ID: usize = 64;
 /// The settings of jobs. The defaults are those of the configuration.
 #[derive(Debug, Clone)]
 pub struct JobSettings {
-    /// The maximum number of concurrent steps for the jobs of one provider, half of them submissions. A job occupies a worker
+    /// The maximum number of concurrent steps for the jobs of one provider, at most half of them submissions. A job occupies a worker
     /// only while it is submitted, polled or copied.
     pub concurrency: usize,
     /// How long a lease lasts unless it is renewed: the time after which another worker takes over the jobs of a dead one.
@@ -75,7 +75,7 @@ pub struct Jobs {
     pub(crate) inspector: Option<ClipInspector>,
     /// Makes links to inputs, for providers that fetch them.
     pub(crate) links: Option<ProviderLinks>,
-    /// The prices of models.
+    /// Has the prices of models. The money of a job is reserved by the store.
     pub(crate) ledger: Ledger,
 }
 
@@ -125,12 +125,14 @@ impl Jobs {
             fingerprint: call.fingerprint,
             expires_at: match call.scope.key {
                 Key::Explicit(_) => None,
+                // The key of an SDK call without one is computed from the request, and later equal requests are new jobs.
                 Key::Content(_) => Some(now.after(SDK_WINDOW)),
             },
         });
         Failpoint::CreateBeforeCommit.reach();
         let (payer, in_flight) = (context.caller.payer().clone(), context.caller.in_flight_limits().to_vec());
         let charge = self.charge(&job.request, &payer);
+        // Without a price, the job would not count against the budget.
         if let (None, Some(budget)) = (&charge.price, payer.budgets.first()) {
             self.remove_files_or_warn(&job).await;
             return Err(Error::Unpriced { model: job.request.model, subject: budget.description.clone() });
@@ -258,6 +260,7 @@ impl Jobs {
         id: &str,
         owners: &Owners,
     ) -> Result<impl Stream<Item = Result<Job, Error>> + Send + 'static + use<>, Error> {
+        // Subscribed before the read, so that no change is missed.
         let changes = self.store.changes_of(&JobId::parse(id).ok_or_else(|| not_found(id))?);
         let current = self.get(id, owners).await?;
         let (jobs, owners, newest) = (self.clone(), owners.clone(), Arc::new(current));

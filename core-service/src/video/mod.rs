@@ -10,8 +10,11 @@
 //! | [`job`], [`store`] | a job and where it is stored |
 //! | [`charge`] | the price of a job, and the money that is reserved for it |
 //! | [`runner`] | claims jobs under leases and drives them to a final state |
+//! | `files`, `references` | the names of a job's files; why the sweeper of the media store keeps them |
+//! | [`time`], [`task`] | timestamps and the clock of a store; the id of a render at its provider |
 //! | [`jobs`] | the operations of callers on jobs: create, read, watch, cancel, delete; `hold_resolution`: of administrators |
-//! | [`grpc`], `validate`, `response`, `repetition` | the gRPC service; its request checks; a job, and the request that creates it again, as protobuf messages |
+//! | [`grpc`], `validate`, [`callback`] | the gRPC service; its request checks; that of `callback_url` |
+//! | `response`, `history`, `repetition` | a job, its history, and the request that creates it again, as protobuf messages |
 
 pub mod callback;
 pub mod charge;

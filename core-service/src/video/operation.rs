@@ -13,8 +13,8 @@ pub enum Operation {
     Edit,
     /// Continues a video.
     Extend,
-    /// Varies a render by the remix operation of its provider. A remix without such an operation is stored as the operation of its
-    /// source, with another prompt.
+    /// Varies a render by the remix operation of its provider. A remix by a model without such an operation is stored as
+    /// the operation of its source, with another prompt.
     Remix,
 }
 

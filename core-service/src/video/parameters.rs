@@ -46,7 +46,7 @@ pub struct VideoParameters {
     /// An opaque identifier of the end user; may be empty.
     #[serde(default)]
     pub user: String,
-    /// The resolution in the terms of the model; empty for models with sizes in pixels.
+    /// The resolution in the terms of the model, for example `720p`; empty for models with sizes in pixels.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub resolution: String,
     /// The aspect ratio in the terms of the model; empty for models with sizes in pixels.
@@ -61,7 +61,7 @@ pub struct VideoParameters {
     /// The URL that is called when the job ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callback_url: Option<String>,
-    /// The parameters that differ from the request.
+    /// The parameters whose values differ from the request, because the model does not accept the requested ones.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adjustments: Vec<Adjustment>,
     /// Request members without a field of their own: the text of a JSON object, or empty. Stored in a column of its own, so

@@ -32,7 +32,7 @@ pub struct VideoModel {
 }
 
 impl VideoModel {
-    /// Returns the model without the sizes above a resolution.
+    /// Returns the model without the sizes above a resolution, for example `720p`.
     #[must_use]
     pub fn limited_to(&self, resolution: &str) -> Self {
         let outputs = self.facts.outputs.clone().up_to(resolution);

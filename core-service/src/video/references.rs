@@ -65,7 +65,8 @@ mod tests {
 
         let policy = RetentionPolicy { retention: Some(HOUR), quota_bytes: Some(1) };
         let sweeper = Sweeper::new(harness.jobs.media_store.clone(), policy, Arc::new(harness.jobs.clone()));
-        // A create in progress has stored its reference image but not its job yet.
+        // The quota of one byte is exceeded from the start. New files stay nevertheless: a create in progress may have stored them, but not
+        // its job yet.
         assert_eq!(sweeper.sweep(SystemTime::now()).await.unwrap().removed, 0);
         let swept = sweeper.sweep(SystemTime::now() + 2 * HOUR).await.unwrap();
         assert_eq!(swept.removed, 3);

@@ -1,7 +1,7 @@
 //! The request that creates a video again, made from the stored parameters of its job.
 //!
-//! Parameters are those that the model got, so that they are accepted again; inputs are named by the keys of the job's own copies,
-//! which exist as long as the job. The callback is left out: it was meant for the one job.
+//! Parameters are those that the model got, so that they are accepted again. Inputs are named by the keys of the job's own copies, which
+//! exist as long as the job. The callback is left out: it was meant for the one job.
 
 use triptych_proto::v1::{
     self as pb, media_input, video_frame::Position, video_reference::Kind, video_request::Request, video_source::Source,
@@ -93,6 +93,7 @@ fn create(request: &JobRequest) -> pb::CreateVideoRequest {
     pb::CreateVideoRequest {
         model: request.model.clone(),
         prompt: prompt.clone(),
+        // A first frame is among the `frame_images`.
         input_reference: None,
         size: size.unwrap_or_default(),
         duration_seconds: validate::check_seconds(*seconds).ok(),
@@ -174,6 +175,7 @@ mod tests {
                 vec![input(InputRole::LastFrame, stored("b.png")), input(InputRole::FirstFrame, stored("a.png"))];
             (parameters.seed, parameters.negative_prompt) = (Some(7), "rain".to_owned());
             parameters.callback_url = Some("https://a.test/hook".to_owned());
+            // Larger than any f64: the text must stay as it is.
             parameters.extra_json = r#"{"a":1E400}"#.to_owned();
         });
         let frames: Vec<_> = create.frame_images.iter().map(|frame| (frame.position(), frame.image.clone())).collect();

@@ -61,6 +61,7 @@ pub(super) fn video(job: &Job, queue_position: Option<u32>, with_owner: bool, no
             .filter(|charge| charge.price.is_some())
             .map(|charge| charge.estimate.micros()),
         price_version: charge.as_ref().map(Charge::price_version).unwrap_or_default(),
+        // Only `GetVideo` adds it.
         request: None,
     }
 }

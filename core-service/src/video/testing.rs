@@ -62,8 +62,8 @@ impl<T> Reply<T> {
     }
 }
 
-/// The scripted replies of one method that no call has consumed yet. Dropping it fails the test if failures are left: the test would not
-/// have tested them.
+/// The scripted replies of one method that no call has consumed yet. Dropping the script fails the test if errors or panics are left: the
+/// test would not have tested them.
 #[derive(Debug)]
 pub(crate) struct Script<T>(Mutex<VecDeque<Reply<T>>>);
 
@@ -98,8 +98,8 @@ impl<T> Drop for Script<T> {
     }
 }
 
-/// Returns its scripted replies in order. Afterwards it accepts, is ready at the first poll, returns its files, and cannot
-/// search.
+/// A provider that returns its scripted replies in order. Without one, it accepts a submission, reports a render as finished, returns its
+/// files, stops it, and cannot search.
 #[derive(Debug)]
 pub(crate) struct FakeProvider {
     /// Whether a submission can be repeated under the same idempotency key.

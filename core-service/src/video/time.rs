@@ -33,7 +33,7 @@ impl Timestamp {
     }
 }
 
-/// Rounds a duration to seconds, at least one.
+/// Rounds a duration in milliseconds to seconds, at least one.
 pub(super) fn whole_seconds(millis: u128) -> u32 {
     u32::try_from((millis + 500) / 1000).unwrap_or(u32::MAX).max(1)
 }
@@ -49,7 +49,7 @@ impl From<Timestamp> for prost_types::Timestamp {
 /// The clock of a job store.
 ///
 /// It belongs to the store because the clocks of nodes differ, while deadlines and leases are compared across nodes. It is
-/// a wall clock because they outlive the process.
+/// a wall clock because deadlines and leases outlive the process.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 

@@ -55,7 +55,7 @@ impl Event {
 /// Returns the type of the event when a job enters a state, given by its name; `None` if that is no event.
 ///
 /// A cancellation is none: OpenAI has an event for cancelled batches and one for cancelled responses, and none for videos.
-/// Its failure event would say that the render failed.
+/// OpenAI's failure event would say that the render of a cancelled video failed.
 pub(crate) fn type_of(state: &str) -> Option<WebhookEventType> {
     if state == Phase::Succeeded.as_str() {
         Some(WebhookEventType::VideoCompleted)

@@ -206,6 +206,7 @@ mod tests {
         for url in [
             url.clone(),
             format!("http://localhost:{port}/"),
+            // 127.0.0.1 as one number.
             format!("http://2130706433:{port}/"),
             "http://[::1]/".into(),
         ] {

@@ -72,6 +72,7 @@ impl Stores {
     /// Inserts an endpoint of `owner` for all events, and returns it with its secret.
     pub(crate) async fn endpoint(&self, owner: &str, url: &str) -> (Endpoint, WebhookSecret) {
         let (endpoint, secret) = (endpoint(owner, url), WebhookSecret::generate());
+        // At most ten endpoints of one owner.
         assert!(self.webhooks.insert_endpoint(&endpoint, &secret, 10).await.unwrap());
         (endpoint, secret)
     }
@@ -86,6 +87,7 @@ impl Stores {
         for event in events {
             let next = claim.job.after(event, self.jobs.now()).unwrap();
             let (next, lease) = if next.state.is_final() {
+                // Not due, so that later claims of a test do not get it.
                 (Job { due_at: None, ..next }, AfterCommit::ReleaseLease)
             } else {
                 (next, AfterCommit::KeepLease)

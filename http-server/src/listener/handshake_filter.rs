@@ -18,7 +18,9 @@ const FLAGS_OFFSET: u32 = 13;
 const SYN: u32 = 0x02;
 const ACK: u32 = 0x10;
 
-/// In classic BPF: drops packets with SYN and without ACK, and takes all others.
+/// In classic BPF: drops packets with SYN and without ACK, and takes all others. The arguments of an instruction are its code, how many
+/// instructions a jump skips if its condition is true or false, and its operand. The program returns how many bytes of the packet to
+/// take.
 const FIRST_PACKETS_DROPPED: [SockFilter; 5] = [
     SockFilter::new(LOAD_BYTE, 0, 0, FLAGS_OFFSET),
     SockFilter::new(AND, 0, 0, SYN | ACK),

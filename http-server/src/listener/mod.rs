@@ -67,7 +67,7 @@ impl Listener for TcpListener {
     async fn accept(&mut self) -> io::Result<(Self::Accepted, Option<IpAddr>)> {
         let (stream, peer) = TcpListener::accept(self).await?;
         let stream = stream.into_std()?;
-        // Each event is to be sent at once.
+        // Without Nagle's algorithm: each server-sent event is to be sent at once.
         let _ = stream.set_nodelay(true);
         let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE).with_interval(TCP_KEEPALIVE / 4);
         let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);

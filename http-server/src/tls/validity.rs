@@ -63,7 +63,8 @@ impl CertificateTime {
     /// Returns the seconds since 1970.
     pub fn unix_seconds(&self) -> i64 {
         // The days of the Gregorian calendar, in years that begin with March so that a leap day is the last one. An era is 400 years,
-        // which have 146,097 days; 719,468 days lie between the first of March of the year 0 and 1970.
+        // which have 146,097 days; 719,468 days lie between the first of March of the year 0 and 1970. Before the month m, counted from
+        // March as 0, there are (153 m + 2) / 5 days.
         let year = self.year - i64::from(self.month <= 2);
         let (era, year_of_era) = (year.div_euclid(400), year.rem_euclid(400));
         let day_of_year = (153 * ((self.month + 9) % 12) + 2) / 5 + self.day - 1;
@@ -148,6 +149,7 @@ mod tests {
     fn certificate(not_before: &[u8], not_after: &[u8]) -> Vec<u8> {
         let validity = der(SEQUENCE, &[not_before, not_after].concat());
         let version = der(VERSION, &der(INTEGER, &[2]));
+        // So long that the length has a second byte.
         let issuer = der(SEQUENCE, &[0; 0x90]);
         let signed = [version, der(INTEGER, &[1]), der(SEQUENCE, &[]), issuer, validity].concat();
         let length = u8::try_from(signed.len()).unwrap();

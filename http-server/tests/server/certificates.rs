@@ -25,7 +25,8 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        // Distinct, so that a certificate of another authority does not seem to be issued by this one.
+        // Distinct by characters of the key (after the first line of its PEM), so that a certificate of another authority does not seem
+        // to be issued by this one.
         let name = format!("authority {}", params.self_signed(&key).unwrap().pem().len());
         params.distinguished_name.push(DnType::CommonName, name + &key.serialize_pem()[30..60].replace('\n', ""));
         let certificate = params.self_signed(&key).unwrap().pem();

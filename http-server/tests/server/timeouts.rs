@@ -48,9 +48,11 @@ async fn idle_http1_connection_is_closed_after_the_idle_timeout() {
 async fn idle_http2_connection_is_closed_with_goaway() {
     let server = start(ServerSettings { idle_timeout: Duration::from_secs(15), ..ServerSettings::default() }).await;
     let mut stream = server.connect().await;
+    // The preface, and empty settings.
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut received = Vec::new();
     stream.read_to_end(&mut received).await.unwrap();
+    // The end of the length, the type of the frame, its flags, and the beginning of the number of its stream.
     let goaway = received.windows(4).any(|frame| frame == [8, 7, 0, 0]);
     assert!(goaway, "GOAWAY with a length of 8: {received:?}");
 }
@@ -72,6 +74,7 @@ async fn client_that_does_not_read_is_disconnected_after_the_write_timeout() {
 #[tokio::test(start_paused = true)]
 async fn slow_reader_receives_a_response_that_takes_longer_than_the_idle_timeout() {
     let settings = ServerSettings { max_connection_age: Some(Duration::from_secs(30)), ..ServerSettings::default() };
+    // In the second case, the connection reaches its maximum age meanwhile.
     for settings in [ServerSettings::default(), settings] {
         let server = start(settings).await;
         let mut stream = server.connect().await;

@@ -90,6 +90,7 @@ async fn large_responses_arrive_whole_over_http1_and_http2() {
     let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
     let (mut sender, connection) = handshake.await.unwrap();
     tokio::spawn(connection);
+    // `/encrypted` responds with `true`.
     for (path, length) in [("/large", LARGE), ("/encrypted", 4)] {
         let request =
             http::Request::get(format!("https://localhost{path}")).body(Empty::<bytes::Bytes>::new()).unwrap();
@@ -102,7 +103,7 @@ async fn large_responses_arrive_whole_over_http1_and_http2() {
 async fn handshake_that_stalls_is_closed_after_the_header_timeout() {
     let authority = Authority::new();
     let server = start_with_tls(Tls::new(load(&authority, None)), ServerSettings::default()).await;
-    // The last one is the begin of a ClientHello.
+    // 0x16 is the type of a handshake record; the last one is the beginning of a ClientHello.
     for begin in [&[][..], &[0x16], &[0x16, 3, 1, 0, 200, 1]] {
         let start = Instant::now();
         let mut stream = server.connect().await;

@@ -23,6 +23,7 @@ impl Example {
 /// Returns the example for a text that names a task and a language. The default language is Python.
 pub(crate) fn find(text: &str) -> Option<&'static Example> {
     let words = words(text);
+    // Chinese names are found within the text, in which no spaces separate words.
     let contains = |name: &str| words.iter().any(|word| word == name) || (!name.is_ascii() && text.contains(name));
     let matches_task = |example: &&Example| example.task.iter().any(|task| contains(task));
     let language = LANGUAGES.iter().find(|(spelling, _)| contains(spelling)).map(|(_, language)| *language);

@@ -72,6 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         jobs.iter().filter(|(name, _)| filter.as_ref().is_none_or(|wanted| name.starts_with(wanted.as_str())))
     {
         let start = Instant::now();
+        // `()` is the observer that neither wants previews nor cancels.
         let picture = paint(request, &())?;
         let elapsed = start.elapsed();
         let file = directory.join(format!("{name}.png"));

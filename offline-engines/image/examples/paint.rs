@@ -20,6 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         _ => Quality::Standard,
     };
     let start = Instant::now();
+    // `()` is the observer that neither wants previews nor cancels.
     let picture =
         paint(&ImageRequest { prompt: prompt.clone(), width, height, quality, ..ImageRequest::default() }, &())?;
     println!("drawn in {:.0?}", start.elapsed());

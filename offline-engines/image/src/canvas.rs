@@ -143,7 +143,8 @@ impl<'w> Canvas<'w> {
         });
     }
 
-    /// Adds light that decreases with the distance from its centre.
+    /// Adds light that decreases with the distance from its centre. As in screen blending, the darkness that is left is multiplied, so
+    /// that bright pixels approach white without a hard limit.
     pub(crate) fn glow(&mut self, centre: Point, radius: f32, colour: Rgb, strength: f32) {
         let rows = clamp_to(centre.1 - radius, self.height)..clamp_to(centre.1 + radius + 1.0, self.height);
         let columns = clamp_to(centre.0 - radius, self.width)..clamp_to(centre.0 + radius + 1.0, self.width);
@@ -213,7 +214,8 @@ impl<'w> Canvas<'w> {
     }
 }
 
-/// Calls `work` with each row and its index within `part`, in parallel bands.
+/// Calls `work` with each row and its index within `part`, in parallel bands. `stop` is who may cancel the work, and the flag that
+/// remembers it.
 fn in_bands(part: &mut [u8], width: usize, stop: (&dyn Observer, &AtomicBool), work: impl Fn(usize, &mut [u8]) + Sync) {
     let threads = if part.len() / 4 < MIN_PARALLEL_PIXELS { 1 } else { thread_count() };
     let bands: Vec<_> = part.chunks_mut(BAND_ROWS * width * 4).enumerate().collect();
@@ -278,6 +280,7 @@ fn store(pixel: &mut [u8], rgb: Rgb, (x, y): (usize, usize)) {
     // The seed is arbitrary: dithering depends on the position only.
     let dither = random::lattice(0x51ed, x as i32, y as i32);
     for (slot, part) in pixel.iter_mut().zip(rgb.0) {
+        // The cast rounds down; `dither` is below 1, so the result is at most 255.
         *slot = (part.clamp(0.0, 1.0) * 254.99 + dither) as u8;
     }
 }

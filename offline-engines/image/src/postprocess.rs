@@ -84,6 +84,7 @@ fn bloom(canvas: &mut Canvas<'_>, strength: f32) {
         let upper = small[top * columns + left].to(small[top * columns + right], tx);
         let lower = small[low * columns + left].to(small[low * columns + right], tx);
         let light = upper.to(lower, ty) * strength;
+        // Screen blending: bright colours approach white without a hard limit.
         Rgb(std::array::from_fn(|i| 1.0 - (1.0 - colour.0[i]) * (1.0 - light.0[i].min(1.0))))
     });
 }

@@ -11,6 +11,7 @@ fn request(prompt: &str, width: u32, height: u32) -> ImageRequest {
     ImageRequest { prompt: prompt.to_owned(), width, height, ..ImageRequest::default() }
 }
 
+/// Paints a square picture. `()` is the observer that neither wants previews nor cancels.
 fn draw(prompt: &str, size: u32) -> RgbaImage {
     paint(&request(prompt, size, size), &()).expect("not cancelled")
 }

@@ -218,6 +218,7 @@ mod tests {
         let mut row_sum = |left: f64| {
             let part = Crop { left, top: 0.0, width: 64.0, height: 64.0 };
             let frame = sampler.draw(&planes, content(part)).unwrap();
+            // The middle row.
             frame.y()[32 * 64..33 * 64].iter().map(|&luma| u32::from(luma)).sum::<u32>()
         };
         let (first, half, next) = (row_sum(40.0), row_sum(40.5), row_sum(41.0));

@@ -46,6 +46,7 @@ impl Mp4 {
         let half = |at: usize| u16::from_be_bytes([entry[at], entry[at + 1]]);
         let description = find(&entry[78..], "avcC");
         let sps_end = 8 + usize::from(u16::from_be_bytes([description[6], description[7]]));
+        // The three bytes after the sequence parameter set are the number of picture parameter sets and the length of the first.
         let mut parameters = annex_b(&description[8..sps_end]);
         parameters.extend(annex_b(&description[sps_end + 3..]));
 
@@ -53,6 +54,7 @@ impl Mp4 {
             layout,
             size: (half(24), half(26)),
             profile: description[1],
+            // The duration, divided by the ticks per second.
             milliseconds: numbers(find(moov, "mvhd"))[4] * 1000 / numbers(find(moov, "mvhd"))[3],
             durations: durations(table),
             keyframes: numbers(&find(table, "stss")[8..]),
@@ -74,7 +76,8 @@ fn audio(file: &[u8], table: &[u8]) -> AudioTrack {
     }
 }
 
-/// Returns the runs of the time-to-sample box.
+/// Returns the runs of the time-to-sample box. As in the other tables, 8 bytes of version, flags and entry count precede the entries; in
+/// `stsz`, 12, because it also has a size common to all samples.
 fn durations(table: &[u8]) -> Vec<(u32, u32)> {
     numbers(&find(table, "stts")[8..]).chunks(2).map(|run| (run[0], run[1])).collect()
 }

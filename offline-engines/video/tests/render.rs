@@ -144,6 +144,7 @@ fn clip_starts_with_the_first_picture_and_ends_on_the_whole_last_one() {
     ] {
         let shot = Shot { pictures: &pictures, ends_on_last_picture: true, seconds: 3, ..shot(&first, prompt) };
         let decoded = decode(&Mp4::parse(&rendered(&shot).mp4));
+        // The last of the 90 frames of three seconds.
         assert!(difference(&decoded[89], &expected) < 3.0, "{prompt:?}: {}", difference(&decoded[89], &expected));
         let start = difference(&decoded[0], &first);
         assert!(pictures.len() == 1 || start < 3.0, "{prompt:?}: {start}");

@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn assembled_response_contains_every_member_of_the_chunks() {
-        // Members called `x_...` are extensions of a vendor.
+        // `more` are further members of the chunk. Those called `x_...`, at each level, are extensions of a vendor.
         let chunk = |choice: Value, more: Value| {
             let mut chunk = json!({"id": "r", "created": 7, "model": "m", "choices": [choice]});
             chunk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -1,5 +1,5 @@
 //! One chunk of a streamed response, `chat.completion.chunk`: read from the event of an upstream, and written for a
-//! client.
+//! client. Which method of [`Member`] reads a member decides what happens to `null` and to values of another type.
 
 use serde::de::MapAccess;
 use triptych_proto::{time::unix_seconds, v1 as pb};
@@ -66,6 +66,7 @@ impl Object for UpstreamChunk {
         let Self { response, error } = self;
         number_choices(response.choices.iter_mut().map(|choice| &mut choice.index));
         if error.is_none() && response.choices.is_empty() && response.usage.is_none() {
+            // Some upstreams send the members of the error without the `error` object around them.
             *error = unwrapped_error(&response.extra_json);
         }
         Ok(())

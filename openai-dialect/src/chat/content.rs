@@ -68,6 +68,7 @@ pub(super) fn read_response_content<'de, A: MapAccess<'de>>(
     message: &mut pb::ChatMessage,
 ) -> Result<(), A::Error> {
     member.read_or_keep(&mut ContentField(&mut message.content), &mut message.extra_json)?;
+    // Matched twice, so that a text is not taken out.
     if let Some(MessageContent::Parts(_)) = &message.content
         && let Some(MessageContent::Parts(parts)) = message.content.take()
     {

@@ -1,4 +1,5 @@
-//! Messages of requests and responses. Those of responses have members in more forms, because upstreams deviate.
+//! Messages of requests and responses. Those of responses have members in more forms, because upstreams deviate. Which method of
+//! [`Member`] reads a member decides what happens to `null` and to values of another type.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;

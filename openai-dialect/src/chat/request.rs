@@ -1,4 +1,5 @@
-//! The body of `POST /v1/chat/completions`: read from a client, and written to an upstream.
+//! The body of `POST /v1/chat/completions`: read from a client, and written to an upstream. Which method of [`Member`] reads a
+//! member decides what happens to `null` and to values of another type.
 
 use serde::de::MapAccess;
 use triptych_proto::v1 as pb;

@@ -1,4 +1,5 @@
-//! A complete response, `chat.completion`: read from an upstream, and written for a client.
+//! A complete response, `chat.completion`: read from an upstream, and written for a client. Which method of [`Member`] reads a
+//! member decides what happens to `null` and to values of another type.
 
 use std::marker::PhantomData;
 

@@ -5,9 +5,10 @@ use triptych_proto::v1::{self as pb, chat_message::Content};
 use crate::json::{extra::append_member, write::write_scalar};
 
 /// Splits a response into chunks: for each choice one with its message and one with its finish reason, then one with the
-/// usage.
+/// usage. The extra members of the response are in the first chunk.
 ///
-/// Returns `None` if the content of a message consists of parts, which a delta cannot represent.
+/// Returns `None` if the content of a message consists of parts, which a delta cannot represent. `read_response` leaves none:
+/// it joins the texts of parts.
 pub fn split_response(response: pb::CreateChatResponse) -> Option<Vec<pb::StreamChatResponse>> {
     let pb::CreateChatResponse { id, create_time, model, choices, usage, system_fingerprint, service_tier, extra_json } =
         response;

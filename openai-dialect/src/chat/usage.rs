@@ -39,7 +39,8 @@ impl Write for pb::Usage {
             o.optional_value("prompt_tokens_details", prompt_tokens_details.as_ref());
             o.optional_value("completion_tokens_details", completion_tokens_details.as_ref());
             if let Some(micros) = cost_micros {
-                // A member of OpenRouter's API, whose clients require a number. The digits keep it exact.
+                // In millionths of a US dollar; `cost` in dollars is a member of OpenRouter's API, whose clients require a number.
+                // Written as raw digits, it stays exact.
                 o.raw("cost", &usd(*micros));
             }
             o.extra(extra_json);

@@ -7,6 +7,7 @@ use super::write::write_scalar;
 
 /// Appends a member to an `extra_json`. `json` is the text of its value.
 pub(crate) fn append_member(extra: &mut String, name: &str, json: &str) {
+    // A comma replaces the closing brace.
     if extra.pop().is_some() {
         extra.push(',');
     } else {

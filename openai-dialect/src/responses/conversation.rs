@@ -32,7 +32,9 @@ pub(super) struct Conversation {
     details: String,
     /// The results of the image calls in `assistant`. Those of other calls come from the client.
     results: Vec<pb::ChatMessage>,
+    /// The ids of all calls so far, of which a result must name one.
     call_ids: HashSet<String>,
+    /// The images that an edit applies to: see [`into_images`](Self::into_images).
     images: Vec<String>,
 }
 

@@ -3,7 +3,7 @@
 /// The service tiers that a response may name, according to OpenAI's description.
 const SERVICE_TIERS: [&str; 7] = ["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"];
 
-/// The members, each as JSON text unless its type says otherwise.
+/// The members. A `String` is JSON text.
 #[derive(Debug, Clone)]
 pub(super) struct Echo {
     pub(super) background: bool,
@@ -12,6 +12,7 @@ pub(super) struct Echo {
     pub(super) max_tool_calls: String,
     pub(super) metadata: String,
     pub(super) parallel_tool_calls: bool,
+    /// The id itself, not its JSON.
     pub(super) previous_response_id: Option<String>,
     pub(super) prompt_cache_key: String,
     pub(super) reasoning: String,
@@ -25,6 +26,7 @@ pub(super) struct Echo {
     pub(super) top_logprobs: String,
     pub(super) top_p: String,
     pub(super) truncation: &'static str,
+    /// JSON text; a response without it has no member `user`.
     pub(super) user: Option<String>,
 }
 

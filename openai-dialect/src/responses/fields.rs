@@ -177,7 +177,7 @@ impl<'a> Fields<'a> {
         self.members.retain(|(name, _)| !names.contains(&name.as_str()));
     }
 
-    /// Returns the members that have not been taken, in order, as values with a path.
+    /// Returns the members that have not been taken, those that are `null` included, in order, as values with a path.
     pub(super) fn rest_with_nulls(self) -> Vec<(String, Node<'a>)> {
         let nodes = self.members.iter().map(|(name, raw)| (name.clone(), Node { path: self.path_of(name), raw }));
         nodes.collect()

@@ -1,4 +1,4 @@
-//! A call of the hosted image generation tool, which the caller executes.
+//! A call of the hosted image generation tool. It is executed by the caller of this crate, the core, and not by the API client.
 
 /// The name of the function that the upstream sees in place of the hosted tool.
 pub(super) const TOOL_NAME: &str = "image_generation";

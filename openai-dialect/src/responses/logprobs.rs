@@ -4,7 +4,7 @@ use triptych_proto::v1 as pb;
 
 use crate::json::write::{ObjectWriter, write_object};
 
-/// The elements of two arrays: that of events, and that of items, whose elements also have `bytes`.
+/// The elements of two arrays: one for events, and one for items, whose elements also have `bytes`.
 #[derive(Debug, Default)]
 pub(super) struct Logprobs {
     events: Vec<u8>,

@@ -16,6 +16,7 @@ use super::{
 /// A validated request.
 #[derive(Debug, Clone)]
 pub struct ResponseRequest {
+    /// The body as it was received.
     text: String,
     /// Where `input` is in `text`. Items are read from the text each time, because images make them large.
     input: Option<Range<usize>>,

@@ -1,4 +1,6 @@
-//! The events of function calls and of calls of custom tools, in full.
+//! The events of function calls and of calls of custom tools, in full. The first two, `created` and `in_progress`, are those of every
+//! response. `call(INDEX, ID, NAME, ARGUMENTS)` begins a call of the upstream, `more(INDEX, ARGUMENTS)` continues it; an expected line is
+//! an event in short form: its name, the position of its item in the output, and what it adds.
 
 use serde_json::json;
 

@@ -3,7 +3,7 @@
 use openai_dialect::responses::ResponseRequest;
 use serde_json::{Value, json};
 
-/// Asserts that the request is rejected at `param`, with a message that contains `text`.
+/// Asserts that the request is rejected at `param`, with a message that contains `text`; `""` for any message.
 #[track_caller]
 fn assert_rejected(document: &Value, param: &str, text: &str) {
     let error = ResponseRequest::parse(&document.to_string()).unwrap_err();
@@ -170,6 +170,7 @@ fn invalid_items_are_rejected() {
 #[test]
 fn output_of_an_unknown_call_is_rejected() {
     let document = json!({"input": [{"type": "function_call_output", "call_id": "call_1", "output": ""}]});
+    // Without items of previous responses, and without referenced items.
     let error = crate::upstream::request(&document).to_chat(&[], &[]).unwrap_err();
     assert_eq!(error.param.as_deref(), Some("input[0].call_id"));
     assert!(error.message.contains("call_1") && error.message.contains("previous_response_id"), "{error}");

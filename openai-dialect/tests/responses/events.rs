@@ -1,4 +1,5 @@
-//! The events of texts, reasoning and refusals, in full.
+//! The events of texts, reasoning and refusals, in full. An expected line is an event in short form: its name, its positions (of the item
+//! in the output, of the part in the item), and what it adds.
 
 use serde_json::{Value, json};
 

@@ -36,6 +36,7 @@ fn turn(
 #[test]
 fn image_is_generated_over_two_turns() {
     let request = request(&document());
+    // Without items of previous responses, and without referenced items.
     let mut chat = request.to_chat(&[], &[]).unwrap();
     let sent = chat_json(&chat);
     assert_eq!(sent["tool_choice"], json!({"type": "function", "function": {"name": "image_generation"}}));
@@ -101,6 +102,7 @@ fn image_is_generated_over_two_turns() {
         (&response["output"][0]["result"], &response["output"][0]["revised_prompt"]),
         (&json!("Ag=="), &json!("a cat"))
     );
+    // The sum of two turns: `end` reports 15 tokens for each.
     assert_eq!(response["usage"]["total_tokens"], 30);
     assert_eq!(response["tool_choice"], json!({"type": "image_generation"}));
 
@@ -124,6 +126,7 @@ fn failed_calls_are_reported_to_the_model() {
     let request = request(&document);
     let mut writer = writer(&request);
     let mut events = writer.start();
+    // A call without a prompt, the one that `max_tool_calls` allows, and one beyond it.
     let chunks = [
         call(0, "a", &json!({"prompt": ""})),
         call(1, "b", &json!({"prompt": "x"})),

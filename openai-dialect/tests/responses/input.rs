@@ -1,4 +1,5 @@
-//! Items of the input and of previous responses as messages of a chat request.
+//! Items of the input and of previous responses as messages of a chat request. The slices that `to_chat` and `input_items` take are the
+//! items of previous responses, and the items that the input refers to.
 
 use openai_dialect::responses::{Item, response_of_item};
 use serde_json::{Value, json};

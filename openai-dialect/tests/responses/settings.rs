@@ -51,6 +51,7 @@ fn settings_reach_the_upstream_and_the_response() {
     assert!(request.is_streamed() && !request.is_stored() && !request.is_background());
     assert_eq!((request.model(), request.max_tool_calls()), ("public", Some(4)));
     let again = ResponseRequest::parse(request.to_json()).unwrap();
+    // Without items of previous responses, and without referenced items.
     assert_eq!(again.to_chat(&[], &[]).unwrap(), request.to_chat(&[], &[]).unwrap());
 }
 

@@ -10,6 +10,7 @@ use triptych_proto::v1 as pb;
 use crate::replay::{Replay, summary};
 
 pub(crate) const ID: &str = "resp_0123456789abcdef0123456789abcdef0123456789abcdef";
+/// The times in Unix seconds at which the response is created and finished.
 pub(crate) const CREATED_AT: i64 = 1_800_000_000;
 pub(crate) const NOW: i64 = 1_800_000_005;
 
@@ -24,7 +25,7 @@ pub(crate) fn chat_json(chat: &pb::ChatRequest) -> Value {
     serde_json::from_slice(&out).unwrap()
 }
 
-/// Returns the JSON that the upstream receives for a request without history.
+/// Returns the JSON that the upstream receives for a request without history and referenced items.
 pub(crate) fn chat(document: &Value) -> Value {
     chat_json(&request(document).to_chat(&[], &[]).unwrap())
 }
@@ -62,7 +63,7 @@ pub(crate) fn writer(request: &ResponseRequest) -> ResponseWriter {
     ResponseWriter::new(request, ID.to_owned(), CREATED_AT, "public".to_owned())
 }
 
-/// Streams one turn to its end and returns the events and the response.
+/// Streams one turn with these deltas and this finish reason to its end, and returns the events and the response.
 pub(crate) fn stream(document: &Value, deltas: &[Value], reason: &str) -> (Vec<Event>, Value) {
     let chunks: Vec<_> = deltas.iter().map(delta).chain(end(reason)).collect();
     stream_chunks(document, &chunks)
@@ -79,7 +80,7 @@ pub(crate) fn stream_chunks(document: &Value, chunks: &[Value]) -> (Vec<Event>, 
     (events, serde_json::from_str(&writer.response_json()).unwrap())
 }
 
-/// Returns the events in short form, after it has checked their numbers and that they add up to the response.
+/// Returns the events in short form (see [`summary`]), after it has checked their numbers and that they add up to the response.
 pub(crate) fn checked(events: &[Event], response: &Value) -> Vec<String> {
     assert_eq!(Replay::of(events), response["output"], "the events must add up to the response");
     events.iter().map(summary).collect()

@@ -93,6 +93,7 @@ impl Json {
 impl fmt::Display for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        // With unusual spaces around the commas, which are not to be preserved.
         match self {
             Self::Raw(raw) => f.write_str(raw),
             Self::Text(text) => f.write_str(&quoted(text)),
@@ -138,6 +139,7 @@ pub(crate) fn anything() -> BoxedStrategy<Json> {
         Just(Json::Array(vec![])),
         Just(Json::Object(vec![])),
     ];
+    // Up to 3 levels, about 12 values in all and 4 in an array or object.
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Json::Array),

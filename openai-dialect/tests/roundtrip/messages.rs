@@ -98,6 +98,7 @@ fn request() -> impl Strategy<Value = Request> {
         request.chat.messages = messages;
         if tool_choice.is_some() {
             request.chat.tool_choice = tool_choice;
+            // The `extra_json` that was read may contain `"tool_choice": null`, beside which the member would be written twice.
             request.chat.extra_json = extra_json;
         }
         request.stream = stream;

@@ -1,4 +1,5 @@
-//! `/admin/v1`, for administrators: API keys, and the repair of the ledger, which records what keys and teams spend.
+//! `/admin/v1`, for administrators: API keys, and the repair of the ledger, which records what keys and teams spend. A hold is money
+//! that the ledger reserves for calls or a video until their cost is known.
 
 mod request;
 #[cfg(test)]

@@ -76,7 +76,8 @@ pub(super) fn rotate(name: String, members: &Members) -> Result<pb::RotateKeyReq
     Ok(pb::RotateKeyRequest { name, overlap })
 }
 
-/// Reads the body of a resolution of the hold `id`: `cost` in US dollars, `cost_micros`, or `release`.
+/// Reads the body of a resolution of the hold `id`, money that is reserved until a cost is known: what was spent, as `cost` in US
+/// dollars or as `cost_micros`, or `release` if nothing was.
 pub(super) fn resolve(id: String, members: &Members) -> Result<pb::ResolveHoldRequest, GatewayError> {
     if members.has("cost") && members.has("cost_micros") {
         return Err(GatewayError::invalid("cost_micros", "cost_micros: excludes cost".to_owned()));
@@ -167,7 +168,7 @@ fn usd(members: &Members, name: &str) -> Result<Option<i64>, GatewayError> {
     let expected = "an amount of US dollars with up to six decimals as text, for example \"12.50\"";
     members.member(name, expected, |value| match value {
         Value::String(text) => parse_usd(text),
-        // Integers are exact, other numbers may not be.
+        // Integers are exact; a fraction such as 0.1 is not, and has to be a text.
         Value::Number(_) => as_integer(value).and_then(|dollars| parse_usd(&dollars.to_string())),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     })

@@ -1,4 +1,5 @@
-//! Tests of the endpoints for administrators in front of a [`CoreStub`], which has the key `alice` and the hold `video_1`.
+//! Tests of the endpoints for administrators in front of a [`CoreStub`], whose every key is `alice` and every hold `video_1`, whatever
+//! the request. `admin_request` is the debug text of the last message that the stub received.
 
 use serde_json::{Value, json};
 
@@ -111,6 +112,7 @@ async fn ledger_is_verified_and_holds_are_listed_and_resolved() {
         (json!({"release": true}), "Release(true)"),
     ] {
         let response = posted(&core, "/admin/v1/ledger/holds/video_1/resolve", &body).await;
+        // The stub replies with the same cost to every resolution.
         let expected = json!({"object": "ledger.resolution", "hold": hold(), "cost": "0.70", "cost_micros": 700_000});
         assert_eq!((response.status.as_u16(), response.json()), (200, expected));
         assert!(core.admin_request().contains(resolution), "{}", core.admin_request());

@@ -21,6 +21,7 @@ pub(super) struct Key {
     origin: &'static str,
     team: Option<String>,
     admin: bool,
+    /// What happens to its calls when the client disconnects: `cancel`, `continue` or a duration; null: as the settings say.
     on_disconnect: Option<String>,
     /// `low`, `normal` or `high`.
     priority: &'static str,
@@ -165,7 +166,10 @@ impl Verification {
 pub(super) struct Hold {
     object: &'static str,
     pub(super) id: String,
+    /// Null for the calls of a key, which have one hold together.
     video_id: Option<String>,
+    /// Why the money is still reserved: `calls` of a key that are not settled yet, or a video that is `in_progress`, `stopping` at its
+    /// provider, or of `outcome_unknown`.
     state: &'static str,
     key: String,
     team: Option<String>,

@@ -20,8 +20,8 @@ use tokio::{
 
 use super::{address::CoreAddress, joined_writes::JoinedWrites};
 
-/// How long nothing may be received before a ping is sent, and how long its acknowledgement may take. A connection without one is
-/// closed and replaced.
+/// How long nothing may be received before a ping is sent, and how long nothing may be received after it before the connection is
+/// closed; the next call opens another one.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// Flow-control window of one stream: some thousand chat chunks for a client that does not read.
 const STREAM_WINDOW: u32 = 256 << 10;
@@ -30,7 +30,7 @@ const STREAM_WINDOW: u32 = 256 << 10;
 /// reaches half of this window, and each token is a small frame. With the protocol's default, one client lagging 150
 /// tokens behind would abort the calls of all others.
 const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
-/// Maximum payload of a frame from the core: a part of a file, which would otherwise be four frames.
+/// Maximum payload of a frame from the core: four times the default of HTTP/2, so that the parts of a file need a quarter of the frames.
 const MAX_FRAME: u32 = 64 << 10;
 /// Maximum length of the headers of a response. An error may have details.
 const MAX_HEADER_LIST: u32 = 64 << 10;
@@ -151,7 +151,7 @@ mod tests {
         let began = Instant::now();
         let serving = async {
             let mut server = h2::server::handshake(server).await.unwrap();
-            // Acknowledges pings until then.
+            // Acknowledges pings for this long, and then stops, because nothing polls the connection any more.
             let limit = tokio::time::sleep(10 * KEEP_ALIVE);
             tokio::select! {
                 _ = server.accept() => panic!("the connection was closed"),
@@ -161,6 +161,7 @@ mod tests {
         let (sender, server) = tokio::join!(start(client), serving);
         let mut sender = sender.unwrap();
         poll_fn(|cx| sender.poll_ready(cx)).await.unwrap();
+        // A call, whose failure shows that the connection was closed.
         let (response, _) = sender.send_request(Request::new(()), true).unwrap();
         assert!(response.await.is_err());
         let silent = began.elapsed().checked_sub(10 * KEEP_ALIVE).unwrap();

@@ -25,7 +25,7 @@ impl ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    /// Made by [`Status::from_error`], so that it has h2's error as its source.
+    /// Made by [`Status::from_error`], so that it has h2's error as its source, which tells it from a status of the core.
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {

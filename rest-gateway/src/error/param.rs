@@ -28,9 +28,11 @@ pub(crate) fn to_json_path(field: &str) -> Option<String> {
             "kind" if within("input_references") => "type",
             "mode" if within("tool_choice") => continue,
             "function_name" if within("tool_choice") => "function.name",
+            // JSON that the contract carries as it is: the client wrote its members, not the field around them.
             "extra_json" | "other_json" | "request_json" => continue,
             // `content` of a message is a text or a list of parts; the contract has a field for each.
             "text" if place > 0 && path.len() == 1 && within("messages") => "content",
+            // The list within the contract's message `parts`: its index belongs to the client's `content`.
             "parts" if within("content") => {
                 if let Some(last) = path.last_mut() {
                     last.push_str(index);

@@ -96,8 +96,8 @@ async fn read_fields(mut multipart: multer::Multipart<'static>) -> Result<Vec<(S
     let mut fields = Vec::new();
     while let Some(mut field) = multipart.next_field().await.map_err(|error| multipart_error(&error))? {
         let name = field.name().ok_or_else(|| invalid_multipart("a field has no name"))?.to_owned();
-        // Clients send a file name even for files that have none; a field without one is text. JavaScript sends one for
-        // members that it makes JSON as well.
+        // A file name tells a file from a text: clients make one up for files without a name. JavaScript also sends one with members
+        // that it writes as JSON, which have their content type.
         let file_name = field.file_name().map(str::to_owned);
         let is_json = field.content_type().is_some_and(|kind| kind.essence_str() == "application/json");
         let mut data = Collector::default();

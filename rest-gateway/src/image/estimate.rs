@@ -34,10 +34,12 @@ pub(crate) async fn estimate(
 struct Estimate<'a> {
     object: &'static str,
     model: &'a str,
-    /// In US dollars, at most; null if the model has no price.
+    /// The most that the request can cost, in US dollars; null if the model has no price.
     cost: Option<String>,
+    /// The same in millionths of a dollar.
     cost_micros: Option<i64>,
     price_version: Option<&'a str>,
+    /// The number of images.
     n: u32,
     size: &'a str,
     quality: &'a str,

@@ -190,7 +190,7 @@ async fn stream_has_the_events_of_openai() {
     assert_eq!(events(&response), expected);
 }
 
-/// Makes the core refuse the second image.
+/// Makes the core refuse the second image of the next request, and of that one only.
 fn refuse_second_image(core: &CoreStub) {
     let usage = pb::ImageUsage { input_tokens: 9, output_tokens: 20, total_tokens: 29, input_image_tokens: 0 };
     let refused =

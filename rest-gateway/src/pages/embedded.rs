@@ -1,4 +1,5 @@
-//! The embedded files. The build script generates their table from the directory `pages/`.
+//! The embedded files. The build script generates their table from the directory `pages/`: `FILES`, in the order of the names, and
+//! `DIGEST`, the digest of all files.
 
 use std::io::{self, Read as _};
 

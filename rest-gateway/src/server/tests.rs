@@ -99,6 +99,7 @@ async fn stalled_body_returns_408_with_an_error_body() {
 
 #[tokio::test]
 async fn call_in_flight_finishes_while_draining_and_a_stuck_one_is_aborted() {
+    // The first wait shows that the request has reached its handler, the second one that the drain has been requested.
     let barrier = Arc::new(tokio::sync::Barrier::new(2));
     let (entered, slow) = (Arc::clone(&barrier), Router::new());
     let slow = slow.route(

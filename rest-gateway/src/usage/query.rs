@@ -44,6 +44,7 @@ pub(super) fn read(query: &QueryParams) -> Result<pb::ListUsageRequest, GatewayE
         first_day: text("start_date"),
         last_day: text("end_date"),
         group_by: groups.map(|word| group(word).map(i32::from)).collect::<Result<_, _>>()?,
+        // `key=` selects the calls without an API key; without the parameter, those of all keys are returned.
         key: query.get("key").map(str::to_owned),
         model: text("model"),
         max_rows: query.get("limit").map(limit).transpose()?,

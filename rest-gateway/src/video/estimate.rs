@@ -32,18 +32,21 @@ pub(crate) async fn estimate(
 struct Estimate<'a> {
     object: &'static str,
     model: &'a str,
-    /// In US dollars; null if the model has no price.
+    /// In US dollars; if several prices are possible, by the highest; null if the model has no price.
     cost: Option<String>,
+    /// The same in millionths of a dollar.
     cost_micros: Option<i64>,
     price_version: Option<&'a str>,
+    /// The size that the video would have, after the adjustments; so are the duration and the parameters below.
     size: &'a str,
     seconds: String,
     resolution: Option<&'a str>,
     aspect_ratio: Option<&'a str>,
     generate_audio: Option<bool>,
+    /// Whether a video is among the inputs.
     video_input: bool,
     adjustments: Vec<Adjustment<'a>>,
-    /// Whether the size depends on a frame that was not fetched.
+    /// Whether the size depends on a frame given by its URL, which an estimate does not fetch.
     frame_size_unknown: bool,
 }
 

@@ -17,7 +17,9 @@ struct History<'a> {
     object: &'static str,
     provider: &'a str,
     provider_task_id: Option<&'a str>,
+    /// How often the video was submitted to its provider.
     submissions: u32,
+    /// How often in a row the current step of the job has failed.
     failures: u32,
     transitions: Vec<Transition>,
 }

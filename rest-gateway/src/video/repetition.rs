@@ -1,4 +1,5 @@
-//! The member `request` of a video: the path and the body that create it again.
+//! The member `request` of a video: the path and the body that create it again. The core names the inputs by media keys and URLs, never
+//! by their bytes, and an `input_reference` as the first of `frame_images`.
 
 use std::{borrow::Cow, collections::BTreeMap};
 

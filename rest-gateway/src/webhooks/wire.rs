@@ -15,7 +15,7 @@ pub(super) fn read_create(members: &Members) -> Result<pb::CreateWebhookEndpoint
     })
 }
 
-/// Reads the body of an update of the endpoint `id`.
+/// Reads the body of an update of the endpoint `id`. A member that is absent or null, and an empty list of event types, change nothing.
 pub(super) fn read_update(id: String, members: &Members) -> Result<pb::UpdateWebhookEndpointRequest, GatewayError> {
     Ok(pb::UpdateWebhookEndpointRequest {
         id,

@@ -27,8 +27,10 @@ impl TraceParent {
             return None;
         }
         let (trace, span) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(span).ok()?);
+        // Of the flags, only `sampled` is passed on.
         let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()? & TraceFlags::SAMPLED.to_u8());
         let state = tracestate.and_then(|state| TraceState::from_str(state).ok()).unwrap_or_default();
+        // `true`: a span of another service.
         let context = SpanContext::new(trace, span, flags, true, state);
         context.is_valid().then_some(Self(context))
     }

@@ -9,7 +9,7 @@ pub const HTTP_METHOD: &str = "http.request.method";
 pub const HTTP_ROUTE: &str = "http.route";
 /// The HTTP status.
 pub const HTTP_STATUS: &str = "http.response.status_code";
-/// `grpc`.
+/// The RPC system, always `grpc`.
 pub const RPC_SYSTEM: &str = "rpc.system";
 /// The service and the method.
 pub const RPC_METHOD: &str = "rpc.method";

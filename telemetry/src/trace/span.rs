@@ -93,6 +93,7 @@ impl JobTransition<'_> {
     pub fn record(&self) {
         let Some(tracer) = TRACER.get() else { return };
         let at = |millis: i64| SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+        // Without attributes, of which none was dropped.
         let links = self.created_by.iter().map(|parent| Link::new(parent.0.clone(), Vec::new(), 0)).collect();
         let builder = SpanBuilder::from_name(format!("job {}", self.state)).with_kind(SpanKind::Internal);
         let builder = builder.with_start_time(at(self.from)).with_links(links).with_attributes([

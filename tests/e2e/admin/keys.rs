@@ -251,6 +251,7 @@ async fn secrets_are_in_the_responses_that_create_them_and_nowhere_else() {
 
 #[tokio::test]
 async fn key_is_created_and_revoked_for_all_nodes() {
+    // Without PostgreSQL there are no nodes with a common database, and nothing to test.
     let Some((mut nodes, _media)) = two_nodes("keys", configure).await else { return };
     let secret = create(&nodes[0], &json!({"name": "alice"})).await;
     let has_status = async |node: &TestServer, expected: StatusCode| {

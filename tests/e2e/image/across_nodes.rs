@@ -24,6 +24,7 @@ async fn create(server: &TestServer, key: &str, format: &str) -> reqwest::Respon
 
 #[tokio::test]
 async fn twenty_requests_with_one_key_over_two_nodes_call_the_upstream_once() {
+    // Without PostgreSQL there are no nodes with a common database, and nothing to test.
     let Some((mut nodes, _media)) = two_nodes("images", configure).await else { return };
     for format in ["url", "b64_json"] {
         let gate = Latch::new();

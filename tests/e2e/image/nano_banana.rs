@@ -199,6 +199,7 @@ async fn edit_sends_its_images_before_the_prompt_and_rejects_a_mask() {
         let status = server.image_client().await.generate_images(request.clone()).await.unwrap_err();
         assert_eq!((status.code(), status.message().contains("mask")), (Code::Unimplemented, true), "{status:?}");
         let image = request.image.as_mut().unwrap();
+        // One more than the model accepts.
         (image.mask, image.pictures) = (None, vec![input(8); 15]);
         let status = server.image_client().await.generate_images(request).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");

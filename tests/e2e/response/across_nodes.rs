@@ -64,6 +64,7 @@ async fn response_is_streamed_and_cancelled_through_another_node() {
 async fn responses_of_running_nodes_are_left_alone_and_the_queue_of_one_that_ends_is_taken_over() {
     let one_at_a_time = |settings: &mut core_service::config::Settings, _: &mut rest_gateway::Settings| {
         settings.responses.concurrency = 1;
+        // So short that the shutdown of a node interrupts its running response.
         settings.grpc.drain = std::time::Duration::from_millis(1);
     };
     let Some((mut nodes, _media)) = two_nodes("queued_responses", one_at_a_time).await else { return };

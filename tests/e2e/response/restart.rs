@@ -18,6 +18,7 @@ async fn queued_response_runs_after_a_restart_and_an_interrupted_one_fails_witho
     let threads = ThreadCount::Fixed(const { NonZeroUsize::new(2).unwrap() });
     let adjust = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
         settings.responses.concurrency = 1;
+        // So short that the restart interrupts the running response.
         settings.grpc.drain = std::time::Duration::from_millis(1);
     };
     let server = TestServer::start(CoreLocation::InProcess, threads, &adjust).await;

@@ -249,6 +249,7 @@ async fn invalid_usage_request_is_refused_with_its_field_over_both_apis() {
         let mut client = server.usage_client().await;
         for (request, field) in [
             (pb::ListUsageRequest { first_day: "yesterday".to_owned(), ..Default::default() }, "first_day"),
+            // No value of the enum.
             (pb::ListUsageRequest { group_by: vec![9], ..Default::default() }, "group_by"),
             (pb::ListUsageRequest { max_rows: Some(0), ..Default::default() }, "max_rows"),
         ] {

@@ -91,6 +91,7 @@ async fn unknown_status_is_refused_with_the_accepted_ones() {
         let message = error["message"].as_str().unwrap();
         let accepted = ["queued", "in_progress", "completed", "failed", "cancelled"];
         assert!(accepted.iter().all(|status| message.contains(&format!("`{status}`"))), "{message}");
+        // The state UNSPECIFIED.
         let request = pb::ListVideosRequest { states: vec![0], ..pb::ListVideosRequest::default() };
         let refused = server.video_client().await.list_videos(request).await.unwrap_err();
         let details = refused.get_error_details();

@@ -87,7 +87,7 @@ impl fmt::Display for Origin {
 pub(crate) struct Layers {
     tree: Table,
     origins: BTreeMap<String, Origin>,
-    /// The names of the ignored variables.
+    /// The names of the variables that were ignored as service links, which Kubernetes and Docker set.
     service_links: Vec<String>,
 }
 

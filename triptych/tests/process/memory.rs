@@ -10,7 +10,7 @@ use crate::triptych_process::TriptychProcess;
 
 const FILE_BYTES: u64 = 1 << 30;
 
-/// Allowance for buffers, in bytes.
+/// How much the peak memory of a process may grow for buffers, in bytes.
 const MAX_GROWTH: u64 = 32 << 20;
 
 /// Creates a sparse file, which takes no space on the disk.

@@ -99,6 +99,7 @@ fn provider_link_with_a_private_address_is_rejected_before_the_proxy() {
 #[test]
 fn url_in_a_request_is_not_fetched_through_the_proxy() {
     let body = r#"{"prompt": "x", "images": [{"image_url": "http://pictures.example/1.png"}]}"#;
+    // Without a link: the request to the provider, whose response would have it, is never sent.
     let (response, targets) = request_images("", "/v1/images/edits", body);
     assert!(response.starts_with("HTTP/1.1 400 ") && response.contains("cannot be reached"), "{response}");
     assert_eq!(targets, [""; 0]);

@@ -24,7 +24,7 @@ use crate::{
 
 pub(crate) type Stream = StreamOwned<ClientConnection, TcpStream>;
 
-/// The settings of TLS at both ports, with the files that [`issue`] writes.
+/// The settings of TLS at both ports, two for REST and two for gRPC, with the files that [`issue`] writes.
 pub(crate) const SETTINGS: [(&str, &str); 4] = [
     ("TRIPTYCH_REST_TLS_CERTIFICATE_FILE", "server.pem"),
     ("TRIPTYCH_REST_TLS_KEY_FILE", "server.key"),
@@ -136,6 +136,7 @@ fn client_certificates_count_as_protection_of_a_public_address() {
 fn banner_names_servers_that_get_keys_in_plain_text() {
     let authority = Authority::new();
     let dir = directory(&authority);
+    // TLS at the gRPC port alone.
     let mut settings = SETTINGS[2..].to_vec();
     settings.extend([
         ("TRIPTYCH_KEYS", "team:0123456789-secret"),

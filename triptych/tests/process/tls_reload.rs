@@ -35,6 +35,7 @@ fn hangup_replaces_the_certificate_and_a_stream_continues() {
 fn unusable_files_keep_the_last_certificate_and_are_reported() {
     let authority = Authority::new();
     let dir = directory(&authority);
+    // TLS at the REST port alone.
     let server = TriptychProcess::start(dir.path(), &SETTINGS[..2]);
     let rest = server.rest.unwrap();
     let metrics = || exchange(rest, &authority, "GET", "/metrics", "");

@@ -32,6 +32,7 @@ fn start(dir: &Path) -> TriptychProcess {
 async fn receive(listener: &TcpListener) -> (TcpStream, String) {
     let (mut connection, _) = timeout(TIMEOUT, listener.accept()).await.unwrap().unwrap();
     let mut request = Vec::new();
+    // The JSON of every event ends with that of its member `data`.
     while !request.ends_with(b"}}") {
         assert_ne!(connection.read_buf(&mut request).await.unwrap(), 0, "the request is incomplete");
     }
@@ -51,7 +52,7 @@ async fn accept(listener: &TcpListener) -> (String, usize) {
     (event, header(&request, "webhook-signature").split(' ').count())
 }
 
-/// Creates a video that renders quickly, or with a model that fails. Returns its id.
+/// Creates a video that renders quickly; with a model other than the default (`""`), one that fails. Returns its id.
 async fn create(server: &TriptychProcess, model: &str) -> String {
     let video = pb::CreateVideoRequest {
         prompt: "Pan left".to_owned(),

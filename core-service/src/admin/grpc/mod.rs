@@ -35,6 +35,7 @@ impl AdminGrpc {
     /// # Errors
     /// [`Error::InvalidApiKey`]; [`Error::PermissionDenied`] for other callers, and for all callers if no keys are configured.
     fn admin<T>(&self, request: &Request<T>) -> Result<(RequestContext, String), Error> {
+        // No method has an idempotency key.
         let context = RequestContext::new(request, self.registry.keys(), "")?;
         match context.caller.name() {
             Some(name) if context.caller.is_admin() => {

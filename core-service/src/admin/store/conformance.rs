@@ -150,6 +150,7 @@ async fn replacement_must_be_based_on_the_newest_revision(fixture: Fixture) {
         assert_eq!(store.replace(StoredKey { revision: stale, ..first.clone() }).await, Ok(false), "{stale}");
     }
     assert_eq!(store.keys().await.unwrap(), [second]);
+    // The insert and the replacement.
     assert_eq!(store.changes().await, Ok(2));
     assert_eq!(fixture.applied("a"), Some(2));
     // Changes that arrive late do not bring an old revision back.

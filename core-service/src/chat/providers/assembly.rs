@@ -111,6 +111,7 @@ fn upstream_models(chat: &Chat) -> Result<ChatModels, SetupError> {
         let rule = rules.get(name);
         let mut targets = targets(name, &upstreams, &clients, breaker);
         for fallback in rule.iter().flat_map(|rule| &rule.fallbacks) {
+            // The targets of a fallback come after all targets before them, in the order of their own priorities.
             let offset = targets.iter().map(|target| target.priority.saturating_add(1)).max().unwrap_or_default();
             let mut fallbacks = self::targets(fallback, &upstreams, &clients, breaker);
             for target in &mut fallbacks {

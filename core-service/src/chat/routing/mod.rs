@@ -91,7 +91,7 @@ impl Routed {
                 }
             };
             // After the permit of the target: a call that waits for one target must not block calls to another.
-            let shared_limit = acquire(&self.shared_limit, &call.context).await?;
+            let shared_permit = acquire(&self.shared_limit, &call.context).await?;
             let Some(mut admitted) = target.admission.start(permit, deadline) else {
                 attempts.record_rejection(target, None);
                 continue;
@@ -109,7 +109,7 @@ impl Routed {
                 Ok(response) => {
                     return Ok((
                         response,
-                        RoutedCall { target: Arc::clone(target), admitted, _shared_limit: shared_limit },
+                        RoutedCall { target: Arc::clone(target), admitted, _shared_permit: shared_permit },
                     ));
                 }
                 Err(error) => {
@@ -154,7 +154,8 @@ impl Routed {
 struct RoutedCall {
     target: Arc<Target>,
     admitted: AdmittedCall,
-    _shared_limit: Permit,
+    /// The permit of [`Routed::shared_limit`].
+    _shared_permit: Permit,
 }
 
 /// A streamed response that reports its result to the circuit breaker. Its permits are released when it ends, even if its

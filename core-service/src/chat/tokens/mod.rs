@@ -91,7 +91,7 @@ pub(super) struct Metering {
 }
 
 impl Metering {
-    /// Returns whether the usage of the response is needed.
+    /// Returns whether the usage of the response is needed: for a limit of tokens, or for the cost.
     pub(super) fn needs_usage(&self) -> bool {
         self.admission.counts_tokens() || self.meter.is_priced()
     }
@@ -145,6 +145,7 @@ pub(super) async fn complete(
             Ok(response)
         }
         Err(error) => {
+            // A failed call costs nothing.
             metering.meter.record(Quantities::default());
             metering.meter.fail();
             Err(error)

@@ -52,6 +52,7 @@ impl Default for Runway {
             "kling3.0_pro",
         ];
         Self {
+            // The host of Runway's public API, in spite of its name.
             base_url: Url::parse("https://api.dev.runwayml.com/v1").ok(),
             api_key: None,
             previous_api_keys: Vec::new(),

@@ -33,7 +33,7 @@ pub(super) async fn transaction(writer: &mut Writer<'_>, group: &mut [Box<dyn Qu
         }
         Failed::Commit(error) => {
             writer.discard();
-            // Asks even after an error of the server: one that ends the session can arrive after the commit.
+            // Also after an error of the server: one that ends the session can arrive after the commit.
             match postgres::outcome(writer.pool, &mark).await {
                 Outcome::Committed => Ok(()),
                 Outcome::Aborted if is_unavailable(&error) => Err(Failure::Unavailable(error)),

@@ -60,7 +60,7 @@ impl CommitMark {
             let query = query.bind(self.writer.clone()).bind(self.number - 2 * KEPT).bind(self.number - 1);
             query.execute(&mut *transaction).await?;
         }
-        // One round trip.
+        // One statement for mark and lock, to save a round trip.
         let query = format!(
             "WITH mark AS (INSERT INTO commit_marks (writer, number, written_at) VALUES ($1, $2, now())) {LOCK}"
         );
@@ -86,7 +86,7 @@ pub(in crate::database) async fn outcome(pool: &DbPool, mark: &CommitMark) -> Ou
             match mark.is_committed(pool).await {
                 Ok(Some(true)) => return Outcome::Committed,
                 Ok(Some(false)) => return Outcome::Aborted,
-                // No server yet.
+                // No server yet that can be written.
                 Ok(None) | Err(_) => sleep(OUTCOME_DELAY).await,
             }
         }

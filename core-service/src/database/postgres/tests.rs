@@ -136,7 +136,7 @@ async fn number_of_commit_marks_is_bounded() {
         node.write(entry(number.to_string())).await.unwrap();
     }
     let marks: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM commit_marks").fetch_one(node.readers()).await.unwrap();
-    // The process of the other node has none.
+    // All are of this node: the other one has written nothing.
     assert!(marks <= 256, "{marks}");
 }
 
@@ -171,7 +171,7 @@ async fn read_that_takes_too_long_is_an_error_and_its_connection_is_replaced() {
     let Some(url) = url_of(directory.path()).await else { return };
     let node = Database::connect(&url, 1).await.unwrap();
     let impatient = Readers::new(&node.readers, Some(Duration::from_millis(100)));
-    // As a server that does not answer.
+    // `pg_sleep` stands for a server that does not answer.
     for result in [
         sqlx::query("SELECT pg_sleep(60)").fetch_all(impatient).await.map(drop),
         sqlx::query("SELECT pg_sleep(60)").fetch_optional(impatient).await.map(drop),

@@ -9,5 +9,5 @@ pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// network that lost the connection.
 pub(in crate::database) const WRITE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// The maximum duration of a statement that reads: longer than that of the server.
+/// The maximum duration of a statement that reads: longer than `statement_timeout` of the server, 10 seconds.
 pub(in crate::database) const READ_TIMEOUT: Duration = Duration::from_secs(12);

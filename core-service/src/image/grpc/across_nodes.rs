@@ -79,6 +79,7 @@ impl ImageGrpc {
     ) -> BoxStream<'static, Result<SharedItem, Error>> {
         let service = self.clone();
         let items = async move {
+            // The id of an execution whose stored response refers to a removed image: `role` does not return that response again.
             let mut invalid = None;
             loop {
                 let role = match calls.role(&call, invalid.take()).await {
@@ -200,6 +201,8 @@ fn executed(
                 Some((Ok(item), (work, executed)))
             }
             Some(Err(error)) => {
+                // Other nodes get the failure of the provider only. After any other error the execution is dropped, which releases the
+                // claim, so that another node can execute the request.
                 if let (Some(Executed { execution, .. }), Error::Provider(error)) = (executed, &error) {
                     execution.fail(error).await;
                 }

@@ -50,7 +50,7 @@ use crate::{
 /// How many input images of one request are fetched and decoded concurrently.
 const INPUTS_AT_ONCE: usize = 4;
 
-/// The most tokens of an image whose price sets no maximum: those of gpt-image-1 in high quality.
+/// The output tokens for which money is reserved per image if its price sets no maximum: those of gpt-image-1 in high quality.
 const MAX_IMAGE_TOKENS: u64 = 6240;
 
 /// A valid request for an existing model.
@@ -314,8 +314,8 @@ impl ImageGrpc {
         Ok(Some(items.boxed()))
     }
 
-    /// Returns whether the media files that a cached response refers to still exist. Reading their metadata renews their
-    /// retention.
+    /// Returns whether the media files that a cached response refers to still exist; a file that cannot be checked counts as
+    /// existing. Reading their metadata renews their retention.
     async fn has_media_of(&self, items: &[SharedItem]) -> bool {
         for key in items.iter().flat_map(SharedItem::media_keys) {
             if let Err(Error::MediaNotFound(_)) = self.media_store.describe(&key).await {

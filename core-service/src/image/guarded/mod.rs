@@ -208,7 +208,7 @@ impl Request {
     }
 
     /// Records the result of the whole request. The failure of a picture counts if no picture was finished, or if it names a
-    /// delay.
+    /// delay, for which the upstream then gets no requests.
     fn record_end(&mut self) {
         match &self.picture_failure {
             Some(error) if !self.has_finished_picture || error.retry_after().is_some() => {

@@ -119,12 +119,14 @@ fn state(guarded: &Guarded) -> pb::model::target::State {
 async fn safe_failures_are_retried_before_the_first_event_only() {
     let failed = Ok(ImageEvent::Failed { index: 0, error: unavailable() });
     let usage = || Ok(ImageEvent::Usage(crate::image::Usage::default()));
+    // The number of pictures, the events of the first response, the result, and the number of requests.
     let cases = [
         (1, vec![Err(unavailable())], Ok(()), 2),
         (1, vec![failed.clone()], Ok(()), 2),
         (2, vec![failed, Ok(finished(1))], Err(unavailable()), 1),
         (1, vec![Err(broken())], Err(broken()), 1),
         (1, vec![usage(), Err(unavailable())], Err(unavailable()), 1),
+        // A delay of a minute is longer than a retry waits.
         (1, vec![Err(limited(60))], Err(limited(60)), 1),
     ];
     for (n, events, result, requests) in cases {

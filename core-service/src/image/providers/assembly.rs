@@ -59,6 +59,7 @@ pub(crate) fn entries(
             guard(entry, *routing, Arc::clone(&limit));
         }
     }
+    // `false` sorts before `true`: the configured provider comes first, and its first model is the default.
     providers.sort_by_key(|(kind, _)| kind != service_type);
     let mut entries: Vec<_> = providers.into_iter().flat_map(|(_, entries)| entries).collect();
     let unserved = WELL_KNOWN_MODELS.iter().filter(|name| !entries.iter().any(|entry| entry.id == **name));

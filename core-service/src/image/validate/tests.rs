@@ -91,6 +91,7 @@ fn largest_native_sizes_of_all_providers_are_accepted() {
 
 #[test]
 fn request_with_every_field_is_accepted() {
+    // `extra_json` may have the name of a field with a value that the field cannot represent: `"size":null`.
     let full = pb::ImageRequest {
         prompt: "汉".repeat(32_000),
         n: Some(10),

@@ -112,8 +112,8 @@ impl Drop for SettleAllowance {
     }
 }
 
-/// The SQL condition for the holds of allowances whose node has no lease. Their items are `allowance:`, the id of the node, `:` and the
-/// account.
+/// The SQL condition for the holds of allowances whose node has no lease. Their items are `allowance:`, the id of the node (36
+/// characters, from the 11th on), `:` and the account.
 const OF_DEAD_NODES: &str = "item LIKE 'allowance:%' AND substr(item, 11, 36) NOT IN (SELECT id FROM nodes)";
 
 /// Counts as spent the allowances that dead nodes did not settle.

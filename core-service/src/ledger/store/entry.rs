@@ -22,7 +22,8 @@ pub(super) fn day(millis: i64) -> String {
 pub(super) struct Entry<'a> {
     /// The id of a video job, or a unique name for a settlement of an allowance (an amount that a node reserves for many calls at once).
     pub(super) item: &'a str,
-    /// `hold` (reserved), `settle` (spent) or `release` (no longer reserved, and not spent).
+    /// `hold` (reserved), `settle` (spent) or `release` (no longer reserved, and not spent). The schema also permits `adjust`
+    /// (spent), which nothing writes.
     pub(super) kind: &'static str,
     pub(super) key: &'a str,
     pub(super) team: &'a str,

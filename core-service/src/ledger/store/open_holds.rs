@@ -65,7 +65,8 @@ impl HoldState {
     }
 }
 
-/// Holds with their states. A cancelled job has the member `submission` until it is known whether its submission started a render.
+/// Holds with their states; `*` stands for the columns of the inner select, which are named. A cancelled job has the member `submission`
+/// until it is known whether its submission started a render.
 const SELECT: &str = "SELECT * FROM (SELECT h.item, h.key_name, h.team, h.amount, h.created_at, \
      CASE WHEN h.item LIKE 'allowance:%' THEN 'calls' \
      WHEN j.id IS NULL THEN 'outcome_unknown' \

@@ -20,6 +20,7 @@ pub async fn record_usage(
 ) -> Result<(), sqlx::Error> {
     let Usage { calls, errors, quantities, cost } = *usage;
     let Quantities { input_tokens, cached_tokens, output_tokens, reasoning_tokens, images, video_millis } = quantities;
+    // Without `WHERE true`, SQLite would read `ON CONFLICT` as a condition of a join.
     let query = sqlx::query(
         "INSERT INTO usage_daily AS sums (day, key_name, team, modality, model, calls, errors, input_tokens, cached_tokens, \
          output_tokens, reasoning_tokens, images, video_millis, cost) \

@@ -35,7 +35,7 @@ pub(super) fn make(file: StoredFile) -> Result<Stills, String> {
 
 /// The stills while frames are added.
 struct Sheet {
-    /// The number of frames of the video.
+    /// The number of frames of the video, at most [`MAX_FRAMES`].
     frames: usize,
     /// The number of frames added.
     seen: usize,
@@ -55,6 +55,7 @@ impl Sheet {
     fn add(&mut self, frame: &DecodedYUV<'_>) -> Result<(), String> {
         let index = self.seen;
         self.seen += 1;
+        // Tile `tiles` of `TILES` shows the frame at this share of the video: the first tile the first frame, the last tile the last.
         let is_next =
             |tiles: usize| tiles < Self::TILES && index >= tiles * self.frames.saturating_sub(1) / (Self::TILES - 1);
         if self.thumbnail.is_some() && !is_next(self.tiles.len()) {

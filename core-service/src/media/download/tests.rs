@@ -56,6 +56,7 @@ async fn logging_server(
     (url, received)
 }
 
+/// Returns the 12 bytes that identify an MP4 file, and this many bytes after them.
 fn clip(length: usize) -> Bytes {
     let body = (0..length).map(|place| u8::try_from(place % 251).unwrap());
     b"\0\0\0\x18ftypmp42".iter().copied().chain(body).collect()

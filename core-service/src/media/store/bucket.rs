@@ -93,7 +93,7 @@ fn client(bucket: &Bucket) -> object_store::Result<Client> {
             }
             let client = Client::new(builder.clone().build()?);
             match bucket.direct_downloads.as_ref().and_then(|downloads| downloads.endpoint.as_ref()) {
-                // Signatures cover the host.
+                // Signatures cover the host, so URLs for clients need a signer of the endpoint that clients use.
                 Some(endpoint) => {
                     let endpoint = endpoint.as_str().trim_end_matches('/');
                     let builder = builder.with_config(AmazonS3ConfigKey::S3Endpoint, endpoint).with_allow_http(true);

@@ -90,6 +90,7 @@ impl Generation {
         let mut cancelled = pin!(self.cancelled(id));
         while execution.ended.is_none() {
             let events = {
+                // Kept while events are written: `next` must not be dropped before it returns.
                 let mut next = pin!(execution.next());
                 loop {
                     tokio::select! {

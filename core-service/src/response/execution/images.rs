@@ -20,6 +20,7 @@ pub(super) struct Images {
     waiting: VecDeque<ImageCall>,
     current: Option<Current>,
     tokens: Tokens,
+    /// The cost of the calls without previews: only their responses have it, in the metadata.
     cost: Option<Usd>,
 }
 

@@ -49,7 +49,8 @@ impl ResponseGrpc {
             let stored = context.within(self.enqueue(prepared, &context, call)).await?;
             return Ok(reply(stored.response));
         }
-        // Only for an explicit key. An SDK that repeats a call by itself has received no response, and this one is stored only at its end.
+        // Repetitions are recognised by an explicit key only: an SDK repeats a call by itself if it has received no response, and a
+        // response that is not in the background is stored only at its end.
         let call = call.filter(|_| !context.idempotency_key.is_empty() && prepared.request.is_stored());
         if let Some(call) = &call
             && let Some(stored) = context.within(self.store.repeated(call)).await?
@@ -64,6 +65,7 @@ impl ResponseGrpc {
         while foreground.next().await.is_some() {}
         let mut response = reply(foreground.execution.writer.response_json());
         *response.metadata_mut() = first_metadata;
+        // The metadata of the first call has the cost of that call alone.
         if foreground.execution.cost().is_some() {
             write_cost(foreground.execution.cost(), response.metadata_mut());
         }
@@ -85,6 +87,7 @@ impl ResponseGrpc {
             return Ok(Response::new(events.map_err(Status::from).boxed()));
         }
         let identity = CallIdentity::of_call(&metadata, &context);
+        // Without the key: only a response in the background can be repeated as a stream.
         let row = row(&prepared, &context, None);
         let mut execution = Execution::new(prepared, self.calls.clone(), identity).streamed(true);
         let first_metadata = execution.begin().await?;
@@ -180,7 +183,7 @@ fn row(prepared: &Prepared, context: &RequestContext, call: Option<Idempotency>)
     prepared.request.is_stored().then(|| Box::new(new_row(prepared, context, call)))
 }
 
-/// Returns a row without its result.
+/// Returns a row without its result: state, response, output items and events are placeholders, which the caller replaces.
 fn new_row(prepared: &Prepared, context: &RequestContext, call: Option<Idempotency>) -> NewResponse {
     let owner: Owner = context.caller.owner();
     NewResponse {

@@ -37,6 +37,7 @@ pub struct ResponseGrpc {
 }
 
 impl ResponseGrpc {
+    /// Authenticates the caller of a method without an idempotency key.
     fn context<T>(&self, request: &Request<T>) -> Result<RequestContext, Error> {
         RequestContext::new(request, &self.keys, "")
     }

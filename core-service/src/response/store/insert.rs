@@ -30,7 +30,7 @@ pub(crate) struct NewResponse {
     /// Empty if the response is final.
     pub(crate) request: String,
     pub(crate) response: String,
-    /// JSON arrays.
+    /// The items of the input, as a JSON array; `output_items` likewise.
     pub(crate) input_items: String,
     pub(crate) output_items: String,
     pub(crate) events: Vec<StoredEvent>,

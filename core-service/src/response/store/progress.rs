@@ -145,6 +145,7 @@ impl Write for Append {
 
     async fn run(&mut self, connection: &mut DbConnection) -> Result<bool, sqlx::Error> {
         let events = self.events.iter().map(|event| length(&event.data)).sum::<i64>();
+        // `$3` is the size of the events, `$4` that of the snapshot, which replaces the response object.
         let query = sqlx::query(
             "UPDATE responses SET response = COALESCE($2, response), size_bytes = size_bytes + $3 \
              + COALESCE($4 - OCTET_LENGTH(response), 0) WHERE id = $1 AND status = 'in_progress' \

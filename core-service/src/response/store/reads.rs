@@ -18,7 +18,7 @@ pub(crate) struct ChainedResponse {
     pub(crate) id: String,
     pub(crate) status: ResponseStatus,
     pub(crate) previous_id: Option<String>,
-    /// JSON arrays.
+    /// The items of the input, as a JSON array; `output_items` likewise.
     pub(crate) input_items: String,
     pub(crate) output_items: String,
 }

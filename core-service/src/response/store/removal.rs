@@ -72,6 +72,7 @@ struct RemoveExpired {
 impl Write for RemoveExpired {
     type Output = usize;
 
+    /// A removal that is lost in a power failure is repeated by the next pass of the sweeper.
     fn must_be_durable(&self) -> bool {
         false
     }
@@ -102,7 +103,7 @@ pub(super) async fn evict(connection: &mut DbConnection, kept: &str, max_bytes: 
         if total <= max_bytes {
             break;
         }
-        // As many of the oldest as it takes.
+        // As many of the oldest as free the surplus `$3`; `before` is the sum of the sizes of the rows before each.
         let query = sqlx::query_scalar(
             "SELECT id FROM (SELECT id, used_at, SUM(size_bytes) OVER (ORDER BY used_at, id) - size_bytes AS before FROM \
              (SELECT id, used_at, size_bytes FROM responses WHERE status NOT IN ('queued', 'in_progress') AND id <> $1 \

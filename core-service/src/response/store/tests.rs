@@ -57,7 +57,7 @@ fn node() -> NodeId {
     NodeId::new("node")
 }
 
-/// Gives the node a lease.
+/// Gives the node a lease. Only the row counts here, not the end of the lease.
 async fn register(store: &ResponseStore) {
     let query = sqlx::query("INSERT INTO nodes (id, lease_until) VALUES ($1, 0)");
     query.bind(node().as_str()).execute(store.database.writer()).await.unwrap();

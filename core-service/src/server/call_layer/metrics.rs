@@ -78,7 +78,7 @@ mod tests {
         let text = triptych_telemetry::recorder::install();
         let metrics = CallMetrics::new(&[triptych_proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET]);
         for method in ["triptych.v1.ChatService/CreateChat", "grpc.health.v1.Health/Check", "made.Up/Name"] {
-            // A code that no other test of this process has: they share the recorder.
+            // DATA_LOSS, a code that no other test of this process has: they share the recorder.
             metrics.record(method, 15, Duration::from_millis(3));
         }
         let text = text.render();

@@ -57,7 +57,7 @@ async fn a_compressed_response_is_smaller_on_the_wire() {
     let list = async |encoding: &'static str| {
         let request = client.post(format!("http://{}/triptych.v1.ModelService/ListModels", server.address));
         let request = request.header("content-type", "application/grpc").header("grpc-accept-encoding", "gzip");
-        // An empty message is never compressed, whatever the request header says.
+        // The prefix of an empty message, which is never compressed, whatever the request header says.
         let response = request.header("grpc-encoding", encoding).body([0; 5].as_slice()).send().await.unwrap();
         response.bytes().await.unwrap()
     };

@@ -144,6 +144,7 @@ async fn retry_pushback_is_sent_beside_retry_info_and_forbids_retries_of_possibl
     let mut chat = ChatServiceClient::new(server.channel().await);
     for (model, pushback, retry_delay) in [
         ("offline-chat-fault-429", Some("2000"), Some(Duration::from_secs(2))),
+        // A negative value means that the client must not retry.
         ("offline-chat-fault-500", Some("-1"), None),
         ("no-such-model", None, None),
     ] {

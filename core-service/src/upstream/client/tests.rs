@@ -311,6 +311,7 @@ async fn connection_broken_at_its_reuse_starts_the_probation_of_others_again() {
         drop(first);
     };
     assert_eq!(tokio::join!(send_and_read(&upstream), close).0, Err(lost()));
+    // Neither call reuses the connection of the one before it, which is on probation.
     let _second = call_on_new_connection(&listener, &upstream, with_length).await.unwrap();
     let _third = call_on_new_connection(&listener, &upstream, with_length).await.unwrap();
 }
@@ -319,6 +320,7 @@ async fn connection_broken_at_its_reuse_starts_the_probation_of_others_again() {
 async fn keep_alive_header_sets_the_idle_timeout() {
     let listener = listener().await;
     let upstream = upstream(&listener);
+    // In seconds: the default without TLS; a second less than announced; at most the default with TLS.
     for (header, kept) in [
         ("x: y", Some(4)),
         ("keep-alive: timeout=15", Some(14)),

@@ -62,6 +62,7 @@ async fn waiting_calls_are_served_by_priority_with_a_share_for_lower_ones() {
         permit = acquired.unwrap();
     }
     let order: String = served.iter().map(|(priority, _)| &priority.as_str()[..1]).collect();
+    // Every fourth turn belongs to the lower priorities while they wait: see `PrioritySchedule`.
     assert_eq!(order, "hhhnhhhnhhhnhhhlnnnlnnnlnnnlllllllll");
     for priority in Priority::DESCENDING {
         let arrivals = served.iter().filter(|(served, _)| *served == priority).map(|(_, arrival)| *arrival);

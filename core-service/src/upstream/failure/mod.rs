@@ -55,6 +55,7 @@ pub(crate) fn parse_error_response(
     quota: QuotaMeaning,
 ) -> ProviderError {
     let mut error = read(body);
+    // Without the words `insufficient_quota`, which otherwise mean an empty account, the status decides.
     if quota == QuotaMeaning::RateLimit && status == StatusCode::TOO_MANY_REQUESTS {
         error.kind.clear();
         error.code.clear();
@@ -224,12 +225,14 @@ fn error_body(error: &Value) -> ErrorBody {
 /// Returns the members of an error that have no field of their own, as JSON text.
 fn further_members(error: &Value) -> String {
     const KNOWN: [&str; 6] = ["message", "error_message", "type", "error_type", "code", "param"];
+    // The member `object` only says that this is an error.
     let members = error
         .as_object()
         .into_iter()
         .flatten()
         .filter(|(name, value)| !KNOWN.contains(&name.as_str()) && !value.is_null() && *name != "object");
     let mut further = serde_json::Map::new();
+    // Of the braces; below, each member adds two quotes, a colon and a comma.
     let mut length = 2;
     for (name, value) in members {
         let added = name.len() + value.to_string().len() + 4;

@@ -1,7 +1,7 @@
 //! Videos from other videos: `EditVideo`, `ExtendVideo` and `RemixVideo`.
 //!
-//! The source is a finished video of this service or a file of the request. The provider gets it in one of two forms: a video
-//! that the same model rendered by its task at the provider (`native`), any other video as an MP4 file.
+//! The source is a finished video of this service or a file of the request. The provider gets it in one of two forms: if
+//! the same model rendered the video, as the id of that render at the provider (`native`); otherwise as an MP4 file or its URL.
 
 use std::sync::Arc;
 
@@ -86,6 +86,7 @@ impl VideoGrpc {
         let model = if model.is_empty() { &model_of_source } else { &model };
         let entry = self.models.load().find(model, |model| context.caller.may_call(model))?;
         entry.report(Modality::Video, &context.report);
+        // Videos count no tokens.
         let admission = context.caller.admit(&entry.id, || 0)?;
         let VideoModel { facts, fit_policy: default_policy, .. } = &*entry.provider;
         let id = JobId::new();
@@ -93,6 +94,7 @@ impl VideoGrpc {
         let Source { task, file, inputs, video } = match (job, source) {
             (Some(job), _) => self.stored_source(context, &id, operation, &entry, &job).await?,
             (None, RequestedSource::File(input)) => self.given_source(context, &id, operation, &entry, input).await?,
+            // Does not occur: the job of an id was read above.
             (None, RequestedSource::Video(id)) => return Err(Error::VideoNotFound(id)),
         };
         let extends = (operation == Operation::Extend).then_some(&facts.extend);
@@ -145,6 +147,7 @@ impl VideoGrpc {
         let merged = validate::remix_extra(&source.request.parameters.extra_json, &extra_json)?;
         let entry = self.models.load().find(&source.request.model, |model| context.caller.may_call(model))?;
         entry.report(Modality::Video, &context.report);
+        // Videos count no tokens.
         let admission = context.caller.admit(&entry.id, || 0)?;
         let id = JobId::new();
         let task = native_task(&entry, &source, &entry.provider.facts.remix);

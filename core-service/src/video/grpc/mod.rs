@@ -78,6 +78,7 @@ impl VideoGrpc {
         Self { keys, ..self }
     }
 
+    /// Authenticates the caller. `idempotency_key` is that of the request; empty for methods without one.
     fn context<T>(&self, request: &Request<T>, idempotency_key: &str) -> Result<RequestContext, Error> {
         RequestContext::new(request, &self.keys, idempotency_key)
     }

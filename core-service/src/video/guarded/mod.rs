@@ -22,7 +22,7 @@ use crate::{
 ///
 /// Both apply to submissions only. Polls, downloads and cancellations always pass, because their render is already paid
 /// for. Nothing is retried here: the runner retries the steps of a job, and a submission only where that cannot start a
-/// second render.
+/// second render. Slots, which limit the renders in progress, are those of the inner provider.
 #[derive(Debug)]
 pub struct Guarded {
     inner: Arc<dyn VideoProvider>,

@@ -12,6 +12,7 @@ use crate::{
 };
 
 const SETTINGS: GuardSettings = GuardSettings {
+    // Without effect here: the runner retries submissions.
     retries: 2,
     failure_threshold: 2,
     cooldown: Duration::from_secs(10),

@@ -22,8 +22,8 @@ use crate::{
 /// A provider with its current API key and those that it replaced.
 ///
 /// Only the current key starts renders. Their tasks and locations are stored with an id of the key, so that they are polled,
-/// fetched and cancelled with the same key: the key of another account finds none of them. The current key is used for those
-/// of a key that is no longer configured or that the provider rejects.
+/// fetched and cancelled with the same key: the key of another account finds none of them. The current key is used for the
+/// renders of a key that is no longer configured or that the provider rejects.
 #[derive(Debug)]
 pub struct KeyRotation {
     current: Account,

@@ -12,11 +12,11 @@ use crate::{
     },
 };
 
-/// The minimum time for the copy of a finished render, which is paid for: it is not given up because it was finished late.
+/// The minimum time for the copy of a finished render. The render is paid for, so the job does not fail only because it was finished late.
 const COPY_TIME: Duration = Duration::from_mins(10);
 
 impl Step {
-    /// Returns the end of [`COPY_TIME`], which is at most the time that a whole job may take.
+    /// Returns the deadline of a copy that starts now: after [`COPY_TIME`], or after the time for a whole job if that is shorter.
     pub(super) fn copy_deadline(&self) -> Timestamp {
         self.now().after(COPY_TIME.min(self.shared.jobs.settings.deadline))
     }
@@ -29,7 +29,7 @@ impl Step {
                 self.outcome_unknown("the outcome of the submission could not be determined in time").await
             }
             JobState::Rendering { task, .. } => self.last_poll(&task).await,
-            // No attempt has failed: the process ended during the first one.
+            // No attempt has failed: the process ended during the first one. `failures` = 1 grants the copy this time only once.
             JobState::Storing { .. } if self.claim.job.failures == 0 => {
                 let mut next = self.claim.job.clone();
                 next.failures = 1;

@@ -69,6 +69,7 @@ impl Load {
     /// Returns how many steps can start at once without exceeding a limit, whichever providers they are for. Each provider may have
     /// `max_steps` steps in progress, of which `max_submissions` may be submissions. Providers that already have `max_steps` do not count.
     pub(super) fn least_room(&self, max_steps: usize, max_submissions: usize) -> usize {
+        // A provider with all of its submissions in progress gets no further one, so only the limit of all steps counts.
         let room = |steps: &Steps| match max_submissions.saturating_sub(steps.submissions) {
             0 => max_steps - steps.all,
             submissions => submissions.min(max_steps - steps.all),
@@ -125,7 +126,7 @@ mod tests {
         );
         assert_eq!(load.with_polls(1).len(), 2);
         let rooms = [(8, 4), (8, 1), (4, 4), (2, 2)].map(|(steps, submissions)| load.least_room(steps, submissions));
-        assert_eq!(rooms, [3, 1, 2, 2], "the room of `a` and of `b`, which has no such step, is the least");
+        assert_eq!(rooms, [3, 1, 2, 2], "the least of the rooms of `a`, with two counted steps, and of `b`, with none");
         drop((steps, other));
         assert!(load.counts().is_empty());
     }

@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// How often a provider must list no render of a submission before it is sent again. Lists may lag behind.
+/// How often a provider must list no render of a submission before the submission is sent again. Lists may lag behind.
 const MAX_SEARCHES: u32 = 3;
 
 /// The interval between two searches.

@@ -43,6 +43,7 @@ impl Measured {
             let next = timeout(WINDOW.saturating_sub(self.waited), self.chunks.next()).await;
             self.waited += start.elapsed();
             let window_ended = self.waited >= WINDOW || next.is_err();
+            // `None`: the window ended before a chunk. `Some(None)`: the stream has ended.
             let chunk = next.ok().map(Option::transpose).transpose()?;
             self.received += chunk.iter().flatten().map(|chunk| chunk.len() as u64).sum::<u64>();
             if window_ended {
@@ -85,6 +86,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn stream_with_the_minimum_rate_is_copied_to_its_end() {
+        // 32 KiB per second are almost 2 MiB in a minute; a small file ends within its first window.
         for (count, size) in [(300, 32 << 10), (1, 10)] {
             let stream = with_min_rate(chunks(count, size, Duration::from_secs(1)));
             let received: Vec<_> = stream.collect().await;

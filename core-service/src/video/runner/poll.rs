@@ -99,7 +99,7 @@ impl Step {
         let mut next = self.after(Event::Rendered(clip))?;
         next.failures = 0;
         next.deadline_at = next.deadline_at.max(self.copy_deadline());
-        // The copy counts against `jobs.concurrency`, a poll does not.
+        // Released, so that the copy is claimed as a step of its own: it counts against `jobs.concurrency`, a poll does not.
         self.yield_for(next, Duration::ZERO).await
     }
 

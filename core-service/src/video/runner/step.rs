@@ -283,7 +283,7 @@ impl Step {
 
     /// Fails the job with the error of its provider.
     pub(super) async fn fail_with(&mut self, error: &ProviderError) -> Result<Next, StepError> {
-        // While it is being copied, the result exists at the provider; it is no longer needed there.
+        // During the copy, the provider has the result, which is no longer needed there.
         let copying = matches!(self.claim.job.state, JobState::Storing { .. });
         let task = self.claim.job.state.active_task().filter(|_| copying).cloned();
         self.fail(&reason_code(error.reason()), error.to_string(), task).await
@@ -332,7 +332,7 @@ impl Step {
         }
         let job = self.claim.job.clone();
         let state = job.state.clone().cleaned_up(billed);
-        // Callers see that the render may be billed.
+        // A new revision, because callers see that the render may be billed.
         let revision = job.revision + u64::from(billed && state != job.state);
         let mut next = Job { abandoned: None, failures: 0, state, revision, ..job };
         if billed {

@@ -286,7 +286,8 @@ impl JobState {
         }
     }
 
-    /// Returns the state of a cancelled job whose clean-up has ended. The others are returned unchanged.
+    /// Returns the state of a cancelled job whose clean-up has ended. `billed` is whether a render may be billed. Other states are returned
+    /// unchanged.
     #[must_use]
     pub fn cleaned_up(self, billed: bool) -> Self {
         if let Self::Cancelled { percent, may_be_billed, .. } = self {
@@ -296,7 +297,7 @@ impl JobState {
         }
     }
 
-    /// Returns the state of a finished job after a download of a file, which the media store had or not.
+    /// Returns the state of a finished job after a download of a file. `missing` is whether the media store did not have the file.
     #[must_use]
     pub fn with_file_missing(mut self, variant: Variant, missing: bool) -> Self {
         if let Self::Succeeded { media, .. } = &mut self {

@@ -181,7 +181,7 @@ impl JobChanges {
 impl Drop for JobChanges {
     fn drop(&mut self) {
         let mut by_job = self.feed.by_job();
-        // This receiver still counts.
+        // This receiver is still counted: 1 means that no other one is left.
         if by_job.get(&self.id).is_some_and(|topic| topic.newest.receiver_count() <= 1) {
             by_job.remove(&self.id);
         }

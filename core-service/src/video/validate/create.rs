@@ -253,6 +253,7 @@ mod tests {
 
     #[test]
     fn texts_that_are_stored_with_a_job_are_bounded() {
+        // Returns a text of `length` bytes, 8 of which are not the value.
         let extra = |length: usize| format!(r#"{{"a":"{}"}}"#, "x".repeat(length - 8));
         let create_with = |extra_json: String, user: String| {
             validate_create(pb::CreateVideoRequest { extra_json, user, ..request() })

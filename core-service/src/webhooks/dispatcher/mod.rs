@@ -143,7 +143,7 @@ impl InFlight {
         let task = self.tasks.spawn(async move {
             let id = own.delivery.id.clone();
             if let Err(error) = attempts.perform(own).await {
-                // It is sent again when its lease expires.
+                // The delivery is sent again when its lease expires.
                 tracing::error!(webhook.delivery = id, "an attempt of a webhook was not recorded: {error}");
             }
         });

@@ -1,4 +1,5 @@
-//! Deliveries from a real database to a local receiver, on a clock that the tests set.
+//! Deliveries from a real database to a local receiver, on a clock that the tests set. An empty list stands for no busy lanes (`claim`)
+//! and for no endpoints of the configuration (`fan_out`).
 
 use super::*;
 use crate::{
@@ -152,6 +153,7 @@ async fn silent_receiver_occupies_its_share_only() {
     for _ in 0..3 {
         stores.job("", success(), None).await;
     }
+    // Of as many attempts in flight, the share of a lane is one.
     let mut dispatcher = dispatcher(&stores, LANE_SHARE);
     dispatcher.pass().await.unwrap();
     assert_eq!(dispatcher.in_flight.busy_lanes(LANE_SHARE), [slow.id]);
@@ -163,7 +165,7 @@ async fn silent_receiver_occupies_its_share_only() {
 }
 
 #[tokio::test]
-async fn disabled_and_deleted_endpoints_end_their_deliveries_without_a_request() {
+async fn disabled_endpoint_and_missing_callback_secret_end_deliveries_without_a_request() {
     let (stores, receiver) = (Stores::new().await, Receiver::start().await);
     let (endpoint, _) = stores.endpoint("", &receiver.url).await;
     stores.job("", failure(), Some(&receiver.url)).await;

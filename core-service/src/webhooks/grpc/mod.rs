@@ -49,6 +49,7 @@ impl WebhookGrpc {
         Self { keys, ..self }
     }
 
+    /// Authenticates the caller. No method has an idempotency key.
     fn context<T>(&self, request: &Request<T>) -> Result<RequestContext, Error> {
         RequestContext::new(request, &self.keys, "")
     }

@@ -55,6 +55,7 @@ impl WebhookStore {
         let query = sqlx::query("UPDATE webhook_deliveries SET lease_until = $2 WHERE id = $1");
         query.bind(&delivery.id).bind(self.now().after(lease).0).execute(&mut *transaction).await?;
         transaction.commit().await?;
+        // The fence of a new row.
         Ok(Claim { delivery, fence: 0 })
     }
 

@@ -32,14 +32,14 @@ const _: () = assert!(
 );
 
 impl WebhookStore {
-    /// Creates the deliveries of new events: to these endpoints of the configuration, to those of the owner of the job, and
-    /// to the `callback_url` of the job. Returns whether there may be further events.
+    /// Creates the deliveries of new events: to these endpoints of the configuration, to those that the owner of the job
+    /// had at the time of the event, and to the `callback_url` of the job. Returns whether there may be further events.
     ///
     /// Deliveries and the position in the outbox are one transaction, so an event has its deliveries exactly once. Events
     /// are committed in the order of their numbers, because transactions that write exclude each other: none appears behind the
     /// position.
     pub(crate) async fn fan_out(&self, configured: &[Endpoint]) -> Result<bool, StoreError> {
-        // Almost always there is none, and reading does not delay writers.
+        // Almost always there is no new event, and reading does not delay writers.
         if sqlx::query(SELECT).bind(1_i64).fetch_optional(self.database.readers()).await?.is_none() {
             return Ok(false);
         }

@@ -1,4 +1,5 @@
-//! The outbox, the queue of deliveries and the endpoints in a real database, on a clock that the tests set.
+//! The outbox, the queue of deliveries and the endpoints in a real database, on a clock that the tests set. An empty list
+//! stands for no busy lanes (`claim`, `next_due`) and for no endpoints of the configuration (`fan_out`).
 
 use super::*;
 use std::time::Duration;
@@ -81,6 +82,7 @@ async fn only_the_wanted_events_after_the_creation_of_an_endpoint_are_delivered(
     endpoint.created_at = Some(stores.webhooks.now());
     endpoint.event_types = vec![WebhookEventType::VideoFailed];
     stores.webhooks.update_endpoint(&endpoint).await.unwrap();
+    // `update_endpoint` does not write the time of the creation.
     let update = sqlx::query("UPDATE webhook_endpoints SET created_at = $1").bind(stores.webhooks.now().0);
     update.execute(stores.webhooks.database.writer()).await.unwrap();
     let failed = stores.job("", failure(), None).await;
@@ -123,7 +125,7 @@ async fn end_of_a_job_that_was_deleted_before_the_outbox_was_read_is_delivered_o
         count.fetch_one(stores.webhooks.database.readers()).await.unwrap()
     };
     assert_eq!(left().await, 0);
-    // Its deliveries exist, so nothing is kept.
+    // The deliveries of this job exist, so its event is not kept.
     stores.delete(&kept).await;
     assert_eq!(left().await, 0);
 }
@@ -165,6 +167,7 @@ async fn more_events_than_one_batch_are_all_delivered() {
 async fn events_from_before_the_migration_are_not_delivered() {
     let stores = Stores::new().await;
     let old = stores.job("", failure(), None).await;
+    // The statement of the migration, which is run again as if the job were older than the webhooks.
     let migration = "INSERT INTO webhook_outbox (sequence) \
                      SELECT COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'job_events'), 0)";
     assert!(include_str!("../../../migrations/sqlite/0006_webhooks.sql").replace('\n', " ").contains(migration));

@@ -14,7 +14,7 @@ pub(crate) struct VisitBudget<'a> {
 }
 
 impl<'a> VisitBudget<'a> {
-    /// `cancelled` is called often and must be cheap.
+    /// Creates the budget of a request. `cancelled` returns whether the client no longer waits; it is called often and must be cheap.
     pub(crate) fn new(cancelled: &'a dyn Fn() -> bool) -> Self {
         Self { left: Cell::new(MAX_VISITS), cancelled }
     }

@@ -104,6 +104,7 @@ fn blossoms(canvas: &mut Canvas<'_>, setting: &Setting, rng: &mut Rng) {
             let place = (rng.range(0.0, width), height * (0.68 + 0.33 * depth));
             let size = unit * (0.0018 + 0.0085 * smooth(0.2, 1.0, depth)) * rng.range(0.7, 1.2);
             for petal in 0..5 {
+                // A fifth of a turn from petal to petal; the rest turns each flower differently.
                 let angle = petal as f32 * 1.2566 + depth * 9.0;
                 let at = (place.0 + angle.cos() * size * 0.8, place.1 + angle.sin() * size * 0.62);
                 petals = petals.and(Path::ellipse(at, size * 0.62, size * 0.52));

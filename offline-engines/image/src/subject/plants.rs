@@ -137,6 +137,7 @@ fn blossom(b: &mut Brush<'_, '_>, (x, y): Point, r: f32, petal: Rgb) {
     }
     b.oval((x, y), r * 0.3, r * 0.28, hex(0xf0bb44));
     for dot in 0..10 {
+        // The golden angle, by which seeds of a flower head follow one another.
         let angle = dot as f32 * 2.4;
         let far = r * 0.06 * (dot as f32).sqrt();
         let seed = b.oval_path((x + angle.cos() * far, y + angle.sin() * far), r * 0.035, r * 0.035);

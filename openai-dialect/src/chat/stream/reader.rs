@@ -44,7 +44,7 @@ impl Default for LearningBudget {
 impl LearningBudget {
     /// The price of learning a template. A chunk that matches a template earns 1.
     const COST: u32 = 8;
-    /// Enough for four templates, with which a stream begins.
+    /// The budget of a new stream, and the most that a stream can save: enough for four templates.
     const MAX: u32 = 4 * Self::COST;
 
     fn earn(&mut self) {

@@ -98,6 +98,7 @@ fn reasoning_content_has_a_template_and_other_names_of_reasoning_are_read_withou
 
 #[test]
 fn stream_of_distinct_chunks_exhausts_the_learning_budget() {
+    // 7 is the time of creation, in which the chunks differ.
     let events: Vec<_> = (0..100).map(|n| event(r#""a""#).replace(":7,", &format!(":{n},"))).collect();
     assert!(!assert_same_result(&events).has_budget());
 }

@@ -57,7 +57,7 @@ impl ChunkWriter {
 }
 
 impl LastChunk {
-    /// Finds the JSON around the text by writing the chunk with two texts, of which the response keeps the second.
+    /// Finds the JSON around the text by writing the chunk with two texts. `response` has the second one then, which is empty.
     fn template(field: TextField, response: &mut pb::StreamChatResponse, missing_usage: MissingUsage) -> Self {
         let mut json_with = |text: &str| {
             let mut out = Vec::with_capacity(512);
@@ -66,7 +66,7 @@ impl LastChunk {
             out
         };
         let (with_text, without_text) = (json_with("x"), json_with(""));
-        // They differ first where one has the text and the other the closing quotation mark.
+        // They differ first where one has the text and the other the closing quotation mark. Neither quotation mark is kept.
         let text_start = with_text.iter().zip(&without_text).take_while(|(one, other)| one == other).count();
         Self::Template {
             before: without_text[..text_start - 1].to_vec(),

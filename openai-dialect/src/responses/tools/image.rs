@@ -97,7 +97,7 @@ impl ImageTool {
         }
     }
 
-    /// Returns the call that the model's arguments describe, without ids, or why it cannot be executed.
+    /// Returns the call that the model's arguments describe, without ids. The error, why it cannot be executed, is sent to the model.
     pub(in crate::responses) fn call(&self, arguments: &str) -> Result<ImageCall, String> {
         let Arguments { prompt, size, edit } = serde_json::from_str(arguments)
             .map_err(|error| format!("The arguments must be a JSON object with a string `prompt`: {error}"))?;

@@ -76,8 +76,8 @@ impl CallItem {
         self.append(&early, output);
     }
 
-    /// Appends to the arguments. Before `begin` they are only collected. After the end of the call, which is the end of
-    /// its JSON, only white space can follow, which is dropped.
+    /// Appends to the arguments. Before `begin` they are only collected. After `close` they are dropped: the JSON of the arguments is
+    /// complete by then, so that nothing but white space can follow.
     pub(super) fn append(&mut self, delta: &str, output: &mut Output) {
         if self.closed || delta.is_empty() {
             return;

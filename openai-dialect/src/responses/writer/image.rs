@@ -35,6 +35,7 @@ struct ImageProgress {
     /// The prompt, for the item.
     prompt: String,
     edit: bool,
+    /// Whether the events were sent that report the start of the generation.
     is_generating: bool,
     /// Number of previews so far.
     previews: u32,

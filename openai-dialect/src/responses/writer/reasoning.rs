@@ -95,6 +95,7 @@ impl ReasoningItem {
     fn emit(&self, name: &'static str, output: &mut Output, members: impl FnOnce(&mut ObjectWriter<'_>)) {
         output.emitter.emit(name, |o| {
             self.slot.write(o);
+            // An item has one part.
             o.scalar(self.form.index, &0);
             members(o);
         });

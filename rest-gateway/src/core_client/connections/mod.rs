@@ -128,7 +128,7 @@ impl CoreConnections {
         self.complete_head(&mut parts)?;
         let mut sender = self.sender().await?;
         let (response, mut stream) = sender.send_request(Request::from_parts(parts, ()), false).map_err(from_h2)?;
-        // h2 keeps what the flow-control windows do not admit yet. It fails if the call has ended, and then so does the response.
+        // h2 keeps what the flow-control windows do not admit yet. `send_data` fails if the call has ended; then `response` fails too.
         let _ = stream.send_data(message, true);
         Ok(response.await.map_err(from_h2)?.map(ResponseBody::new))
     }
@@ -158,7 +158,7 @@ async fn read_message(body: Body) -> Result<Bytes, Status> {
     Ok(message)
 }
 
-/// Returns the status of a call that the connection ended. Its source tells it from a status of the core.
+/// Returns the status of a call that the connection ended. It has h2's error as its source; a status of the core has none.
 fn from_h2(error: h2::Error) -> Status {
     Status::from_error(error.into())
 }

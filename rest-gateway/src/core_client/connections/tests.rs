@@ -97,7 +97,7 @@ async fn respond_to(request: Request<h2::RecvStream>, mut respond: SendResponse<
             stream.send_trailers(trailers).unwrap();
         }
         Behaviour::Reset => {
-            // The message is sent before.
+            // Waits until the message is sent: a reset would discard it.
             let _ = poll_fn(|cx| {
                 stream.reserve_capacity(1);
                 stream.poll_capacity(cx)

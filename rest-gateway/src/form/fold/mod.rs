@@ -4,8 +4,8 @@
 //! like this. A repeated name is a list as well.
 //!
 //! The objects of a list `a[]` come in two orders. JavaScript sends rows: one object after the other. Python sends
-//! columns: all values of the first member, then all of the second. Columns do not tell which objects have a member
-//! that not all have.
+//! columns: all values of the first member, then all of the second. If only some objects have a member, its column does not tell
+//! which.
 
 use std::{
     borrow::Cow,
@@ -102,7 +102,7 @@ struct Columns {
 }
 
 impl Columns {
-    /// Counts a value, and returns how many there were for its path.
+    /// Counts a value, and returns how many came before it for its path.
     fn count(&mut self, path: &[Segment<'_>]) -> usize {
         self.has_list |= path.contains(&Segment::Append);
         let length = self.lengths.entry(format!("{path:?}")).or_default();

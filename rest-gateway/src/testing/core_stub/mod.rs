@@ -89,7 +89,7 @@ impl CoreStub {
         }
     }
 
-    /// Adds the services to a gRPC server.
+    /// Adds the services to a gRPC server, except for health, which no test calls over a socket.
     pub(crate) fn serve(&self, mut server: tonic::transport::Server) -> tonic::transport::server::Router {
         server
             .add_service(pb::chat_service_server::ChatServiceServer::new(self.clone()))

@@ -69,6 +69,7 @@ impl Exporter {
             .with_scheduled_delay(settings.interval)
             .build();
         let processor = BatchSpanProcessor::builder(exporter.build()?).with_batch_config(batch).build();
+        // `Resource::builder` reads this variable.
         let resource = match std::env::var_os("OTEL_SERVICE_NAME") {
             Some(_) => Resource::builder(),
             None => Resource::builder().with_service_name("triptych"),

@@ -1,3 +1,5 @@
+//! The export of spans to a collector. One that is slow or dead delays neither calls nor the shutdown.
+
 use std::{
     future::Future,
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -52,6 +54,7 @@ fn collector(serve: impl Fn(TcpStream, &Sender<String>) + Send + 'static) -> (St
 fn respond(mut connection: &TcpStream, requests: &Sender<String>) {
     let mut reader = BufReader::new(connection);
     let (mut head, mut length) = (String::new(), 0);
+    // The empty line after the head has two bytes.
     while reader.read_line(&mut head).unwrap() > 2 {
         let line = head.lines().last().unwrap().to_ascii_lowercase();
         if let Some(value) = line.strip_prefix("content-length: ") {

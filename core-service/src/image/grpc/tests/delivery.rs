@@ -12,6 +12,7 @@ async fn linked_image_is_stored_and_equal_requests_return_equal_images() {
     assert_eq!(first.pictures, second.pictures);
     let picture = &first.pictures[0];
     assert!(picture.data.is_empty());
+    // 1 << 20 is the most bytes to read, here and below.
     let stored = test.media_store.bytes(&MediaKey::parse(&picture.media_key).unwrap(), 1 << 20).await.unwrap();
     assert_eq!(image::load_from_memory(&stored).unwrap().into_rgba8().dimensions(), (48, 32));
 }

@@ -124,6 +124,7 @@ async fn stream_is_returned_before_the_provider_answers() {
     entries.truncate(1);
     entries[0].provider = Arc::new(Stalled);
     let test = service(entries);
+    // Only with a key, the response is shared with repeated requests.
     for idempotency_key in ["", "k"] {
         let request = |image| pb::StreamImagesRequest {
             image: Some(image),

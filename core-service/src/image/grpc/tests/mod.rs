@@ -303,7 +303,7 @@ async fn image_with_unexpected_index_is_an_error() {
 
 #[tokio::test]
 async fn request_waits_for_the_memory_of_earlier_responses() {
-    // Room for the images of one request, which are held as long as its response.
+    // The request reserves more than this, which means the whole budget; its response holds what its image takes.
     let media = config::Media { response_memory_bytes: 4 << 20, ..config::Media::default() };
     let budget = PictureBudget::new(&media);
     let test = service_with_budget(offline::entries(budget.clone()), budget.clone());

@@ -104,7 +104,8 @@ pub(super) fn body(model: &str, parameters: &ImageParameters, native: NativePara
     if family != Family::Wanx1 && !extra.iter().any(|(name, _)| name == "watermark") {
         members.add("watermark", false);
     }
-    // Except `n`, the number of images, which is set above.
+    // Members that are set above are kept: `add_raw` ignores a name that exists. `n`, the number of images, is ignored even if the
+    // family has no such member.
     for (name, value) in extra {
         if name == "negative_prompt" && form == InputForm::Prompt {
             input.add_raw(&name, value);

@@ -114,7 +114,7 @@ pub(super) fn body(
         body.add("response_format", "b64_json");
     }
     for (name, value) in extra_members(&parameters.extra_json).unwrap_or_default() {
-        // Only a series is streamed, and Ark has no member for the number of images.
+        // `add_raw` keeps members that are set above. Only a series is streamed, and Ark has no member for the number of images.
         if name != "stream" && name != "n" {
             body.add_raw(&name, value);
         }

@@ -82,12 +82,12 @@ fn parameters_become_the_members_of_the_family() {
     (parameters.seed, parameters.style) = (Some(i64::MAX), Some(Style::Natural));
     parameters.extra_json = r#"{"guidance_scale":3.5,"watermark":true,"stream":true,"model":"other"}"#.to_owned();
     // The second image: its seed, the largest plus one, becomes 0 in 31 bits.
-    let third = body(Family::Seedream3, &parameters, 1);
+    let generation_3 = body(Family::Seedream3, &parameters, 1);
     let expected = json!({
         "model": "m", "prompt": "a boat\n\nStyle: natural", "size": "1024x1024", "seed": 0, "watermark": false,
         "response_format": "b64_json", "guidance_scale": 3.5,
     });
-    assert_eq!(third, expected);
+    assert_eq!(generation_3, expected);
 
     parameters.extra_json = r#"{"tools":[{"type":"web_search"}]}"#.to_owned();
     (parameters.format, parameters.size, parameters.style) =

@@ -179,7 +179,7 @@ impl OpenResponse {
     }
 }
 
-/// Returns the data of an event, if it has any.
+/// Returns the data of an event, if it has any. An error event is read like any other: its data has the member `error`.
 fn data_of(event: &Event<'_>) -> Option<Bytes> {
     let (Event::Data(data) | Event::Error(data)) = event;
     let data = data.trim_ascii();

@@ -157,6 +157,7 @@ async fn usage_counts_prompt_and_input_images_once_and_every_image() {
         let usage = |event: &ImageEvent| if let ImageEvent::Usage(usage) = event { Some(*usage) } else { None };
         events.iter().filter_map(usage).collect::<Vec<_>>()
     };
+    // Five tokens for the prompt; 65 and 2 * 129 for an input image of two tiles; the rest by the pixels of the image.
     let small = parameters(Some(Size::new(64, 64)));
     let first = Usage { input: 5, input_images: 0, output: 5, total: 10 };
     assert_eq!(usage(small.clone()).await, [first]);

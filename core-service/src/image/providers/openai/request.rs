@@ -86,6 +86,7 @@ fn members(model: &str, parameters: &ImageParameters, native: NativeParams, firs
         members.add("stream", true);
         members.add("partial_images", previews);
     }
+    // Members that are set above are kept: `add_raw` ignores a name that exists.
     for (name, value) in extra_members(&parameters.extra_json).unwrap_or_default() {
         members.add_raw(&name, value);
     }
@@ -99,6 +100,7 @@ fn multipart(boundary: &str, members: &JsonObject, parameters: &ImageParameters)
         parameters.pictures.iter().chain(&parameters.mask).map(|picture| picture.bytes.len() + 300).sum::<usize>();
     let mut form = Vec::with_capacity(files + parameters.prompt.len() + 4096);
     for (name, value) in members.members() {
+        // A field of a form is plain text: a string without its quotes, any other value as JSON.
         let text = match serde_json::from_str(value) {
             Ok(Value::String(text)) => text,
             Ok(_) | Err(_) => value.to_owned(),

@@ -114,7 +114,7 @@ async fn video_is_created_watched_and_downloaded() {
     assert_eq!((last.state(), last.progress_percent), (State::Succeeded, 100));
     assert!(last.complete_time.is_some() && last.poll_after.is_none());
     let read = service.get(&created.id).await.unwrap();
-    assert!(read.request.is_some(), "snapshots of a stream do not have it");
+    assert!(read.request.is_some(), "unlike the snapshots of a stream");
     assert_eq!(&pb::Video { request: None, ..read }, last);
     let parts = service.download(&created.id, 0, 2).await.unwrap();
     assert_eq!(parts, [Part::Media(last.media[0].media.clone().unwrap()), Part::Data("deo".into())]);

@@ -35,7 +35,8 @@ pub(in crate::video::providers) struct Response {
 }
 
 impl Response {
-    /// Returns the failure that an error status and its body describe, for upstreams with errors in OpenAI's or a similar form.
+    /// Returns the failure that an error status and its body describe, for upstreams with errors in OpenAI's or a similar form. The
+    /// code `insufficient_quota` means an account without money, rather than a rate limit.
     pub(in crate::video::providers) fn failure(&self) -> ProviderError {
         parse_error_response(self.status, &self.headers, &self.body, QuotaMeaning::EmptyAccount)
     }
@@ -83,7 +84,7 @@ pub(in crate::video::providers) async fn exchange_with_headers(
 pub(in crate::video::providers) fn path_segment(id: &str) -> String {
     let mut segment = String::with_capacity(id.len());
     for byte in id.bytes() {
-        // `.` and `..` would be relative segments.
+        // As a whole id, `.` or `..` would be a relative segment: in ids of up to two bytes, dots are encoded.
         let is_plain =
             byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'~') || byte == b'.' && id.len() > 2;
         if is_plain {

@@ -45,7 +45,7 @@ pub(in crate::video::providers) async fn search(
     };
     let provider = Arc::clone(&entries[0].provider.provider);
     let found = provider.find(&lost, &RequestContext::default()).await.map(|search| match search {
-        // `KeyRotation` stores `KEY_ID|TASK`: removes the id of the key.
+        // Without the id of the API key, which `KeyRotation` stores before the task: `KEY_ID|TASK`.
         Search::Found(UpstreamTask(stored)) => {
             Search::Found(UpstreamTask(stored.split_once('|').map_or(stored.clone(), |(_, task)| task.to_owned())))
         }
@@ -62,6 +62,7 @@ fn context() -> ProviderContext {
         facts: FactsTable::default(),
         fit_policy: FitPolicy::default(),
         guard: GuardSettings::default(),
+        // 0 is no limit.
         submissions: Arc::new(ConcurrencyLimit::new(0, 0)),
     }
 }

@@ -43,7 +43,8 @@ const PROVIDER_ID: &str = "fal";
 pub struct FalVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The API's own origin, for downloads. Without the API key: results are public files of another host.
+    /// The API's origin: only download links with it may lead to private addresses. Without the API key: results are
+    /// public files of another host.
     origin: TrustedOrigin,
     /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
@@ -108,7 +109,7 @@ impl VideoProvider for FalVideos {
         let response = exchange(&self.upstream, Method::PUT, &path, None, context).await?;
         match response.status {
             status if status.is_success() => Ok(Cancellation::Stopped),
-            // 400: it has finished already. 404 and 410: it no longer exists.
+            // 400: the request has finished already. 404 and 410: it no longer exists.
             StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::GONE => Ok(Cancellation::Stopped),
             _ => Err(self.upstream.redacted(response::failure(&response))),
         }

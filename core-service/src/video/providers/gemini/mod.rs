@@ -50,8 +50,8 @@ const API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
 pub struct GeminiVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The API's own origin and the key for it, which its files require. Its path ends with a slash, so that links are relative
-    /// to it.
+    /// The API's origin and the API key: only download links with this origin may lead to private addresses, and only requests for
+    /// them have the key, which its files require. Its path ends with a slash, so that relative links are below it.
     origin: TrustedOrigin,
     /// The URL of `origin`.
     base: Url,
@@ -95,7 +95,7 @@ impl VideoProvider for GeminiVideos {
         let is_veo = veo::is_veo(&model);
         let path = if is_veo { veo::path(&model) } else { interactions::PATH.to_owned() };
         let body = match (is_veo, &request.parameters.source) {
-            // Veo extends its own video, which the request names.
+            // Veo extends its own video, which the request names. `&[]`: Veo has no parameters that exist only on the Gemini API.
             (true, Some(task)) => {
                 let uri = self.uri_of(task, &context).await?;
                 veo::encode_extension(&request.parameters, json!({"uri": uri}), &[])

@@ -35,12 +35,13 @@ impl KeyPair {
 
     /// Returns a token for one request: the access key with its validity, signed with the secret key.
     pub(super) fn token(&self) -> Result<Token, ProviderError> {
+        // In milliseconds since 1970; the token has seconds.
         let now = self.clock.now();
-        let since_1970 = |millis: i64| millis.div_euclid(1000);
+        let seconds = |millis: i64| millis.div_euclid(1000);
         let claims = json!({
             "iss": self.access_key.expose_secret(),
-            "exp": since_1970(now.after(VALIDITY).0),
-            "nbf": since_1970(now.0).saturating_sub_unsigned(CLOCK_SKEW.as_secs()),
+            "exp": seconds(now.after(VALIDITY).0),
+            "nbf": seconds(now.0).saturating_sub_unsigned(CLOCK_SKEW.as_secs()),
         });
         let encode = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let content = format!("{}.{}", encode(&json!({"alg": "HS256", "typ": "JWT"})), encode(&claims));

@@ -45,7 +45,7 @@ const DEFAULT_BASE_URL: &str = "https://api-singapore.klingai.com";
 const PROVIDER_ID: &str = "kling";
 /// The number of tasks in a page of a list, the maximum that Kling accepts.
 const PAGE_LENGTH: usize = 500;
-/// How many pages are searched for a lost submission, so that a long list does not cause hundreds of requests.
+/// How many pages are searched for the task of a lost submission: without a maximum, a long list would cause hundreds of requests.
 const MAX_PAGES: usize = 10;
 
 /// The video models of Kling.
@@ -55,7 +55,8 @@ pub struct KlingVideos {
     /// The keys of an account that has no API key.
     key_pair: Option<KeyPair>,
     downloads: Downloader,
-    /// The API's own origin, for downloads. Without the API key: links are signed already.
+    /// The API's origin: only download links with it may lead to private addresses. Without the API key: links are
+    /// signed.
     origin: TrustedOrigin,
     /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
@@ -100,6 +101,7 @@ impl VideoProvider for KlingVideos {
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
         let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &model), &request.parameters);
+        // The job runner sends the id of the job as the idempotency key.
         let job_id = context.idempotency_key.clone();
         let body = on_blocking_thread(move || request::encode(&model, endpoint, &request, &job_id)).await?;
         let response = self.exchange(Method::POST, &endpoint.path(), Some(Content::json(body)), &context).await?;
@@ -121,8 +123,8 @@ impl VideoProvider for KlingVideos {
         Ok(Cancellation::StillRunning)
     }
 
-    /// Looks for the id of the job (`external_task_id`), in the list of tasks. Only the end of the list proves that there is no
-    /// task with it.
+    /// Looks for the task of a submission whose response was lost, by the id of the job (`external_task_id`) in the list of tasks. Only
+    /// the end of the list proves that there is no such task.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let endpoint = Endpoint::of(&self.facts.find(PROVIDER_ID, &lost.model), &lost.parameters);
         for number in 1..=MAX_PAGES {

@@ -41,7 +41,8 @@ const API_SECRET: HeaderName = HeaderName::from_static("mj-api-secret");
 pub struct MidjourneyVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The proxy's own origin and the secret for it.
+    /// The proxy's origin and secret: only download links with this origin may lead to private addresses, and only requests for
+    /// them have the secret.
     origin: TrustedOrigin,
     poll_interval: Duration,
     max_file_bytes: u64,
@@ -84,6 +85,7 @@ impl VideoProvider for MidjourneyVideos {
 
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model: _, request, context } = call;
+        // The job runner sends the id of the job as the idempotency key.
         let job_id = context.idempotency_key.clone();
         let body = on_blocking_thread(move || request::encode(&request, &job_id)).await?;
         let response =
@@ -108,8 +110,8 @@ impl VideoProvider for MidjourneyVideos {
         response::parse_cancellation(&response).map_err(|error| self.upstream.redacted(error))
     }
 
-    /// Looks for the id of the job (`state`), among the newest tasks. A list without it proves nothing, because older tasks are
-    /// not in the list.
+    /// Looks for the task of a submission whose response was lost, by the id of the job (`state`) in the list of the newest tasks. A
+    /// list without the id proves nothing, because older tasks are not in it.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let response = exchange(&self.upstream, Method::GET, "task/list", None, context).await?;
         let found = response::parse_list(&response, &lost.job_id).map_err(|error| self.upstream.redacted(error))?;

@@ -51,7 +51,7 @@ pub(super) fn encode(request: &RenderRequest, job_id: &str) -> Result<String, Pr
             members.add_raw(&name, value);
         }
     }
-    // After the members of the client, which therefore replace it: the default of the gateway.
+    // The default of the gateway, after the members of the client: `add` has no effect if the client sent `motion`.
     members.add("motion", "low");
     Ok(members.to_string())
 }

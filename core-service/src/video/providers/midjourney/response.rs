@@ -19,7 +19,8 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
     let Response { status, headers, body } = response;
     let has_code = read_object(body, |members| members.number("code").is_some()).unwrap_or(false);
     task_id(*status, headers, body).map_err(|error| match *status {
-        // Not sent again: the proxy does not support videos, or the base URL is wrong. Another attempt would fail too.
+        // Without a `code`, the response is not that of the endpoint for videos: the proxy does not have it, or the base URL is wrong.
+        // The submission is not sent again, because another attempt would fail too.
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED if !has_code => permanent_refusal(error),
         _ => error,
     })

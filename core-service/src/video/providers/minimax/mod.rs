@@ -45,7 +45,8 @@ const PROVIDER_ID: &str = "minimax";
 pub struct MinimaxVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The API's own origin, for downloads. Without the API key: links are signed already.
+    /// The API's origin: only download links with it may lead to private addresses. Without the API key: links are
+    /// signed.
     origin: TrustedOrigin,
     /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,

@@ -19,7 +19,7 @@ use crate::{
 /// The beginning of `ClipFile::location` for a result that is a file of version 1; its id follows. Other locations are links.
 const FILE: &str = "file:";
 
-/// The message of version 2 about a task that does not exist, which has status 500.
+/// The message of version 2 about a task that does not exist, in a response with status 500.
 const NO_RECORD: &str = "record not found";
 
 /// Returns the id of the task that a response to a submission reports.

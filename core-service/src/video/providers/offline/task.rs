@@ -15,7 +15,7 @@ use crate::{
 /// Everything that a render depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct OfflineTask {
-    /// The idempotency key of the submission: the same key is the same render.
+    /// The idempotency key of the submission, which is the id of the job: the same key is the same render.
     pub(super) id: String,
     /// The injected fault, if the model is a fault model.
     pub(super) fault: Option<Fault>,

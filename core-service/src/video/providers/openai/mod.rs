@@ -43,7 +43,8 @@ const PROVIDER_ID: &str = "openai";
 pub struct OpenAiVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The upstream's own origin and the key for it. Its path ends with a slash, so that links are relative to it.
+    /// The upstream's origin and key: only download links with this origin may lead to private addresses, and only requests for
+    /// them have the key. Its path ends with a slash, so that relative links are below it.
     origin: TrustedOrigin,
     /// The query of the base URL with its question mark; empty without one.
     query: String,
@@ -144,7 +145,8 @@ impl VideoProvider for OpenAiVideos {
         }
     }
 
-    /// Looks for the only new video of the list with the same prompt and model, because the API has no member for the id of the job.
+    /// Looks for the video of a submission whose response was lost: the only new one of the list with the same prompt and model, because
+    /// the API has no member for the id of the job.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let separator = if self.query.is_empty() { '?' } else { '&' };
         let path = format!("videos{}{separator}order=desc&limit=100", self.query);

@@ -171,6 +171,7 @@ mod tests {
             matches!(error.failure(), ProviderError::Refused { message, .. } if message == "too long"),
             "{error:?}"
         );
+        // Reason 0 is unspecified.
         for body in [r#"{"id":"v","status":"failed","error":{"message":"m"}}"#, r#"{"id":"v","status":"failed"}"#] {
             assert!(matches!(poll(200, body), Ok(Progress::Failed(error)) if error.reason() as i32 != 0));
         }

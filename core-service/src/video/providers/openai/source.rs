@@ -53,6 +53,7 @@ pub(super) fn encode(request: &RenderRequest) -> Result<Content, ProviderError> 
     }
     let missing = || ProviderError::NotSupported("the request has no video to start from".to_owned());
     let (media_type, bytes) = request.input(InputRole::Source).ok_or_else(missing)?.file()?;
+    // 4 KiB for names, boundaries and small parts.
     let mut form = Form::with_capacity(bytes.len() + prompt.len() + 4096);
     form.text("prompt", prompt);
     if let Some(seconds) = seconds {

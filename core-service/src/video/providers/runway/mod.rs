@@ -43,7 +43,8 @@ const VERSION: (HeaderName, HeaderValue) =
 pub struct RunwayVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The API's own origin, for downloads. Without the API key: links are signed.
+    /// The API's origin: only download links with it may lead to private addresses. Without the API key: links are
+    /// signed.
     origin: TrustedOrigin,
     /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,

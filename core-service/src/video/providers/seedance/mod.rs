@@ -46,8 +46,8 @@ const TASKS: &str = "contents/generations/tasks";
 pub struct SeedanceVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The API's own origin, for downloads. Without the API key: links are signed already, and the object store rejects two
-    /// credentials.
+    /// The API's origin: only download links with it may lead to private addresses. Without the API key: links are
+    /// signed already, and the object store rejects two credentials.
     origin: TrustedOrigin,
     /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
@@ -72,6 +72,7 @@ pub(crate) fn entries(settings: &Seedance, context: &ProviderContext) -> Result<
     };
     let provider = KeyRotation::new(api_key, previous_api_keys, build)?;
     let mut entries = context.entries(models, PROVIDER_ID, provider);
+    // The highest resolution that the account may use, whatever the model offers.
     for entry in &mut entries {
         entry.provider = Arc::new(entry.provider.limited_to(max_resolution.as_str()));
     }
@@ -87,6 +88,7 @@ impl VideoProvider for SeedanceVideos {
 
     async fn submit(&self, call: Call<RenderRequest>) -> Result<UpstreamTask, ProviderError> {
         let Call { model, request, context } = call;
+        // The job runner sends the id of the job as the idempotency key.
         let job_id = context.idempotency_key.clone();
         let facts = self.facts.find(PROVIDER_ID, &model);
         let body = on_blocking_thread(move || request::encode(&model, &facts, &request, &job_id)).await?;
@@ -119,8 +121,8 @@ impl VideoProvider for SeedanceVideos {
         }
     }
 
-    /// Looks for the id of the job (`safety_identifier`), in the list of tasks. If the request had an identifier of the end
-    /// user, the task has that instead, and cannot be found.
+    /// Looks for the task of a submission whose response was lost, by the id of the job (`safety_identifier`) in the list of tasks. If
+    /// the request had an identifier of the end user, the task has that identifier instead, and cannot be found.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         if !lost.parameters.user.is_empty() {
             return Ok(Search::Inconclusive);

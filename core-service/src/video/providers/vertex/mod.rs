@@ -129,6 +129,7 @@ impl VideoProvider for VertexVideos {
                 veo::parse_poll(&response, &task, interval)
             }
         });
+        // For interactions as well: neither `veo` nor `omni` has a key to remove, and both truncate messages alike.
         redacted(&self.veo, polled.await)
     }
 

@@ -47,7 +47,8 @@ const CLOCK_SKEW: Duration = Duration::from_mins(1);
 pub struct ViduVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The API's own origin, for downloads. Without the API key: links are signed already.
+    /// The API's origin: only download links with it may lead to private addresses. Without the API key: links are
+    /// signed.
     origin: TrustedOrigin,
     /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
@@ -85,6 +86,7 @@ impl VideoProvider for ViduVideos {
         let Call { model, request, context } = call;
         let facts = self.facts.find(PROVIDER_ID, &model);
         let path = request::path(&request.parameters);
+        // The job runner sends the id of the job as the idempotency key.
         let job_id = context.idempotency_key.clone();
         let body = on_blocking_thread(move || request::encode(&model, &facts, &request, &job_id)).await?;
         let response = exchange(&self.upstream, Method::POST, path, Some(Content::json(body)), &context).await?;
@@ -114,8 +116,8 @@ impl VideoProvider for ViduVideos {
         }
     }
 
-    /// Looks for the id of the job (`payload`), in the list of the newest tasks. A list without it proves nothing, because the
-    /// list may be incomplete.
+    /// Looks for the task of a submission whose response was lost, by the id of the job (`payload`) in the list of the newest tasks. A
+    /// list without the id proves nothing, because the list may be incomplete.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let begin = Timestamp(0).after(Duration::from_secs(lost.submitted_at).saturating_sub(CLOCK_SKEW));
         // The text is RFC 3339.

@@ -26,7 +26,7 @@ use crate::{
 const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The id of the job, by which its task is found in the list.
-const MARK: &str = "video_1";
+const JOB_ID: &str = "video_1";
 
 fn url_input(role: InputRole, url: &str) -> RenderInput {
     RenderInput { role, content: InputContent::Link(url.to_owned()) }
@@ -58,7 +58,7 @@ fn render_request(inputs: Vec<RenderInput>) -> RenderRequest {
 }
 
 fn encode(model: &str, request: &RenderRequest) -> Result<String, ProviderError> {
-    request::encode(model, &FactsTable::default().find(PROVIDER_ID, model), request, MARK)
+    request::encode(model, &FactsTable::default().find(PROVIDER_ID, model), request, JOB_ID)
 }
 
 /// Returns the path and the body of the submission.
@@ -74,7 +74,7 @@ fn text_to_video_body_has_all_parameters_and_ignores_reserved_extra_members() {
     assert_eq!(path, "ent/v2/text2video");
     // The seed is -1 modulo 2^31.
     let expected = json!({"model": "viduq3-pro", "prompt": "a boat", "duration": 5, "resolution": "720p",
-        "aspect_ratio": "9:16", "audio": false, "seed": 2_147_483_647, "payload": MARK, "movement_amplitude": "small"});
+        "aspect_ratio": "9:16", "audio": false, "seed": 2_147_483_647, "payload": JOB_ID, "movement_amplitude": "small"});
     assert_eq!(body, expected);
 }
 
@@ -179,11 +179,11 @@ fn poll_response_without_a_state_is_unreadable() {
 #[test]
 fn task_with_the_job_id_is_found_in_the_list() {
     let list = r#"{"tasks":[{"id":"1","payload":"video_0"},{"id":"2","payload":"video_1"},{"id":"3"}]}"#;
-    assert_eq!(parse_list(&reply(200, list), "video_1"), Ok(Some("2".to_owned())));
+    assert_eq!(parse_list(&reply(200, list), JOB_ID), Ok(Some("2".to_owned())));
     assert_eq!(parse_list(&reply(200, list), "video_2"), Ok(None));
 }
 
 #[test]
 fn refused_list_is_an_error() {
-    assert!(parse_list(&reply(401, r#"{"reason":"Unauthorized"}"#), MARK).is_err());
+    assert!(parse_list(&reply(401, r#"{"reason":"Unauthorized"}"#), JOB_ID).is_err());
 }

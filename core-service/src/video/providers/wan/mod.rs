@@ -54,8 +54,8 @@ const ENABLE: HeaderValue = HeaderValue::from_static("enable");
 pub struct WanVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The API's own origin, for downloads. Without the API key: links are signed already, and the object store rejects two
-    /// credentials.
+    /// The API's origin: only download links with it may lead to private addresses. Without the API key: links are
+    /// signed already, and the object store rejects two credentials.
     origin: TrustedOrigin,
     /// The parameters that each model accepts, and how its API spells them.
     facts: FactsTable,
@@ -128,7 +128,8 @@ impl VideoProvider for WanVideos {
         }
     }
 
-    /// Looks for a task by model, time and prompt: see `search`. Each listed task is polled, because the list has no prompts.
+    /// Looks for the task of a submission whose response was lost, by model, time and prompt: see `search`. Each listed task is polled,
+    /// because the list has no prompts.
     async fn find(&self, lost: &LostSubmission, context: &RequestContext) -> Result<Search, ProviderError> {
         let LostSubmission { model, parameters, submitted_at, .. } = lost;
         let facts = self.facts.find(PROVIDER_ID, model);

@@ -40,7 +40,8 @@ const PROVIDER_ID: &str = "xai";
 pub struct XaiVideos {
     upstream: Upstream,
     downloads: Downloader,
-    /// The API's own origin, for downloads. Without the API key: results are files of another host.
+    /// The API's origin: only download links with it may lead to private addresses. Without the API key: results are
+    /// files of another host.
     origin: TrustedOrigin,
     poll_interval: Duration,
     max_file_bytes: u64,

@@ -109,6 +109,7 @@ async fn failed_polls_do_not_reduce_the_attempts_to_cancel_the_render() {
     let _runner = harness.start();
     harness.provider.wait_for_calls("poll", 8).await;
     harness.jobs.cancel(id.as_str(), &Owners::All).await.unwrap();
+    // The eighth attempt is the last one that `step.rs` makes.
     harness.provider.wait_for_calls("cancel", 8).await;
 }
 
@@ -170,7 +171,7 @@ async fn deletion_during_a_copy_cancels_the_render_and_removes_the_copied_files(
     assert_deletion_leaves_nothing("fetch", FakeProvider::default().with_fetches(fetches)).await;
 }
 
-/// The second store of the database is that of another node.
+/// The second store of the database is that of another node. A background task, which the test replaces, publishes the changes of others.
 #[tokio::test]
 async fn cancellation_at_another_node_interrupts_the_step() {
     let directory = tempfile::tempdir().unwrap();

@@ -127,7 +127,7 @@ async fn copy_of_a_render_that_is_finished_shortly_before_the_deadline_has_time_
     let id = harness.create().await;
     let _runner = harness.start();
     assert_eq!(failure(&harness.outcome(&id).await).0, "deadline_exceeded");
-    // As long as a whole job may take, if that is less than ten minutes.
+    // The copy may take as long as a whole job, because that is less than ten minutes. The rest is the delay of the first poll.
     let time = start.elapsed().saturating_sub(finished_after + deadline);
     assert!(!time.is_zero() && time < Duration::from_secs(1), "{:?}", start.elapsed());
 }

@@ -27,7 +27,7 @@ enum Searchable {
     Never,
 }
 
-/// Where a runner is. It holds the job as it read or wrote it last.
+/// What a runner is doing, with the job as the runner has read or written it last.
 #[derive(Debug, Clone, PartialEq)]
 enum Runner {
     Idle,
@@ -170,7 +170,7 @@ impl Model {
             next.extend(self.steps_of(index));
             if self.can_crash && self.runners[index] != Runner::Crashed {
                 let crashed = self.with_runner(index, Runner::Crashed);
-                // Its lease expires. Another process starts in its place.
+                // Its lease expires, and the other runner can take the job over.
                 let holds =
                     matches!(self.runners[index], Runner::Leasing(..) | Runner::Waiting(..) | Runner::Accepted(..));
                 next.push(Self { can_crash: false, leased: self.leased && !holds, ..crashed });
@@ -238,7 +238,7 @@ impl Model {
             Searchable::ByJobId if self.renders > 0 => {
                 return vec![self.with_runner(index, Runner::Accepted(Box::new(job.clone()), fence))];
             }
-            // The searches take longer than a request on its way.
+            // In reality, the searches take longer than a request on its way, so the model waits for the request.
             Searchable::ByJobId if self.request.is_some() => return Vec::new(),
             Searchable::ByJobId => job.after(Event::SubmissionRejected, NOW).unwrap(),
             Searchable::Never => {
@@ -260,7 +260,7 @@ impl Model {
         } else if self.request.is_some()
             || self.runners.iter().any(|runner| matches!(runner, Runner::Accepted(..) | Runner::Recording))
         {
-            // It waits for the last moment at which a response can be recorded.
+            // The clean-up waits for the last moment at which a response can be recorded.
             return Vec::new();
         } else {
             match self.searchable {
@@ -301,7 +301,7 @@ impl Model {
     }
 }
 
-/// Explores every reachable state, and returns how many there are.
+/// Explores every reachable state, and returns how many there are. Tests require many, so that a model without steps does not pass.
 fn explore(start: Model) -> usize {
     let mut seen = HashSet::from([start.key()]);
     let mut open = VecDeque::from([start]);

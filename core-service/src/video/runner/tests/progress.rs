@@ -147,6 +147,7 @@ async fn repeated_create_renders_once() {
     let harness = Harness::new(FakeProvider::default());
     let _runner = harness.start();
     let context = RequestContext { idempotency_key: "k".to_owned(), ..RequestContext::default() };
+    // The message is only hashed: equal ones are the same request.
     let call = Idempotency::from_request(&context, "CreateVideo", &String::new()).await;
     let first = harness.jobs.create(JobId::new(), request(), &context, call.as_ref()).await.unwrap();
     harness.outcome(&first.id).await;

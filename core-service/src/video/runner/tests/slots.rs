@@ -87,7 +87,7 @@ async fn stalled_submissions_of_one_provider_delay_neither_its_polls_nor_other_p
     for _ in 0..50 {
         create("stalled").await;
     }
-    // The submission of the render, and as many as may be in progress at once.
+    // The submission of the render, and four others: half of `jobs.concurrency` may be in progress at once.
     stalled.wait_for_calls("submit", 5).await;
     let last = create("other").await;
     assert_eq!(harness.outcome(&last).await.state.phase(), Phase::Succeeded);
@@ -99,7 +99,7 @@ async fn stalled_submissions_of_one_provider_delay_neither_its_polls_nor_other_p
 async fn submissions_wait_for_memory_for_their_inputs() {
     let (go, gate) = tokio::sync::watch::channel(false);
     let first = Reply::Gated(gate, UpstreamTask("first".to_owned()));
-    // Each submission needs three times its input, of which the memory holds one.
+    // Each submission reserves three times its input of 4 KiB, so the memory suffices for one at a time.
     let settings = JobSettings { input_memory_bytes: 16 << 10, ..JobSettings::default() };
     let store = Arc::new(MemoryStore::new(Clock::tokio()));
     let harness = Harness::with_store(store, FakeProvider::default().with_submits([first]), settings);

@@ -70,6 +70,7 @@ pub(super) async fn every_change_of_state_has_its_event(store: Store) {
     store.amend(&cancelled, &tombstone).await.unwrap();
     let events = store.events(&job.id).await.unwrap();
     let seen: Vec<_> = events.iter().map(|event| (event.kind.as_str(), event.revision)).collect();
+    // Revision 4 is the progress, which changes no state and so has no event.
     assert_eq!(seen, [("queued", 1), ("submitting", 2), ("rendering", 3), ("cancelled", 5), ("deleted", 6)]);
     assert!(events.iter().all(|event| event.owner == Owner::new("alice") && event.created_at == NOW));
     store.release(&claim).await.unwrap();

@@ -34,6 +34,7 @@ pub(super) async fn keys_of_different_owners_do_not_collide(store: Store) {
 }
 
 pub(super) async fn an_sdk_call_without_a_key_takes_the_content_key_over(store: Store) {
+    // An SDK call with retry count 0 is a new request, even with the content of an earlier one.
     let attempt = |retries| call("", Some(retries), "body");
     assert_eq!(insert_call(&store, &attempt(0)).await, Ok(Inserted::New));
     assert!(matches!(insert_call(&store, &attempt(1)).await, Ok(Inserted::Existing(_))));

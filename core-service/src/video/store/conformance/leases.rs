@@ -75,6 +75,7 @@ pub(super) async fn a_renewal_returns_the_claimed_jobs_that_are_final(store: Sto
     for _ in 0..3 {
         claim_next(&store).await;
     }
+    // Final as well, but not claimed by the worker.
     insert(&store, job().cancelled(NOW, None).unwrap()).await;
     assert_eq!(store.renew(&store.worker, LEASE).await, Ok(Renewed::default()));
     store.amend(&cancelled, &cancelled.cancelled(NOW, None).unwrap()).await.unwrap();
@@ -120,7 +121,7 @@ pub(super) async fn a_lost_lease_can_neither_commit_nor_release_nor_purge(store:
     store.set(NOW.after(LEASE));
     let other = WorkerId::new();
     register(&store, &other).await;
-    // Not even before another worker has claimed the job.
+    // It is refused even before another worker has claimed the job.
     assert_eq!(store.purge(&frozen).await, Err(StoreError::Stale));
     let claim = store.claim(&other, &BusyProviders::default()).await.unwrap().unwrap();
     assert_eq!(store.purge(&frozen).await, Err(StoreError::Stale));

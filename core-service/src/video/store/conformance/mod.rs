@@ -158,6 +158,7 @@ fn request() -> JobRequest {
             seed: Some(i64::MIN),
             inputs: vec![StoredInput { role: InputRole::LastFrame, source: InputSource::Stored("a.png".to_owned()) }],
             user: "u".to_owned(),
+            // Larger than any f64: the text must be stored as it is.
             extra_json: r#"{"n":1E400}"#.to_owned(),
             ..VideoParameters::default()
         },

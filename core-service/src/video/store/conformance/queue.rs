@@ -132,6 +132,7 @@ pub(super) async fn jobs_of_a_higher_priority_are_first_and_every_fourth_claim_i
         claims.push(claim_next(&store).await.job.id);
     }
     let (mut low, mut normal, mut high) = (low.iter(), normal.iter(), high.iter());
+    // After three claims of a priority, the next one is of a lower priority, among which the same rule applies: the fourth of these is low.
     let expected = "hhhnhhhnhhhnhhhlhnll".chars().map(|priority| match priority {
         'h' => high.next(),
         'n' => normal.next(),

@@ -94,7 +94,7 @@ pub(super) struct ReleaseJob {
 impl Write for ReleaseJob {
     type Output = ();
 
-    /// As for a claim: after a power failure there is no worker that could have the job.
+    /// As for a claim.
     fn must_be_durable(&self) -> bool {
         false
     }

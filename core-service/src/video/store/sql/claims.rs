@@ -137,7 +137,8 @@ pub(super) struct ClaimJob {
 impl Write for ClaimJob {
     type Output = Result<Option<Claim>, StoreError>;
 
-    /// After a power failure there is no worker that could have a job.
+    /// With SQLite, no worker survives a power failure. A crash of PostgreSQL can make two workers claim a job with the same fence: its
+    /// revision lets one of them commit.
     fn must_be_durable(&self) -> bool {
         false
     }

@@ -35,6 +35,7 @@ impl Write for InsertJob {
             let key = known.as_ref().and_then(row::key);
             match match_key(key.as_ref(), call, self.now) {
                 Ok(KeyMatch::Repetition) => {
+                    // Never `New`: a repetition has found the row of a job.
                     let existing = known.as_ref().map(row::job).transpose();
                     return Ok(existing.map(|job| job.map_or(Inserted::New, |job| Inserted::Existing(Box::new(job)))));
                 }
@@ -76,7 +77,7 @@ pub(super) async fn by_key(executor: impl DbExecutor<'_>, call: &Idempotency) ->
     query.bind(call.scope.owner.as_str()).bind(call.scope.key.to_column()).fetch_optional(executor).await
 }
 
-/// Fails if no further job of this owner may be queued.
+/// Fails if the job would exceed a limit of queued jobs or of jobs in flight.
 async fn check_limits(
     connection: &mut DbConnection,
     job: &Job,

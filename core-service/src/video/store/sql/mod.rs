@@ -75,6 +75,7 @@ impl JobStore for SqlStore {
     }
 
     async fn insert(&self, job: &Job, call: Option<&Idempotency>, limits: &JobLimits) -> Result<Inserted, StoreError> {
+        // SQLite would accept the job although its file was removed, and lose it at the end of the process.
         self.database.check_file().await?;
         let (job, call, feed) = (job.clone(), call.cloned(), self.feed.clone());
         self.database.write(InsertJob { job, call, limits: limits.clone(), now: self.now(), feed }).await?
@@ -130,6 +131,7 @@ impl JobStore for SqlStore {
     async fn queue_positions(&self, ids: &[JobId]) -> Result<Vec<u32>, StoreError> {
         let Some(first) = ids.iter().min() else { return Ok(Vec::new()) };
         let readers = self.database.readers();
+        // The queue is counted up to the oldest of the jobs; the positions of the others are counted from that one.
         let before = queue_position(readers, first).await?;
         let query = sqlx::query_scalar(
             "SELECT (SELECT COUNT(*) FROM video_jobs WHERE phase = 'queued' AND id >= $1 AND id < listed.value) FROM json_each($2) AS listed \

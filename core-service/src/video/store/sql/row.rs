@@ -36,13 +36,13 @@ macro_rules! columns {
 }
 pub(super) use columns;
 
-/// The columns of a job in a list.
+/// The columns of a job in a list, which needs neither the long `extra_json` nor the fence of a claim.
 pub(super) const LISTED: &str = "id, owner, revision, state, request, origin, created_at, completed_at, expires_at, \
      deadline_at, due_at, failures, submissions, abandoned, deleted, idempotency_key, fingerprint, key_expires_at, charge, priority, \
      '' AS extra_json";
 
-/// Changes a job that has revision `$20`. Owner, request, origin, priority and creation time never change. The key is only ever
-/// removed: between the read and this write a later call may have taken it over.
+/// Changes a job that has revision `$20`. Owner, request, origin, priority and creation time never change, so the statement leaves
+/// their parameters out. The key is only ever removed: between the read and this write a later call may have taken it over.
 pub(super) const AMEND: &str = "UPDATE video_jobs SET revision = $3, phase = $4, state = $5, completed_at = $9, \
      expires_at = $10, deadline_at = $11, due_at = $12, failures = $13, submissions = $19, abandoned = $14, deleted = $15, \
      idempotency_key = CASE WHEN $16 IS NULL THEN NULL ELSE idempotency_key END, charge = $21 WHERE id = $1 AND revision = $20";

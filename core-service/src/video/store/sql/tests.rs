@@ -1,5 +1,5 @@
-//! Properties of the SQLite store alone: unreadable rows, columns, query plans. The guarantees of all stores are in
-//! `conformance/`.
+//! Properties of the SQLite store alone: unreadable rows, columns, changes by another store, query plans. The guarantees of all stores are
+//! in `conformance/`.
 
 use sqlx::Execute as _;
 
@@ -15,14 +15,15 @@ use crate::{
     },
 };
 
-const LEASE: Duration = Duration::from_secs(10);
+/// The time after which the jobs fail.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 async fn open(directory: &tempfile::TempDir) -> SqlStore {
     SqlStore::new(Database::open(&directory.path().join("jobs.db")).await.unwrap())
 }
 
 async fn insert(store: &SqlStore, owner: &str, call: Option<&Idempotency>) -> Job {
-    let mut job = Job::new(JobId::new(), Owner::new(owner), request(), store.now(), LEASE);
+    let mut job = Job::new(JobId::new(), Owner::new(owner), request(), store.now(), DEADLINE);
     job.key = call.map(|call| JobKey { key: call.scope.key.clone(), fingerprint: call.fingerprint, expires_at: None });
     assert_eq!(store.insert(&job, call, &JobLimits::default()).await, Ok(Inserted::New));
     job
@@ -89,7 +90,7 @@ async fn unreadable_row_is_reported_to_its_owner_and_can_be_removed() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;
     let (alice, bob) = (Owners::Only(Owner::new("alice")), Owners::Only(Owner::new("bob")));
-    // A job whose due time is no number is never claimed.
+    // `DAMAGES` has no such due time, because a job with one is never claimed.
     for damaged in DAMAGES.into_iter().chain(["due_at = 'later'"]) {
         let id = insert(&store, "alice", None).await.id;
         damage(&store, &id, damaged).await;
@@ -144,7 +145,7 @@ async fn key_of_an_unreadable_row_is_free_for_a_new_attempt_of_an_sdk() {
 async fn request_document_in_the_database_has_no_extra_members() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;
-    let mut job = Job::new(JobId::new(), Owner::default(), request(), store.now(), LEASE);
+    let mut job = Job::new(JobId::new(), Owner::default(), request(), store.now(), DEADLINE);
     job.request.parameters.extra_json = r#"{"a":1E400}"#.to_owned();
     store.insert(&job, None, &JobLimits::default()).await.unwrap();
     let row = "SELECT request, extra_json, provider_id FROM video_jobs";

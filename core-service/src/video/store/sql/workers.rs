@@ -1,4 +1,4 @@
-//! The leases of workers. None of these writes needs to be durable: no worker that could have a job survives a power failure.
+//! The leases of workers. None of these writes needs to be durable: a worker whose lease is lost registers another one.
 
 use async_trait::async_trait;
 
@@ -58,6 +58,7 @@ impl Write for RenewLease {
             return Ok(Err(StoreError::Stale));
         }
         let has_released = remove_expired(connection, self.now).await? && release_orphans(connection).await?;
+        // `lease_owner <> ''` is the condition of the index `video_jobs_leased`.
         let query = sqlx::query_scalar(
             "SELECT id FROM video_jobs WHERE lease_owner = $1 AND lease_owner <> '' AND phase IN ($2, $3, $4)",
         );

@@ -149,6 +149,7 @@ async fn deadline_ends_a_stream_whose_upstream_sends_only_blank_lines_without_pa
         upstream.write_all(&flood[..64 << 10]).await.unwrap();
         advance(MINUTE * 3 / 4).await;
     }
+    // Beyond the deadline of five minutes.
     advance(MINUTE * 3 / 4 * 3).await;
     let Poll::Ready(Some(Err(error))) = poll_with_budget(&mut chunks, 1).await else {
         panic!("the stream continues after its deadline")

@@ -11,7 +11,7 @@ use crate::{
     video::{provider::UpstreamTask, testing::entry_with},
 };
 
-/// The first bytes of an MP4 file, by which the type of an input is recognised. There are no frames.
+/// The first bytes of an MP4 file, by which the type of an input is recognised. Nothing in these tests reads its frames.
 const MP4: &[u8] = b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom";
 
 /// Sources of a model: with `native`, videos that it rendered itself, by the id of their task at the provider; with `file`, the
@@ -65,6 +65,7 @@ impl Service {
         Ok(self.grpc.edit_video(Request::new(request)).await?.into_inner().video.unwrap())
     }
 
+    /// Every call has the same idempotency key.
     async fn extend(&self, video: pb::VideoSource, seconds: u32) -> Result<pb::Video, Status> {
         let (prompt, duration_seconds, video) = ("it sails on".to_owned(), Some(seconds), Some(video));
         let idempotency_key = "key".to_owned();

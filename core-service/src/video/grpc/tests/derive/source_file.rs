@@ -10,7 +10,7 @@ use crate::{
     },
 };
 
-/// Makes the next submission fail with this error, and the provider poll for its source with this reply.
+/// Makes the next submission fail with this error, and scripts the reply to the next poll, which asks for the source of the edit.
 fn refuse_next(service: &Service, error: ProviderError, source: Reply<Progress>) {
     service.harness.provider.submits.lock().unwrap().push_back(fails(error));
     service.harness.provider.polls.lock().unwrap().push_back(source);
@@ -26,7 +26,7 @@ fn missing() -> Reply<Progress> {
 
 impl Service {
     /// Edits a video, and waits for the end. Returns the edit, and the calls to the provider up to the last submission or poll of
-    /// the source.
+    /// the source, without the searches, and without the line `context …` that is recorded beside each poll.
     async fn edited(&self, id: &str) -> (pb::Video, Vec<String>) {
         let start = self.harness.provider.calls.borrow().len();
         let edit = self.edit("", by_id(id)).await.unwrap();
@@ -89,6 +89,7 @@ async fn refusal_is_reported_if_there_is_no_file_of_the_source() {
     // The source was deleted.
     let service = service_with(&sources(true, true));
     let id = service.finished().await;
+    // The first attempt fails, so that the source can be deleted before the second.
     service.harness.provider.submits.lock().unwrap().push_back(fails(ProviderError::unavailable("later")));
     let edit = service.edit("", by_id(&id)).await.unwrap();
     service.harness.provider.wait_for_calls(&format!("submit {}", edit.id), 1).await;

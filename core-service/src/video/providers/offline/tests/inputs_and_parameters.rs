@@ -58,6 +58,7 @@ impl TestEngine {
     async fn colours(&self, inputs: Vec<(InputRole, InputSource)>) -> Vec<[u8; 3]> {
         let files = self.render(inputs, None).await;
         let sheet = image::load_from_memory(&files[2]).unwrap().into_rgb8();
+        // The pixel in the middle of each tile.
         let tiles = (0..16).map(|tile| (tile % 4 * TILE.0 + 64, tile / 4 * TILE.1 + 36));
         tiles.map(|(x, y)| sheet.get_pixel(x, y).0).collect()
     }

@@ -197,6 +197,7 @@ async fn outcome(service: &Service, request: JobRequest) -> Job {
 #[tokio::test]
 async fn render_of_a_crashed_process_is_finished_by_the_next_one() {
     let directory = tempfile::tempdir().unwrap();
+    // Short, because the next process waits for the end of the lease of the crashed one.
     let settings = JobSettings { lease: Duration::from_secs(1), ..JobSettings::default() };
     let before = service(directory.path(), settings.clone()).await;
     let id =

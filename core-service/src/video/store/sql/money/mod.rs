@@ -56,6 +56,7 @@ pub(super) async fn settle(
     if state(before) == Some(ChargeState::Held)
         && let Some(charge) = &next.charge
     {
+        // `None`: the hold stays open; `Some(None)`: it ends, and nothing was spent.
         let cost = match charge.state {
             ChargeState::Held => {
                 if !before.state.is_final() && matches!(next.state, JobState::Succeeded { .. }) {

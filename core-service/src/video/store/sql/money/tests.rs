@@ -135,6 +135,7 @@ async fn finished_video_is_settled_by_its_length() {
     let rows = fixture.ledger.usage(&filter).await.unwrap();
     let [row] = &*rows else { panic!("{rows:?}") };
     assert_eq!((row.key.as_str(), row.team.as_str(), row.model.as_str()), ("alice", "t", "fake-video"));
+    // One second as requested, and the two seconds of the second file.
     assert_eq!((row.usage.calls, row.usage.errors, row.usage.quantities.video_millis), (2, 0, 3000));
     assert_eq!(row.usage.cost, Usd::parse("3").unwrap());
 }
