@@ -36,6 +36,7 @@ KEY = "the-secret-of-the-client"
 # All limits and both budgets of a key and its team, all high enough for the calls.
 LIMITS = """{ models = ["m*"], requests_per_minute = 100000, tokens_per_minute = 100000000, concurrent_calls = 100, jobs_in_flight = 10,
     budget_per_day = "1000", budget_per_month = "1000" }"""
+# Without the line break of LIMITS: an inline table of TOML is on one line.
 ACCOUNTS = f"""
 prices = [{{ model = "m", per_million_input_tokens = "2.5", per_million_output_tokens = "10" }}]
 teams = [{{ name = "all", limits = {LIMITS} }}]

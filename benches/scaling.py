@@ -52,6 +52,7 @@ def creates(program: str) -> None:
     rows = []
     for count, sqlite in ((1, True), (1, False), (2, False), (4, False)):
         nodes = Nodes(program, count, sqlite)
+        # Warms the nodes up, and is not measured.
         Load(nodes.ports, 4, 2).run()
         before, commits = nodes.cpu(), nodes.commits()
         load = Load(nodes.ports, CONNECTIONS, CREATE_SECONDS).run()
@@ -205,6 +206,7 @@ def life(program: str) -> None:
 
 def held(program: str) -> None:
     nodes, rows = Nodes(program, 2, False), []
+    # Warms the nodes up, and is not measured.
     Load(nodes.ports, 16, 3).run()
 
     def measure(name: str) -> None:

@@ -194,6 +194,7 @@ async def grpc_watchers(program: str) -> None:
     _, _, ids = await create(server, WATCHED_JOBS, 4)
     await wait_until_rendering(server, max(ids))
     before = server.memory()
+    # Otherwise all channels to this address would share one connection.
     options = [("grpc.use_local_subchannel_pool", 1)]
     channels = [grpc.aio.insecure_channel(f"127.0.0.1:{server.grpc_port}", options=options) for _ in range(100)]
     calls = []

@@ -167,7 +167,9 @@ class Server:
             return reply.read().decode()
 
 
+# The secrets of the keys `limited` and `free`.
 KEYS = ("0123456789abcdef", "fedcba9876543210")
+# Ignores the proxies of the environment.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

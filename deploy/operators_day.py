@@ -228,6 +228,7 @@ def install(machine: Machine, upstream: str) -> None:
     starter.write_text(right.replace('api_key = "upstream-key"', 'api_key = "another-key"'))
     assert "another-key" not in machine.run("check"), "check displays a secret"
     refused = machine.run("check", "--probe", status=1)
+    # The connections for chat and for videos have the same key.
     assert refused.count("401 Unauthorized: the API key is refused") == 2 and "another-key" not in refused, refused
     starter.write_text(right)
     print("   ", machine.run("check", "--probe").strip().replace("\n", "\n    "))
@@ -286,6 +287,7 @@ def watch(machine: Machine, deploy: Path) -> None:
         return [alert["labels"]["alertname"] for alert in ask("alerts").get("alerts", []) if alert["state"] == "firing"]
 
     try:
+        # One job that does not end, one that fails, and one that succeeds, so that the queries about each have data.
         stuck_video = machine.video("day-video")
         machine.video("day-video", "to be refused")
         machine.video("offline-video")

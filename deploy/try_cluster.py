@@ -7,7 +7,8 @@ The manifest decides: the environment of the nodes, the secrets of `cluster-secr
 configuration of HAProxy are used as they are, with other addresses and directories. The servers are a private PostgreSQL, moto in place
 of Garage, and HAProxy. Clients chat, stream, make images and videos, and call over gRPC through the balancer, while each node is stopped
 and started again. With an older version, the nodes run that first, and are upgraded by their restart; the last one is also restarted with
-the older version after the database was migrated. No call may fail. In the end each video is complete at every node, and the data directories of the nodes are empty.
+the older version after the database was migrated. No call may fail. In the end each video is complete at every node, and the data
+directories of the nodes are empty.
 
 Where kubectl is installed, a further node runs with the environment and the configuration file of deploy/kubernetes/cluster, a database
 and a bucket of its own.
@@ -66,7 +67,7 @@ class Cluster:
         self.services = yaml.safe_load((COMPOSE / "cluster.yaml").read_text())["services"]
         self.secrets = directory / "secrets"
         subprocess.run([COMPOSE / "cluster-secrets", self.secrets], check=True, stdout=subprocess.DEVNULL)
-        # The private server trusts everyone on this machine; that the role has a password is checked by itself.
+        # The private server trusts everyone on this machine; `check_nodes` checks that the role has a password.
         self.postgres = Postgres(directory / "postgres")
         client = {"PGHOST": "127.0.0.1", "PGPORT": str(self.postgres.port), "SECRETS": str(self.secrets)}
         path = {"PATH": f"{self.postgres.bin}:{os.environ['PATH']}"}
@@ -172,6 +173,7 @@ def run_load(cluster: Cluster, ports: dict[str, int], program: str) -> list[str]
     """Restarts each node under load, with this program. Returns the ids of the videos."""
     load, videos = Load(ports["8000"], key=cluster.key), []
     grpc = GrpcClient(ports["50051"], {"authorization": f"Bearer {cluster.key}"})
+    # ListVideos has a page size of 1.
     calls = {
         "streams": (4, stream),
         "chats": (2, chat),
@@ -200,7 +202,7 @@ def run_load(cluster: Cluster, ports: dict[str, int], program: str) -> list[str]
 
 
 def check_nodes(cluster: Cluster, videos: list[str]) -> None:
-    """Each node has each video; a call needs a key; operators' paths end at the nodes."""
+    """Each node has each video, and nothing in its data directory; no job was made twice; the role of the database has a password."""
     for name, node in cluster.nodes.items():
         connection = Connection(node.rest, cluster.key)
         states = {json.loads(request(connection, "GET", f"/v1/videos/{id}"))["status"] for id in videos}

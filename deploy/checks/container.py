@@ -12,7 +12,7 @@ from package.executable import ZIG
 from .report import DEPLOY, ROOT, Report, find
 
 FILE = DEPLOY / "container/Containerfile"
-# Each is run with `info` or `version`, to see whether it can build.
+# Each with the command whose success shows that the engine works here.
 ENGINES = {"docker": "info", "podman": "info", "buildah": "info"}
 
 

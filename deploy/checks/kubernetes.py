@@ -15,6 +15,7 @@ PLACE = DEPLOY / "kubernetes"
 VERSIONS = ("1.30", "1.37")
 # rest.drain and grpc.drain, in seconds, by default.
 DRAIN = 30
+# The overlays. Each is checked without components, and with each of these lists of components.
 COMPONENTS = {
     "all-in-one": [["service-monitor"]],
     "gateway-core": [["service-monitor", "network-policy"]],
@@ -57,7 +58,7 @@ def render(report: Report, overlay: str, components: list[str]) -> list[dict]:
 def schema(report: Report, resource: dict) -> None:
     name = f"{resource['kind']} {resource['metadata']['name']}"
     if "k8s.io" not in resource["apiVersion"] and "." in resource["apiVersion"]:
-        # A type of an operator.
+        # A type of an operator, such as ServiceMonitor, is not in the schemas of Kubernetes.
         return
     for version in VERSIONS:
         try:

@@ -25,7 +25,7 @@ from pathlib import Path
 from bucket import check, create_picture, get, media_path, status_of, wait_for, wait_until_ready
 from server import Server, free_port
 
-# Those of every Azurite.
+# The account that every Azurite has, and its key.
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 CONTAINER = "media"
@@ -34,6 +34,7 @@ CONTAINER = "media"
 def signed(method: str, endpoint: str, query: str) -> urllib.request.Request:
     """Returns a request for the container with a signature of the account (Shared Key)."""
     headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2021-12-02"}
+    # After the method, the signature has the values of 11 standard headers, all of which are empty here.
     lines = [method, *[""] * 11, *(f"{name}:{value}" for name, value in headers.items()), f"/{ACCOUNT}/{ACCOUNT}/{CONTAINER}"]
     lines += [f"{name}:{value}" for name, value in sorted(urllib.parse.parse_qsl(query))]
     digest = hmac.digest(base64.b64decode(KEY), "\n".join(lines).encode(), hashlib.sha256)
@@ -48,6 +49,7 @@ def objects(endpoint: str) -> str:
 
 
 def create_video(server: Server) -> str:
+    """Creates a video and waits until it is completed. Returns its id."""
     status, data = server.call("POST", "/v1/videos", {"prompt": "a boat", "size": "64x64", "seconds": "1"})
     check("a video is created", status == 200, data)
     id = json.loads(data)["id"]
@@ -85,6 +87,7 @@ def main(program: str, azurite: str) -> None:
     program, directory = os.path.abspath(program), Path(tempfile.mkdtemp(prefix="azure-"))
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
+    # Azurite refuses versions of the API that are newer than itself, unless it skips that check.
     command = [azurite, "--blobPort", str(port), "--location", directory / "azurite", "--skipApiVersionCheck", "--silent", "--disableTelemetry"]
     emulator, server = subprocess.Popen(command), None
     try:

@@ -89,7 +89,7 @@ def ledger_problems(data: Path) -> list[str]:
     return [f"{name}: {one} is recorded, the rows have {other}" for name, (one, other) in sums.items() if one != other]
 
 
-def restart_from(program: str, directory: Path, settings: dict[str, str]) -> Server:
+def start_in(program: str, directory: Path, settings: dict[str, str]) -> Server:
     (directory / "triptych.toml").write_text(PRICES)
     return Server(program, str(directory), settings)
 
@@ -102,7 +102,7 @@ def main(program: str, jobs: int = 25) -> None:
     first, second, third = (root / name for name in ("first", "second", "third"))
     for directory in (first, second, third):
         directory.mkdir()
-    server = restart_from(program, first, settings)
+    server = start_in(program, first, settings)
     for number in range(jobs):
         create(server, number)
     images = {path: server.call("GET", path)[1] for path in (create_image(server, number) for number in range(5))}
@@ -125,15 +125,17 @@ def main(program: str, jobs: int = 25) -> None:
     load.join()
     waiting = sum(job["status"] == "queued" for job in list_all(server))
     assert waiting, "no job was queued at the backup"
+    # The directory of the backup exists by now.
     run(program, first, "backup", str(root / "backup"), expected=1)
     # The original submits everything that was queued, then its machine is lost.
     ended = {job["id"]: job["status"] for job in wait_for_the_end(server)}
     server.process.kill()
     server.process.wait()
 
+    # The first data directory is not empty.
     run(program, first, "restore", str(root / "backup"), expected=1)
     run(program, second, "restore", str(root / "backup"))
-    server = restart_from(program, second, settings)
+    server = start_in(program, second, settings)
     restored = {job["id"]: job for job in wait_for_the_end(server)}
     renders = upstream.prompts()
     problems = [f"{prompt} was submitted {count} times" for prompt, count in renders.items() if count > 1]
@@ -149,7 +151,7 @@ def main(program: str, jobs: int = 25) -> None:
     # The stopped service, with copies instead of links.
     run(program, second, "backup", str(root / "stopped"), "--copy")
     run(program, third, "restore", str(root / "stopped"), "--resume-queued")
-    server = restart_from(program, third, settings)
+    server = start_in(program, third, settings)
     if {job["id"] for job in list_all(server)} != set(restored):
         problems.append("the backup of the stopped service has other jobs")
     server.process.terminate()

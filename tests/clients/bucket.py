@@ -79,7 +79,7 @@ def get(server: Server, path: str, headers: dict[str, str] | None = None) -> tup
 
 
 def post(server: Server, path: str, body: dict) -> tuple[int, dict]:
-    """Sends a request once."""
+    """Sends a request once; `Server.call` would repeat one that is refused with 503."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
     response = connection.getresponse()

@@ -11,7 +11,7 @@ fails. Meanwhile, and each at least once:
 - sessions of the database are ended, its server is restarted, is away, or a standby takes over from it; the bucket is away;
 - a transaction of another program stays open.
 
-From 900 SECONDS on, the database and the network are away for a minute, and the foreign transaction is open for ten. In the end:
+With 900 SECONDS or more, the database and the network are away for a minute, and the foreign transaction is open for ten. In the end:
 
 - every acknowledged job is completed, with a whole file, from every node, except for those that were killed while they were submitted and
   have no render: they failed with `outcome_unknown`;

@@ -31,6 +31,7 @@ class Faults:
 
     def run(self, until: float) -> None:
         """Injects faults at least until this time, and until each has happened."""
+        # Each fault with its weight in the random choice. One with weight 0 happens only once.
         of_nodes: dict[Callable[[], None], int] = {self.kill: 8, self.freeze: 3, self.reset: 4, self.separate: 1}
         shared: dict[Callable[[], None], int] = {self.end_sessions: 4, self.restart_database: 2, self.lose_bucket: 1}
         shared |= {self.lose_database: 1, self.fail_over: 2, self.hold_transaction: 0}

@@ -13,6 +13,7 @@ from threading import Lock, Thread
 
 from cluster_clients import BURST, Clients
 
+# Width and height of the picture, in pixels.
 SIZE = 1024
 # The seconds until the provider responds. All requests of a burst arrive before.
 DELAY = 2

@@ -18,6 +18,7 @@ from kill_upstream_jobs import small_clip
 from postgres_server import Postgres
 from server import Server
 
+# The lease of jobs, in seconds: how long a node owns them without renewing it.
 LEASE = 3
 PRICES = 'prices = [{ model = "scripted", per_second = "0.1" }]\n'
 DATABASE = "triptych"
@@ -116,6 +117,7 @@ class Cluster:
         self.standbys += 1
         standby = Postgres(self.directory / f"postgres-{self.standbys}", primary=self.postgres)
         self.postgres.wait_for_standby()
+        # The server applies the reloaded setting a moment later.
         time.sleep(1)
         self.postgres.stop()
         standby.promote()
@@ -151,4 +153,5 @@ def clock_skew() -> str:
     return "clock skew: " + ", ".join(f"node {number} {seconds:+} s" for number, seconds in SKEWS.items())
 
 
+# grpcio's handlers of `fork` are for children that go on with gRPC. Those of this process only execute other programs.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

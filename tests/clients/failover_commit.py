@@ -25,7 +25,7 @@ BODY = {"prompt": "a boat", "size": "64x64", "seconds": "1"}
 
 
 def create(server: Server, name: str, answers: list[tuple[int, dict]]) -> None:
-    """Sends a create once."""
+    """Sends a create once; `Server.call` would repeat one that is refused."""
     connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
     connection.request("POST", "/v1/videos", json.dumps(BODY | {"prompt": name}), {"content-type": "application/json"})
     response = connection.getresponse()
@@ -48,6 +48,7 @@ def main(program: str) -> int:
         nodes[number].call("GET", "/readyz")
     standby = Postgres(directory / "standby", primary=SimpleNamespace(port=replication.ports[0]))
     primary.wait_for_standby()
+    # The server applies the reloaded setting a moment later.
     time.sleep(1)
     replication.freeze(0)
     answers: list[tuple[int, dict]] = []

@@ -29,6 +29,7 @@ ROWS = {
     "MiniMax": (None, "minimax"), "Runway": (None, "runway"), "Vidu": (None, "vidu"), "xAI": (None, "xai"),
     "built-in": ("offline", "offline"),
 }
+# The setting that connects each provider.
 KEYS = {
     "image": {"openai": "api_key", "doubao": "api_key", "nano_banana": "api_key", "dashscope": "api_key", "midjourney": "base_url"},
     "video": {"openai": "api_key", "fal": "api_key", "gemini": "api_key", "kling": "api_key", "midjourney": "base_url", "minimax": "api_key",

@@ -196,6 +196,7 @@ expect("a gzip bomb", request("POST", CHAT, gzip.compress(bytes(200 << 20)), ext
 
 for _ in range(50):
     exchange(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{\"mod", close_early=True)
+# The first of these is the beginning of a TLS handshake.
 for garbage in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET\r\n\r\n", b"\0" * 1000, b"GET / HTTP/1.1\r\nA: " + b"x" * 200_000):
     try:
         exchange(garbage + b"\r\n\r\n")

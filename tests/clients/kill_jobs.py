@@ -40,6 +40,7 @@ def mp4_defect(data: bytes) -> str | None:
 
 def create(server: Server, number: int, ids: dict[int, str]) -> None:
     """Creates the video of a number, or repeats its create, which must return the same id."""
+    # The number is the seed, so that the repetition has the same body.
     size, seconds = random.Random(number).choice([("64x64", "1"), ("128x72", "1"), ("320x180", "1")])
     body = {"prompt": f"clip {number}, pan left", "size": size, "seconds": seconds}
     status, data = server.call("POST", "/v1/videos", body, f"kill-{number}")

@@ -31,7 +31,7 @@ KEYS = 20
 # In millionths of a US dollar.
 KEY_BUDGET, TEAM_BUDGET = 2_000_000, 30_000_000
 IMAGE_COST, SECOND_COST = 40_000, 100_000
-# The cost of a token of a chat response.
+# The cost of a token of a chat response, in the same unit.
 TOKEN_COST = 100
 # The time in which all videos must end after the last kill, in seconds.
 VIDEOS_TIMEOUT = 300

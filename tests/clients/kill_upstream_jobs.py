@@ -57,6 +57,7 @@ def main(program: str, jobs: int = 600, kills: int = 200, shortest: int = 500, l
     upstream = Upstream(small_clip(program), FAULTS)
     directory = tempfile.mkdtemp(prefix="kill-upstream-jobs-")
     settings = {"VIDEO_SERVICE_TYPE": "openai", "VIDEO_BASE_URL": upstream.url, "VIDEO_MODELS": "scripted"}
+    # So many failures that the circuit breaker stays closed. An open one would hide most of the faults.
     settings |= {"TRIPTYCH_VIDEO_OPENAI_POLL_INTERVAL": "200ms", "TRIPTYCH_VIDEO_ROUTING_FAILURES": "1000000"}
     server, numbers, ids = Server(program, directory, settings), count(), {}
     # The average pause of a client between two creates in seconds, so that the creates take as long as the kills.

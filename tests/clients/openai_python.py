@@ -204,6 +204,7 @@ def test_edit_changes_only_the_masked_area():
     response = client.images.edit(image=io.BytesIO(source), mask=encoded.getvalue(), prompt="A red sun over the sea", size="256x256", response_format="b64_json")
     edited = check_image(base64.b64decode(response.data[0].b64_json), (256, 256)).convert("RGB")
     original = Image.open(io.BytesIO(source)).convert("RGB")
+    # The mask is transparent from the middle on. Both areas keep a distance from its edge.
     left, right = (0, 0, 100, 256), (156, 0, 256, 256)
     assert list(edited.crop(left).getdata()) == list(original.crop(left).getdata()), "pixels outside of the mask have changed"
     assert list(edited.crop(right).getdata()) != list(original.crop(right).getdata()), "no pixel within the mask has changed"

@@ -34,14 +34,16 @@ per_million_input_tokens = "2.50"
 per_million_output_tokens = "10"
 [offline]
 chat_tokens_per_second = 0
-# One render at a time leaves the other processors to the requests.
+# Few jobs at a time, so that processors are left to the requests.
 [jobs]
 concurrency = 2
 [webhooks]
 allow_private_addresses = true
 callback_secret = "whsec_c2VjcmV0IG9mIGNhbGxiYWNrcywgMjQgYg=="
 """
+# Operations whose body is that of another one.
 SAME_BODY = ["/v1/engines/{engine}/chat/completions", "/api/v1/videos", "/v1/estimate/videos", "/v1/estimate/images"]
+# Those of schemathesis, and the last one from openapi_hooks.py.
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -51,6 +53,7 @@ CHECKS = [
     "events_are_described",
 ]
 WORDS = {"positive": "valid", "negative": "invalid"}
+# The checks from openapi_hooks.py for each mode.
 ACCEPTANCE = {"positive": "valid_is_accepted", "negative": "invalid_is_refused"}
 
 
@@ -123,8 +126,8 @@ def check_failure(document, url, *arguments):
 def main(program, examples="0", document=None):
     receiver = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
-    # Without EXAMPLES, the test takes a minute. `coverage` has the limits of each member, `fuzzing` combines members. Operations whose
-    # body is that of another are left out.
+    # Without EXAMPLES, the test takes a minute, and leaves out SAME_BODY. `coverage` has the limits of each member, `fuzzing` combines
+    # members.
     phases, negative = ("examples,fuzzing", "coverage") if examples == "0" else ("examples,coverage,fuzzing",) * 2
     with tempfile.TemporaryDirectory() as directory:
         (Path(directory) / "triptych.toml").write_text(SETTINGS)

@@ -18,7 +18,8 @@ TOKENS_PER_SECOND = "30"
 
 
 class Process:
-    """A Triptych process that can be restarted at the same address."""
+    """A Triptych process that can be restarted at the same address. It is ready once `ready_path` of its REST API answers, or, without
+    a path, once its gRPC port accepts connections."""
 
     def __init__(self, program: str, directory: Path, arguments: list[str], settings: dict[str, str], ready_path: str | None):
         directory.mkdir(exist_ok=True)
@@ -57,6 +58,7 @@ class Process:
 
 
 def wait_for_port(port: int, process: subprocess.Popen, output: Path) -> None:
+    """Waits until a port accepts connections. Fails with the output of its process if that ends before."""
     while True:
         with contextlib.suppress(OSError):
             return socket.create_connection(("127.0.0.1", port), 1).close()

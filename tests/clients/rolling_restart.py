@@ -5,9 +5,9 @@
 Uses the configurations in deploy/haproxy and deploy/nginx, with other addresses. A load balancer that is not installed is skipped,
 which is printed. Each round restarts every process once. The scenarios:
 
-    gateways    two gateways over one core; chat, streams, images and videos
-    chat        two processes with data directories of their own; chat and streams
-    core        the core of two gateways; calls may fail with Retry-After while it is down, and the openai SDK retries them
+    gateways    behind HAProxy, two gateways over one core; chat, streams, images and videos
+    chat        behind nginx, two processes with data directories of their own; chat and streams
+    core        behind HAProxy, the core of two gateways; calls may fail with Retry-After while it is down, and the openai SDK retries them
 """
 
 import contextlib

@@ -28,6 +28,7 @@ class Server:
         self.host, self.port, self.grpc_port, self.command = host, free_port(), free_port(), [*prefix, program]
         self.log = open(os.path.join(directory, "log"), "ab")
         variables = {"TRIPTYCH_REST_LISTEN": f"{host}:{self.port}", "TRIPTYCH_GRPC_LISTEN": f"{host}:{self.grpc_port}"}
+        # With a short lease, a new process soon takes over the jobs of the killed one.
         variables |= {"TRIPTYCH_DATA_DIR": "data", "TRIPTYCH_JOBS_LEASE": "2s"} | (settings or {})
         self.environment = os.environ | variables
         # `ended_by_itself` counts the processes that were no longer running when they were to be killed.
@@ -64,6 +65,7 @@ class Server:
 
 
 def list_all(server: Server) -> list[dict]:
+    """Returns all videos, the oldest first."""
     jobs, after = [], ""
     while True:
         page = json.loads(server.call("GET", f"/v1/videos?limit=100&order=asc{after}")[1])

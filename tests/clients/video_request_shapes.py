@@ -37,7 +37,7 @@ def adaptive_with_frame(body):
 
 def size_of_model(body):
     """Returns the fault of a body for Wan, or None. Models up to 2.6 have a size or a resolution, later ones a resolution and a
-    ratio; none has both a size and a resolution."""
+    ratio: a body with both a size and a resolution is wrong for each of them."""
     parameters = body.get("parameters", {})
     return "both size and resolution" if {"size", "resolution"} <= parameters.keys() else None
 

@@ -106,6 +106,7 @@ secret_env = "HOOK_SECRET"
                 model="offline-video-fault-fails", prompt="Pan left", seconds="1", size="64x64"
             )
             assert failing.status == "failed", failing
+            # From both endpoints, and the repetition of the attempt that was answered with 500.
             received = [receiver.next() for _ in range(3)]
             ids = set()
             for request in received:

@@ -54,7 +54,7 @@ pub(crate) async fn serve(process: Process) -> anyhow::Result<()> {
         rest: Some(ports::server(&rest, &config.rest.tls)?),
         grpc: Some(ports::server(&grpc, &config.grpc_tls)?),
         admin: admin.as_ref().map(BoundListener::address).transpose()?,
-        // Events of jobs: a database that was lost or replaced by an older copy ends before the last one of the previous process.
+        // Job events that an earlier process stored and that are missing now: the database was lost or replaced by an older copy.
         lost_events: core.lost_events(),
         stored_keys: core.keys().stored(),
     };

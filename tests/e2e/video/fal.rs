@@ -111,6 +111,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
+    // `cancellation.202.json` responds to a cancellation below.
     PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &["cancellation.202.json"]);
 }
 
@@ -180,6 +181,7 @@ async fn connection_lost_during_the_submission_leads_to_no_second_one() {
 async fn link_to_another_origin_gets_no_key() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         configure(settings, gateway);
+        // The server of the link has a loopback address.
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {

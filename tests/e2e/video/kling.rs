@@ -192,6 +192,7 @@ async fn job_continues_with_the_task_of_a_submission_whose_response_was_lost() {
 async fn key_is_not_sent_to_a_link_of_another_origin() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         configure(settings, gateway);
+        // The server of the link has a loopback address.
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {

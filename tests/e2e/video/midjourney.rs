@@ -187,6 +187,7 @@ async fn outcome_is_unknown_if_the_list_has_no_task_with_the_mark() {
 async fn link_to_another_origin_gets_no_key() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         configure(settings, gateway);
+        // The server of the link has a loopback address.
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {

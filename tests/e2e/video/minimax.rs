@@ -134,6 +134,7 @@ async fn every_response_of_the_first_version_gives_the_same_outcome_over_rest_an
 
 #[test]
 fn every_fixture_is_tested() {
+    // Both further fixtures respond to cancellations below.
     PROVIDER
         .fixtures()
         .assert_all_used(COMMON.with(&TABLE).iter().chain(&V1_TABLE), &["deleted.json", "deleted-running.json"]);
@@ -187,6 +188,7 @@ async fn connection_lost_during_the_submission_leads_to_no_second_one() {
 async fn key_is_not_sent_to_a_link_of_another_origin() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         configure(settings, gateway);
+        // The server of the link has a loopback address.
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {

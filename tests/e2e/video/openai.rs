@@ -97,6 +97,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
+    // The fixtures of the tests below that are in no table.
     let others = ["completed-with-url.json", "completed-with-urls.json", "conflict.409.json", "html-page.502.html"];
     PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &others);
 }
@@ -219,6 +220,7 @@ async fn submission_without_a_response_is_not_repeated_if_the_list_does_not_have
 async fn link_in_the_video_object_is_followed_without_content_and_without_the_key_elsewhere() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         configure(settings, gateway);
+        // The server of the link has a loopback address.
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {

@@ -107,6 +107,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
+    // The fixtures of the tests below that are in no table.
     PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &["running.409.json", "internal.500.json"]);
 }
 
@@ -211,6 +212,7 @@ async fn outcome_of_a_failed_submission_without_a_mark_is_unknown() {
 async fn link_to_another_origin_gets_no_key() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         configure(settings, gateway);
+        // The server of the link has a loopback address.
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {

@@ -104,6 +104,7 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
 
 #[test]
 fn every_fixture_is_tested() {
+    // `cancelled.json` responds to a cancellation below.
     PROVIDER.fixtures().assert_all_used(&COMMON.with(&TABLE), &["cancelled.json"]);
 }
 
@@ -118,6 +119,7 @@ async fn inputs_and_parameters_reach_the_upstream() {
                 frame(Position::Last, "oss://bucket/b.png"),
             ],
             resolution: "720p".to_owned(),
+            // More than the model's maximum of 30.
             duration_seconds: Some(40),
             generate_audio: Some(false),
             seed: Some(7),
@@ -161,6 +163,7 @@ async fn connection_lost_during_the_submission_leads_to_no_second_one() {
 async fn key_is_not_sent_to_a_link_of_another_origin() {
     let adjust = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         configure(settings, gateway);
+        // The server of the link has a loopback address.
         settings.media.fetch_private_addresses = true;
     };
     with_local_and_remote_core_and_settings(adjust, async |server| {

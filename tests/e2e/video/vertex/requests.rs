@@ -123,6 +123,7 @@ async fn connection_lost_during_the_submission_leads_to_no_second_one() {
 
 #[tokio::test]
 async fn link_to_another_origin_gets_no_token() {
+    // The server of the link has a loopback address.
     let adjust = |settings: &mut Settings| settings.media.fetch_private_addresses = true;
     with_adjusted_core(adjust, async |server, tokens| {
         enqueue_tokens(tokens, &[("t-1", 3600)]);
