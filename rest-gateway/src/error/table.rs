@@ -95,9 +95,6 @@ fn row(reason: ErrorReason) -> Row {
     Row { reason, http, retry }
 }
 
-/// The message of hyper for a request that was not sent, because its connection closed before.
-const UNSENT: &str = "operation was canceled";
-
 /// Returns the closest reason for a status without an [`ErrorReason`]: one made by the transport between gateway and core,
 /// or by a newer core.
 fn closest_reason(status: &Status) -> ErrorReason {
@@ -111,7 +108,6 @@ fn closest_reason(status: &Status) -> ErrorReason {
         Code::AlreadyExists => ErrorReason::IdempotencyConflict,
         Code::ResourceExhausted => ErrorReason::Overloaded,
         Code::Unimplemented => ErrorReason::NotSupported,
-        Code::Cancelled if status.message() == UNSENT => ErrorReason::UpstreamUnavailable,
         // The connection broke, or the core refused the call with GOAWAY: only a status that the transport makes has a source.
         Code::Internal | Code::Unknown if status.source().is_some() => ErrorReason::UpstreamUnavailable,
         // tonic reports a deadline that passed on the client's side as Cancelled.
