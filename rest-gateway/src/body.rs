@@ -26,7 +26,7 @@ const INFLATED_CHUNK: usize = 64 << 10;
 pub(crate) struct BodyLimits {
     /// Maximum length, before and after decompression, in bytes.
     pub(crate) bytes: usize,
-    /// Maximum time for receiving the body, besides that of [`BYTES_PER_EXTRA_SECOND`].
+    /// Maximum time for receiving the body. A longer body gets more, by [`BYTES_PER_EXTRA_SECOND`].
     pub(crate) timeout: Duration,
     /// Reserves the bytes of this body from the memory that the bodies of all requests share.
     pub(crate) memory: RequestMemory,

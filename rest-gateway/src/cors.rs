@@ -12,7 +12,7 @@ use crate::{
     ietf_rate_limits,
 };
 
-/// The response headers of the gateway that are not CORS-safelisted, besides those that it forwards from the core.
+/// The gateway's own response headers that scripts may read only if CORS exposes them. Those of the core are in `FORWARDED_FROM_CORE`.
 const EXPOSED: [HeaderName; 15] = [
     X_REQUEST_ID,
     header::RETRY_AFTER,

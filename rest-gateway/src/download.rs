@@ -105,7 +105,7 @@ fn redirection(url: &str) -> Result<Response, GatewayError> {
     *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
     let location = HeaderValue::try_from(url).map_err(|_| GatewayError::internal())?;
     response.headers_mut().insert(header::LOCATION, location);
-    // The URL expires, and grants access to whoever has it.
+    // A cache must not return an expired URL, nor one that grants another client access.
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     Ok(response)
 }

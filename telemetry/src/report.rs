@@ -52,7 +52,7 @@ impl fmt::Display for Client {
     }
 }
 
-/// The properties of a call that are known so far, besides its times.
+/// The properties of a call that are known so far. Its times are in [`Shared`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
     pub(crate) client: Option<Client>,

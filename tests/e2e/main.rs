@@ -1,5 +1,5 @@
 //! End-to-end tests over REST and gRPC. Most tests run twice: with the gateway and the core connected by method calls, and by gRPC
-//! over a socket. A fake upstream stands in for the HTTP API of a provider behind the core.
+//! over a socket. The provider behind the core is a fake HTTP upstream.
 
 #![allow(clippy::unwrap_used, reason = "a failure of a helper is a failure of the test")]
 

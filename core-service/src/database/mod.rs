@@ -6,6 +6,9 @@
 //! For SQLite, the lock of the data directory (`directory_lock.rs`) admits one process at a time. The database itself does not rely on it:
 //! every statement is correct with several processes on one machine. On a network file system, the locks of SQLite are unreliable.
 //!
+//! Statements name the columns that they read from a table. PostgreSQL refuses a prepared statement whose result has another type than
+//! when it was prepared: one that selects all would fail as soon as a later version adds a column.
+//!
 //! Transactions that write exclude each other: SQLite has one writer, and in PostgreSQL each takes a lock first.
 
 mod copy;

@@ -270,7 +270,7 @@ async fn cost_that_is_known_on_a_later_day_than_its_call_is_that_of_the_later_da
     let fixture = Fixture::new().await;
     let mut connection = fixture.database.writer().acquire().await.unwrap();
     let (call, cost) = (Usage { calls: 1, ..Usage::default() }, Usage { cost: usd("0.5"), ..Usage::default() });
-    // The third day has neither calls nor costs, so that it is not listed. The empty text is the team.
+    // The third day has neither calls nor costs and is not listed.
     for (usage, now) in [(call, 0), (cost, DAY), (Usage::default(), 2 * DAY)] {
         record_usage(&mut connection, "alice", "", Modality::Video, "m", &usage, now).await.unwrap();
     }

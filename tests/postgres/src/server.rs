@@ -78,8 +78,8 @@ impl Server {
     }
 }
 
-/// Returns a command that runs the program in its arguments as the owner of the directory. PostgreSQL refuses to run as root: a test
-/// process of root gives the directory to the user `nobody`.
+/// Returns a command that runs the program in its arguments as the owner of the directory. PostgreSQL refuses to run as root: if
+/// root runs the tests, the owner becomes the user `nobody`.
 fn command(directory: &Path) -> Command {
     let metadata = std::fs::metadata(directory).unwrap_or_else(|error| panic!("the directory of the server: {error}"));
     if metadata.uid() != 0 {

@@ -69,8 +69,7 @@ pub(super) fn bind<'q>(
         .bind(priority.as_str())
 }
 
-/// Selects all keys. Names the columns: while a later version adds one, PostgreSQL refuses a statement that selects all, because the type
-/// of its prepared result has changed.
+/// Selects all keys.
 pub(super) const SELECT: &str = "SELECT name, revision, digest, hint, previous_digest, previous_hint, previous_until, team, admin, \
      on_disconnect, priority, limits, expires_at, created_at, created_by, updated_at, updated_by, revoked_at FROM api_keys ORDER BY name";
 

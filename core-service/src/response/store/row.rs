@@ -83,8 +83,7 @@ pub(crate) struct StoredEvent {
     pub(crate) data: String,
 }
 
-/// The columns of `responses` that [`response`] reads, and the fingerprint of its request. Statements name their columns: while a later
-/// version adds one, PostgreSQL refuses those that select all, because the type of their prepared result has changed.
+/// The columns of `responses` that [`response`] reads, and the fingerprint of its request.
 macro_rules! columns {
     () => {
         "id, owner, status, background, created_at, request_id, request, response, fingerprint"

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::step::{MAX_SUBMISSIONS, Next, RenderEnd, Step, StepError};
+use super::{
+    clean_up::RenderEnd,
+    step::{MAX_SUBMISSIONS, Next, Step, StepError},
+};
 use crate::{
     error::{ProviderError, codes},
     video::{

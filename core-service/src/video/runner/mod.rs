@@ -4,6 +4,7 @@
 //! The runner claims a due job, and runs its steps (submit, poll, copy, clean up) until the job has to wait. It then releases the
 //! job, or, between two polls of a render, parks it: keeps the claim in memory.
 
+mod clean_up;
 mod clock_watch;
 mod copy;
 mod deadline;

@@ -1,5 +1,5 @@
 //! The work on a claimed job: one step after the other (submit, poll, copy, clean up) until the job has to wait, a step fails, or
-//! the work is interrupted. The steps themselves are in the sibling files, except the clean-up.
+//! the work is interrupted. The steps themselves are in the sibling files.
 
 use std::{convert::Infallible, fmt::Display, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -18,9 +18,8 @@ use crate::{
     error::{ProviderError, codes},
     failpoint::Failpoint,
     video::{
-        charge::{Charge, ChargeState},
         job::{Job, JobId},
-        provider::{Cancellation, Slot, UpstreamTask, VideoProvider},
+        provider::{Slot, UpstreamTask, VideoProvider},
         state::{Event, JobState},
         store::{AfterCommit, Change, ChangeKind, Claim, JobChanges, StoreError, WorkerId},
         time::Timestamp,
@@ -32,9 +31,6 @@ pub(super) const MAX_SUBMISSIONS: u32 = 10;
 
 /// A panic fails the job after this number of consecutive failures.
 const MAX_PANICS: u32 = 5;
-
-/// The maximum number of requests to the provider to stop an abandoned render.
-const CANCEL_ATTEMPTS: u32 = 8;
 
 /// How often a commit is attempted before the database counts as unavailable. A task id that is not committed is lost.
 const COMMIT_ATTEMPTS: u32 = 6;
@@ -88,17 +84,6 @@ pub(super) struct Ended {
     /// The worker that had the job.
     pub(super) worker: WorkerId,
     pub(super) claim: ClaimEnd,
-}
-
-/// Whether the render of a final job is known to be stopped or finished.
-pub(super) enum RenderEnd {
-    /// Not yet; the job continues with this.
-    Later(Next),
-    /// Nothing more can be done about the render.
-    Ended {
-        /// Whether there may be a render, which is billed.
-        billed: bool,
-    },
 }
 
 /// Runs the steps of a claimed job, as long as the lease of this worker is not lost. Handles all errors and panics of the steps.
@@ -317,103 +302,6 @@ impl Step {
         self.commit(next, if must_clean_up { AfterCommit::KeepLease } else { AfterCommit::ReleaseLease }).await?;
         Failpoint::JobFinished.reach();
         Ok(if must_clean_up { Next::Continue } else { Next::Yield })
-    }
-
-    /// Stops the abandoned render of a final job and removes partial files.
-    async fn clean_up(&mut self) -> Result<Next, StepError> {
-        let billed = match self.stop_renders().await? {
-            RenderEnd::Later(next) => return Ok(next),
-            RenderEnd::Ended { billed } => billed,
-        };
-        if !matches!(self.claim.job.state, JobState::Succeeded { .. })
-            && let Err(error) = self.shared.jobs.remove_outputs(&self.claim.job.id).await
-        {
-            return self.clean_up_later(&error).await;
-        }
-        let job = self.claim.job.clone();
-        let state = job.state.clone().cleaned_up(billed);
-        // A new revision, because callers see that the render may be billed.
-        let revision = job.revision + u64::from(billed && state != job.state);
-        let mut next = Job { abandoned: None, failures: 0, state, revision, ..job };
-        if billed {
-            next.charge = next.charge.as_ref().map(Charge::billed);
-        }
-        next.due_at = next.due_when_final();
-        self.commit(next, AfterCommit::ReleaseLease).await?;
-        Ok(Next::Yield)
-    }
-
-    /// Removes a job with everything that belongs to it.
-    async fn purge(&mut self) -> Result<Next, StepError> {
-        if !self.claim.job.deleted {
-            // Callers must not see a job without its files.
-            let next = self.claim.job.tombstoned(self.now(), None);
-            self.commit(next, AfterCommit::KeepLease).await?;
-        }
-        let billed = match self.stop_renders().await? {
-            RenderEnd::Later(next) => return Ok(next),
-            RenderEnd::Ended { billed } => billed,
-        };
-        self.settle_removed(billed).await?;
-        if let Err(error) = self.shared.jobs.remove_files(&self.claim.job).await {
-            return self.clean_up_later(&error).await;
-        }
-        Failpoint::FilesRemoved.reach();
-        self.shared.queue.purge(&self.claim).await.map_err(StepError::from)?;
-        Ok(Next::Yield)
-    }
-
-    /// Settles the money of a job that is about to be removed.
-    async fn settle_removed(&mut self, billed: bool) -> Result<(), StepError> {
-        let job = self.claim.job.clone();
-        let Some(charge) = job.charge.as_ref().filter(|charge| charge.state == ChargeState::Held) else {
-            return Ok(());
-        };
-        let charge = if billed { charge.billed() } else { charge.clone() };
-        let state = job.state.clone().cleaned_up(billed);
-        self.commit(Job { abandoned: None, state, charge: Some(charge), ..job }, AfterCommit::KeepLease).await
-    }
-
-    /// Stops the abandoned render of a final job, or searches for one that its interrupted submission may have started.
-    async fn stop_renders(&mut self) -> Result<RenderEnd, StepError> {
-        let Some(task) = self.claim.job.abandoned.clone() else {
-            return match self.claim.job.state.unresolved_submission() {
-                Some(since) => self.resolve_submission(since).await,
-                None => Ok(RenderEnd::Ended { billed: false }),
-            };
-        };
-        let Some(provider) = self.provider() else { return Ok(RenderEnd::Ended { billed: true }) };
-        let context = self.call_context();
-        match self.bounded(provider.cancel(&task, &context)).await? {
-            Ok(Cancellation::Stopped) => {
-                Failpoint::RenderStopped.reach();
-                Ok(RenderEnd::Ended { billed: false })
-            }
-            Ok(Cancellation::StillRunning) => {
-                tracing::warn!(task = task.0, "the provider does not stop an abandoned render, which may be billed");
-                Ok(RenderEnd::Ended { billed: true })
-            }
-            Err(error) if self.may_retry_clean_up(&error) => Ok(RenderEnd::Later(self.clean_up_later(&error).await?)),
-            Err(error) => {
-                tracing::warn!(task = task.0, "an abandoned render could not be stopped: {error}");
-                Ok(RenderEnd::Ended { billed: true })
-            }
-        }
-    }
-
-    /// Returns whether a call about an abandoned render is repeated after this error.
-    pub(super) fn may_retry_clean_up(&self, error: &ProviderError) -> bool {
-        error.is_transient() && self.claim.job.failures + 1 < CANCEL_ATTEMPTS
-    }
-
-    /// As [`retry_later`](Self::retry_later), for final jobs, whose deadline no longer matters.
-    pub(super) async fn clean_up_later(&mut self, why: &(dyn Display + Sync)) -> Result<Next, StepError> {
-        let mut next = self.claim.job.clone();
-        next.failures += 1;
-        tracing::warn!(failures = next.failures, "the clean-up failed and will be retried: {why}");
-        next.due_at = Some(self.now().after(delays::back_off(next.failures)));
-        self.commit(next, AfterCommit::ReleaseLease).await?;
-        Ok(Next::Yield)
     }
 
     /// Counts a panic as a failure. During a submission, the next attempt finds `Submitting` and treats it as a crash.

@@ -37,7 +37,7 @@ pub enum ChangeKind {
     Committed,
     /// A caller changed the job, above all by a cancellation or deletion. Later commits of a step in progress are refused.
     Amended,
-    /// The job was found to have changed: another node changed it. Only the subscribers of the job are told.
+    /// Another node changed the job, as a read of the database has shown. Published only to the subscribers of the job.
     Observed,
 }
 

@@ -55,8 +55,7 @@ fn event_types(column: &str) -> Vec<WebhookEventType> {
     column.split(',').filter_map(WebhookEventType::parse).collect()
 }
 
-/// The columns of a delivery and of a claim. Statements name their columns: while a later version adds one, PostgreSQL refuses those that
-/// select all, because the type of their prepared result has changed.
+/// The columns of a delivery and of a claim.
 macro_rules! delivery_columns {
     () => {
         "id, event_id, event_type, event_created_at, video_id, endpoint_id, owner, url, lane, is_test, state, attempt, attempts, \

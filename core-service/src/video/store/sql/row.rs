@@ -26,8 +26,7 @@ pub(super) const INSERT: &str = "INSERT INTO video_jobs (id, owner, revision, ph
      submissions, extra_json, provider_id, charge, priority) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)";
 
-/// The columns of a job and of a claim. Statements name their columns: while a later version adds one, PostgreSQL refuses those that select
-/// all, because the type of their prepared result has changed.
+/// The columns of a job and of a claim.
 macro_rules! columns {
     () => {
         "id, owner, revision, state, request, origin, created_at, completed_at, expires_at, deadline_at, due_at, failures, \
