@@ -52,9 +52,9 @@ pub trait VideoProvider: fmt::Debug + Send + Sync {
     /// repeated after a crash in which the response to the first one was lost.
     fn submits_idempotently(&self) -> bool;
 
-    /// Returns whether another render can start now. Jobs stay queued while there is no free slot.
-    fn has_free_slot(&self) -> bool {
-        true
+    /// Returns how many more renders can start now. Jobs stay queued while there is no free slot.
+    fn free_slots(&self) -> usize {
+        usize::MAX
     }
 
     /// Reserves a slot for one render; `None` if none is free.

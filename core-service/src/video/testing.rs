@@ -197,8 +197,8 @@ impl VideoProvider for FakeProvider {
         self.submits_idempotently
     }
 
-    fn has_free_slot(&self) -> bool {
-        self.slots.as_ref().is_none_or(|slots| slots.available_permits() > 0)
+    fn free_slots(&self) -> usize {
+        self.slots.as_ref().map_or(usize::MAX, |slots| slots.available_permits())
     }
 
     fn reserve(&self) -> Option<Slot> {

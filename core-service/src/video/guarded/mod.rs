@@ -62,8 +62,8 @@ impl VideoProvider for Guarded {
         self.inner.submits_idempotently()
     }
 
-    fn has_free_slot(&self) -> bool {
-        self.inner.has_free_slot()
+    fn free_slots(&self) -> usize {
+        self.inner.free_slots()
     }
 
     fn reserve(&self) -> Option<Slot> {

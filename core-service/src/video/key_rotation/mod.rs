@@ -132,8 +132,8 @@ impl VideoProvider for KeyRotation {
         self.current.provider.submits_idempotently()
     }
 
-    fn has_free_slot(&self) -> bool {
-        self.current.provider.has_free_slot()
+    fn free_slots(&self) -> usize {
+        self.current.provider.free_slots()
     }
 
     fn reserve(&self) -> Option<Slot> {

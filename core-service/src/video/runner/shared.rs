@@ -56,7 +56,7 @@ impl Shared {
         let (concurrency, max_submissions) = self.limits();
         let steps = self.load.with_steps(concurrency);
         let models = self.models.load();
-        let without_slot = models.entries().iter().filter(|entry| !entry.provider.provider.has_free_slot());
+        let without_slot = models.entries().iter().filter(|entry| entry.provider.provider.free_slots() == 0);
         let submissions: BTreeSet<_> = without_slot
             .map(|entry| entry.provider_id.clone())
             .chain(self.load.with_submissions(max_submissions))
@@ -71,10 +71,13 @@ impl Shared {
         (concurrency, (concurrency / 2).max(1))
     }
 
-    /// Returns how many jobs can be claimed at once without exceeding a limit, apart from the slots of a provider.
+    /// Returns how many jobs can be claimed at once without exceeding a limit or the slots of a provider, whichever providers they are for.
+    /// The jobs of providers without a free slot are not claimed.
     pub(super) fn room(&self) -> usize {
         let (max_steps, max_submissions) = self.limits();
-        self.load.least_room(max_steps, max_submissions)
+        let models = self.models.load();
+        let free = models.entries().iter().map(|entry| entry.provider.provider.free_slots()).filter(|free| *free > 0);
+        self.load.least_room(max_steps, max_submissions).min(free.min().unwrap_or(usize::MAX))
     }
 
     /// Reserves what the next step of a job needs: for a queued job a slot of its provider. `None` if none is free.

@@ -93,8 +93,8 @@ impl VideoProvider for OfflineVideo {
         self.submits_idempotently
     }
 
-    fn has_free_slot(&self) -> bool {
-        self.renders.has_free_slot()
+    fn free_slots(&self) -> usize {
+        self.renders.free_slots()
     }
 
     fn reserve(&self) -> Option<Slot> {

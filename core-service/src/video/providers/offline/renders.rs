@@ -115,8 +115,9 @@ impl Renders {
         *calls
     }
 
-    pub(super) fn has_free_slot(&self) -> bool {
-        self.permits.available_permits() > 0
+    /// Returns the number of free slots.
+    pub(super) fn free_slots(&self) -> usize {
+        self.permits.available_permits()
     }
 
     /// Reserves the slot of one render, if one is free.
