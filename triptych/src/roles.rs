@@ -26,7 +26,7 @@ use crate::{
     signals::{self, Requests},
 };
 
-/// The configuration and the standard output of the process.
+/// What each role needs from the start of the process.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) config: Config,
@@ -182,7 +182,7 @@ async fn stop_siblings<T>(stop: &CancellationToken, server: impl Future<Output =
     result
 }
 
-/// Starts the threads that serve the connections of both ports.
+/// Starts the threads that serve the connections of the REST and gRPC ports. The admin port has its own.
 fn start_threads(config: &Config) -> anyhow::Result<ConnectionThreads> {
     ConnectionThreads::start(config.threads.0).context("cannot start the connection threads")
 }

@@ -7,7 +7,7 @@ use crate::database;
 /// A backup could not be made or restored.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The directory of the new backup, or its unfinished form, exists.
+    /// The directory of the new backup exists, or the directory `NAME.partial` of an unfinished or running one.
     #[error("{}: exists; name a directory that does not exist, or remove this one", .0.display())]
     Exists(PathBuf),
     /// The data directory has no database.
@@ -16,12 +16,12 @@ pub enum BackupError {
     /// The directory has no manifest.
     #[error("{}: not a backup: it has no backup.json, which is written last; name a directory that `triptych backup` made", .0.display())]
     NoManifest(PathBuf),
-    /// The manifest cannot be read.
+    /// The manifest is invalid, or of a later format.
     #[error("{}: {why}", path.display())]
     Manifest {
         /// The path of the manifest.
         path: PathBuf,
-        /// Why it cannot be read.
+        /// What is wrong with it.
         why: String,
     },
     /// The backup is not as it was made.
@@ -40,7 +40,7 @@ pub enum BackupError {
     NotEmpty {
         /// The data directory.
         path: PathBuf,
-        /// A file in it.
+        /// The name of a file or directory in it.
         entry: String,
     },
     /// A process uses the data directory.
@@ -68,7 +68,7 @@ pub enum BackupError {
     /// The restored jobs cannot be changed.
     #[error("the restored jobs cannot be prepared: {0}")]
     Jobs(String),
-    /// A signal ended the process.
+    /// A signal interrupted the backup or restore; what it had written was removed.
     #[error("interrupted; nothing was kept")]
     Interrupted,
 }

@@ -36,7 +36,7 @@ impl JsonObject {
         self.0.is_empty()
     }
 
-    /// Returns the members and their values as JSON text.
+    /// Returns the members: each as its name, unescaped, and its value as JSON text.
     pub(crate) fn members(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }

@@ -1,6 +1,6 @@
 //! Authentication of clients by API keys, for both APIs, REST and gRPC.
 //!
-//! The gateway passes the `authorization` header on without checking it, so only the core has to know the keys. Health,
+//! The gateway has no keys: it passes the `authorization` header on, and asks the core to check it before it reads a body. Health,
 //! reflection and media reads require no key: the key of a media file cannot be guessed, and links to it are followed by
 //! browsers and players that send no credentials.
 //!
@@ -44,13 +44,13 @@ use crate::{
     node_count::NodeCount,
 };
 
-/// The API keys that the core accepts. Clones share them. If there are none, no call requires a key.
+/// The API keys that the core accepts. Clones share them. If there are none, not even revoked ones, no call requires a key.
 ///
 /// Secrets are stored and looked up by digest, so that neither memory nor timing reveals them.
 #[derive(Clone, Default)]
 pub struct Keys {
     table: Live<Table>,
-    /// Locked while the table is built from it.
+    /// What the table is built from. Stays locked until the new table is published, so that concurrent changes are published in order.
     sources: Arc<Mutex<Sources>>,
     /// The number of nodes (processes that share the database). Each permits an equal share of the limits.
     nodes: NodeCount,

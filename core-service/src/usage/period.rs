@@ -11,8 +11,8 @@ const DAY_LENGTH: usize = "YYYY-MM-DD".len();
 /// The length of the part of a day that names its month.
 const MONTH_LENGTH: usize = "YYYY-MM".len();
 
-/// Validates the first and the last day of a list, both included. The defaults are today, and the first day of the month of the
-/// last day.
+/// Validates the first and the last day of a list, both included. An empty last day means today; an empty
+/// first day means the first day of the month of the last day.
 ///
 /// # Errors
 /// [`Error::InvalidField`] for a text that is not a day, or a last day before the first.

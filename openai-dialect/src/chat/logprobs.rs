@@ -11,8 +11,8 @@ use crate::json::{
     write::{ObjectWriter, Write, write_object},
 };
 
-/// The value with which OpenAI replaces the log probability of a very unlikely token. It also replaces the `null` of other
-/// upstreams: clients expect a number, and 0 would mean certainty.
+/// The value with which OpenAI replaces the log probability of a very unlikely token. It also stands for `null` and
+/// for an absent value: clients expect a number, and 0 would mean certainty.
 const OMITTED: f64 = -9999.0;
 
 /// Writes `logprobs`, which every choice must have: `null` if neither the field nor `extra_json` has them.
@@ -58,6 +58,10 @@ impl Field for LogprobField<'_> {
 }
 
 impl Object for pb::TokenLogprob {
+    fn initial() -> Self {
+        Self { logprob: OMITTED, ..Self::default() }
+    }
+
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error> {
         match member.name() {
             "token" => member.read_required_into(&mut self.token),

@@ -244,13 +244,13 @@ fn response_keeps_every_member_at_every_level() {
 }
 
 #[test]
-fn null_logprob_becomes_minus_9999() {
+fn absent_or_null_logprob_becomes_minus_9999() {
     let token = |logprob: &str| {
-        format!(
-            r#"{{"choices":[{{"index":0,"message":{{}},"logprobs":{{"content":[{{"token":"a","logprob":{logprob}}}]}}}}]}}"#
-        )
+        format!(r#"{{"choices":[{{"index":0,"message":{{}},"logprobs":{{"content":[{{"token":"a"{logprob}}}]}}}}]}}"#)
     };
-    for (logprob, expected) in [("null", -9999.0), ("-0.5", -0.5), ("0", 0.0)] {
+    let cases =
+        [("", -9999.0), (r#","logprob":null"#, -9999.0), (r#","logprob":-0.5"#, -0.5), (r#","logprob":0"#, 0.0)];
+    for (logprob, expected) in cases {
         let response = read_response(token(logprob).as_bytes()).unwrap().response;
         let logprobs = response.choices[0].logprobs.as_ref().unwrap();
         assert!((logprobs.content[0].logprob - expected).abs() < f64::EPSILON, "{logprob}: {logprobs:?}");

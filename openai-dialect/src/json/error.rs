@@ -5,7 +5,8 @@ use std::fmt;
 /// The reason why a JSON text was rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadError {
-    /// Path of the invalid member, for example `messages[2].role`. Empty if the error concerns the document.
+    /// Path of the invalid member, for example `messages[2].role`. Empty if the whole document is invalid, for example
+    /// not JSON.
     pub path: String,
     /// Description of the error.
     pub message: String,

@@ -14,6 +14,14 @@ use super::{
 
 /// A type that is represented by a JSON object.
 pub(crate) trait Object: Default {
+    /// Returns the object before its first member is read.
+    fn initial() -> Self
+    where
+        Self: Default,
+    {
+        Self::default()
+    }
+
     /// Reads one member: its value into a field or, as raw text, into `extra_json`.
     fn read_member<'de, A: MapAccess<'de>>(&mut self, member: Member<'_, 'de, A>) -> Result<(), A::Error>;
 
@@ -149,7 +157,7 @@ impl<'de, T: Object> DeserializeSeed<'de> for ObjectSeed<T> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<T, A::Error> {
-                let mut object = T::default();
+                let mut object = T::initial();
                 while let Some(Name(name)) = map.next_key()? {
                     let member = Member { name: &name, map: &mut map, mode: self.0, lifetime: PhantomData };
                     object.read_member(member)?;

@@ -47,7 +47,7 @@ pub(crate) async fn create(
     Ok(with_metadata(wire::document(reply.response_json), metadata))
 }
 
-/// `GET /v1/responses/{id}`, streamed and not.
+/// `GET /v1/responses/{id}`: the response, or with `stream=true` its events after `starting_after`.
 pub(crate) async fn get(
     State(app): State<App>,
     context: RequestContext,
@@ -126,7 +126,8 @@ async fn stream_events<T: Send + 'static>(
     let heartbeat = app.runtime().settings.heartbeat;
     let events = sse::peek_first_item(events.boxed(), heartbeat).await?;
     let mut response = sse::response(events, stream::EventEncoder::default(), heartbeat);
-    // Missing if the call took longer than the heartbeat: the response head does not wait for it.
+    // Missing if the call took longer than the heartbeat: the response head does not
+    // wait longer.
     if let Some(headers) = headers.get() {
         response.headers_mut().extend(headers.clone());
     }

@@ -16,7 +16,7 @@ use triptych_proto::v1 as pb;
 use self::query::Format;
 use crate::{app::App, context::RequestContext, error::GatewayError, metadata::with_metadata, query::QueryParams};
 
-/// `GET /v1/usage`: sums of calls, as JSON or CSV.
+/// `GET /v1/usage`: the usage and cost of calls, summed per group, as JSON or CSV.
 pub(crate) async fn list(
     State(app): State<App>,
     context: RequestContext,

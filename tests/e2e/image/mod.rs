@@ -1,4 +1,5 @@
-//! Image generation over REST and gRPC with the built-in engine, and one module for each connected provider.
+//! Image generation over REST and gRPC. The tests in this file use the built-in engine; the modules test each connected provider,
+//! several providers together, and repeated calls.
 
 mod across_nodes;
 mod dashscope;
@@ -75,7 +76,7 @@ async fn images_larger_than_the_default_message_limit_are_delivered() {
         let response = generate(server, body).await;
         let pictures = [decoded(&response["data"][0]), decoded(&response["data"][1])];
         assert!(pictures.iter().all(|picture| size(picture) == (2048, 2048)) && pictures[0] != pictures[1]);
-        // Above tonic's default limit of 4 MiB for a message.
+        // Well above tonic's default limit of 4 MiB for a message: one message carries both images.
         assert!(pictures.concat().len() > 6 << 20, "{} bytes", pictures.concat().len());
     })
     .await;
@@ -157,8 +158,11 @@ async fn previews_precede_the_final_image_over_rest_and_grpc() {
         };
         let events: Vec<_> =
             server.image_client().await.stream_images(request).await.unwrap().into_inner().collect().await;
-        let last = events.into_iter().map(Result::unwrap).next_back().unwrap().event.unwrap();
+        let mut events: Vec<_> = events.into_iter().map(|event| event.unwrap().event.unwrap()).collect();
+        let last = events.pop().unwrap();
         let pb::stream_images_response::Event::Finished(finished) = last else { panic!("{last:?}") };
+        let is_preview = |event: &_| matches!(event, pb::stream_images_response::Event::Preview(_));
+        assert!(events.len() == 2 && events.iter().all(is_preview), "{} events before the last", events.len());
         assert_eq!(finished.picture.unwrap().data, decoded(&parsed[2]));
     })
     .await;
@@ -215,7 +219,7 @@ async fn edit_input_url_is_fetched_without_credentials() {
             let original = edited["data"][0]["original_url"].as_str().unwrap();
             let path = original.strip_prefix(&server.url("")).unwrap();
             let kept = server.request(Method::GET, path).send().await.unwrap().bytes().await.unwrap();
-            assert_eq!(kept, decoded(&edited["data"][0]), "the original has the requested size already");
+            assert_eq!(kept, decoded(&edited["data"][0]), "no size was requested, so the image is delivered as the engine returned it");
             let received = server.upstream.received().await;
             assert_eq!((received.path.as_str(), received.header("authorization")), ("/barn?x=1", None));
         },

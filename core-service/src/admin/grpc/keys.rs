@@ -1,4 +1,4 @@
-//! The methods for API keys.
+//! The methods for API keys. Their parameter `admin` is the name of the administrator's key that makes the call.
 
 use triptych_proto::v1 as pb;
 

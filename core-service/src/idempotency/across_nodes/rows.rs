@@ -10,7 +10,7 @@ use crate::{
     node::NodeId,
 };
 
-/// How long a row of an execution stays whose node neither ends it nor dies, in milliseconds.
+/// How long the row of an execution stays if its node never ends it, in milliseconds. The row of a dead node can be replaced earlier.
 const MAX_RUN_MILLIS: i64 = 24 * 60 * 60 * 1000;
 
 /// Claims a call for an execution, unless an equal one is running or has a response.
@@ -50,7 +50,7 @@ impl Write for Claim {
         let expired = sqlx::query("DELETE FROM shared_calls WHERE expires_at <= $1").bind(*now);
         expired.execute(&mut *connection).await?;
         let (owner, key) = (call.scope.owner.as_str().to_owned(), call.scope.key.to_column());
-        // Writes run one after the other, so nothing comes between this look-up and the insert.
+        // The writes of all nodes run one after the other, so nothing comes between this look-up and the insert.
         let query = sqlx::query(
             "SELECT fingerprint, execution, state, outcome FROM shared_calls WHERE owner = $1 AND idempotency_key = $2 \
              AND (state <> 'running' OR node IN (SELECT id FROM nodes))",
@@ -86,7 +86,7 @@ impl Write for Claim {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum State {
     Running,
-    /// It has a response, or was ended or replaced without one.
+    /// It has a response, was ended or replaced without one, its node is dead, or its failure cannot be read.
     Over,
     Failed(Error),
 }
@@ -115,7 +115,9 @@ pub(super) async fn state(database: &Database, call: &Idempotency, execution: &s
 /// Stores the outcome of an execution, unless another one has replaced it.
 pub(super) struct Finish {
     pub(super) execution: String,
+    /// `finished` or `failed`.
     pub(super) state: &'static str,
+    /// The response, or the error as JSON.
     pub(super) outcome: Vec<u8>,
     pub(super) expires_at: i64,
 }
@@ -134,7 +136,7 @@ impl Write for Finish {
     }
 }
 
-/// Removes an execution without an outcome.
+/// Removes the row of an execution that ends without an outcome, so that the next call executes the work.
 pub(super) struct Release {
     pub(super) execution: String,
 }

@@ -35,7 +35,7 @@ pub enum ChangeKind {
     Created,
     /// The holder of the lease committed a new state.
     Committed,
-    /// A caller changed the job, above all by a cancellation or deletion. Later commits of a step in progress are refused.
+    /// Something other than the holder of the lease changed the job: mostly a caller who cancelled or deleted it. Later commits of a step in progress are refused.
     Amended,
     /// Another node changed the job, as a read of the database has shown. Published only to the subscribers of the job.
     Observed,
@@ -53,7 +53,7 @@ pub(super) struct ChangeFeed {
 #[derive(Debug)]
 struct Topic {
     newest: watch::Sender<Option<Change>>,
-    /// When a subscriber last began to read the job from the store.
+    /// When a subscriber last began to read the job again, or when the first one subscribed.
     read_at: Instant,
 }
 
@@ -64,7 +64,8 @@ impl Default for ChangeFeed {
 }
 
 impl ChangeFeed {
-    /// Publishes a committed change. Concurrent commits may publish out of order: for one job the newest revision wins.
+    /// Publishes a committed change. Concurrent commits may publish out of order: a subscription to
+    /// one job ignores older revisions, a subscription to all jobs does not.
     pub(super) fn publish(&self, job: &Job, kind: ChangeKind) {
         let change = Change { job: Arc::new(job.clone()), kind };
         self.publish_to_subscribers(change.clone());
@@ -142,7 +143,7 @@ pub struct JobChanges {
 }
 
 impl JobChanges {
-    /// Waits for a change that this subscription has not returned yet. Cancel safe.
+    /// Waits for a change that was published after the subscription began and that `next` has not returned yet. Cancel safe.
     pub async fn next(&mut self) -> Change {
         loop {
             if self.receiver.changed().await.is_err() {
@@ -155,12 +156,12 @@ impl JobChanges {
         }
     }
 
-    /// Returns the newest change that was published before the next one, also if it was published before the subscription.
+    /// Returns the newest published change, even if it was published before the subscription began; `next` may return it again.
     pub fn newest(&self) -> Option<Change> {
         self.receiver.borrow().clone()
     }
 
-    /// Returns whether this subscriber is the one that reads the job from the store now. Of all subscribers of a job, one does
+    /// Claims the next read of the job from the store: returns `true` to the subscriber that has to read it now. Of all subscribers of a job, one does
     /// so per interval.
     pub fn is_reader(&self, interval: Duration) -> bool {
         let mut by_job = self.feed.by_job();
@@ -181,8 +182,9 @@ impl JobChanges {
 impl Drop for JobChanges {
     fn drop(&mut self) {
         let mut by_job = self.feed.by_job();
-        // This receiver is still counted: 1 means that no other one is left.
-        if by_job.get(&self.id).is_some_and(|topic| topic.newest.receiver_count() <= 1) {
+        // Dropped under the lock: two concurrent drops would otherwise each count the receiver of the other, and neither remove the topic.
+        drop(std::mem::replace(&mut self.receiver, watch::channel(None).1));
+        if by_job.get(&self.id).is_some_and(|topic| topic.newest.receiver_count() == 0) {
             by_job.remove(&self.id);
         }
     }

@@ -60,7 +60,7 @@ fn headland(canvas: &mut Canvas<'_>, setting: &Setting) -> Placement {
     let (seed, rough) = (rng.seed(), rng.seed());
     let side = -setting.light_side();
     let octaves = canvas.octaves(5);
-    // In units from the vertical centre line, as `u` is; `out` is the distance from it towards the edge of the canvas.
+    // In units from the vertical centre line, as `u` is; `out` is the distance from the middle towards the edge.
     let middle = side * width / unit * 0.2;
     let line = Outline::from_fn(canvas, |u| {
         let out = (u - middle) * side;
@@ -91,7 +91,10 @@ fn beach(canvas: &mut Canvas<'_>, setting: &Setting) {
     let tilt = rng.sign() * 0.05;
     let octaves = canvas.octaves(4);
     let palette = setting.palette;
-    let edge = |u: f32| height * WATERLINE - unit * (tilt * u + 0.05 * (noise::rolling(seed, u * 1.8 + 20.0, 3) - 0.5));
+    // The tilt ends at some distance: on very wide canvases the beach would otherwise cover the sky.
+    let edge = |u: f32| {
+        height * WATERLINE - unit * (tilt * u.clamp(-4.0, 4.0) + 0.05 * (noise::rolling(seed, u * 1.8 + 20.0, 3) - 0.5))
+    };
     let foam = palette.lit(hex(0xffffff)).to(palette.haze, 0.2);
     let wet = palette.land(hex(0xb59a78), 0.85);
     let dry = palette.land(hex(0xecd6a8), 0.8);

@@ -10,7 +10,7 @@ limits = { budget_per_month = "500" }
 
 [[keys]]
 name = "ops"
-secret_env = "OPS_KEY"    # an environment variable with at least 16 characters
+secret_env = "OPS_KEY"    # the environment variable with the secret of at least 16 characters
 admin = true
 
 [[keys]]

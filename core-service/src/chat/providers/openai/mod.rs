@@ -83,12 +83,7 @@ impl OpenAiChat {
         let (status, headers) = (reply.status, reply.headers.clone());
         let body = self.upstream.body(reply, until).await?;
         if !status.is_success() {
-            return Err(self.upstream.redacted(parse_error_response(
-                status,
-                &headers,
-                &body,
-                QuotaMeaning::EmptyAccount,
-            )));
+            return Err(self.upstream.redacted(parse_error_response(status, &headers, &body, self.upstream.quota)));
         }
         let list = serde_json::from_slice::<ModelList>(trim_start_and_bom(&body));
         let list = list.map_err(|_| ProviderError::Unreadable("the response is not a list of models".to_owned()))?;

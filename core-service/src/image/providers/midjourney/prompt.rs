@@ -1,4 +1,5 @@
-//! The prompt for the Midjourney bot: the text on one line, followed by parameters such as `--ar 16:9`.
+//! The prompt for the Midjourney bot: the text on one line, followed by parameters such as `--ar 16:9`. It is sent to a proxy, a server
+//! that operates the bot.
 
 use openai_dialect::extra_members;
 
@@ -19,9 +20,22 @@ const RESERVED: [&str; 5] = ["prompt", "base64Array", "state", "moderation", "in
 /// The member with the URL of a webhook, to which a proxy posts the status of a task.
 const NOTIFY_HOOK: &str = "notifyHook";
 
-/// Returns whether a proxy may treat two member names as equal: those in Go and C# ignore the case.
+/// Parameters with two names, which the bot takes for the same parameter.
+const ALIASES: [[&str; 2]; 7] = [
+    ["--ar", "--aspect"],
+    ["--v", "--version"],
+    ["--s", "--stylize"],
+    ["--q", "--quality"],
+    ["--c", "--chaos"],
+    ["--w", "--weird"],
+    ["--style", "--raw"],
+];
+
+/// Returns whether a proxy may treat two member names as equal: proxies in Go and C# ignore the case.
 fn is_equivalent(name: &str, member: &str) -> bool {
-    name.to_lowercase() == member.to_lowercase()
+    // In both directions: `to_lowercase` alone keeps `ſ`, which Go takes for an `s`; `to_uppercase` alone keeps the Kelvin sign.
+    let folded = |name: &str| name.to_uppercase().to_lowercase();
+    folded(name) == folded(member)
 }
 
 /// Returns the prompt of a grid; `group` is its index in the request. `configured` are the parameters set by the operator.
@@ -56,7 +70,13 @@ pub(super) fn prompt(parameters: &ImageParameters, group: u32, configured: &str)
         match seed.checked_add(i64::from(group)).map(u32::try_from) {
             Some(Ok(seed)) => add(&["--seed"], format!("--seed {seed}")),
             Some(Err(_)) | None => {
-                return refused("seed", format!("seed {seed} must be from 0 to {} for this model", u32::MAX));
+                return refused(
+                    "seed",
+                    format!(
+                        "seed {seed} must be from 0 to {} for this model and this number of images",
+                        u32::MAX - group
+                    ),
+                );
             }
         }
     }
@@ -65,7 +85,10 @@ pub(super) fn prompt(parameters: &ImageParameters, group: u32, configured: &str)
     }
     for parameter in split_parameters(configured) {
         let name = parameter.split(' ').next().unwrap_or_default().to_owned();
-        add(&[&name], parameter);
+        match ALIASES.iter().find(|aliases| aliases.contains(&name.as_str())) {
+            Some(aliases) => add(aliases, parameter),
+            None => add(&[&name], parameter),
+        }
     }
     Ok(prompt)
 }
@@ -94,7 +117,7 @@ pub(super) fn imagine_body(parameters: &ImageParameters, prompt: &str) -> String
     if !parameters.user.is_empty() && parameters.user.len() <= MAX_STATE_BYTES {
         body.add("state", parameters.user.as_str());
     }
-    // As JSON text: a double would lose digits of the ids in a filter.
+    // Copied as JSON text: parsed as a double, the ids in `accountFilter` would lose digits.
     for (name, value) in extra_members(&parameters.extra_json).unwrap_or_default() {
         if !RESERVED.iter().any(|reserved| is_equivalent(&name, reserved)) {
             body.add_raw(&name, value);
@@ -118,6 +141,8 @@ mod tests {
             ("a\n boat\t", "--v 7", "a boat --ar 7:4 --v 7"),
             ("a boat --ar 1:1", "--v 7 --no cats, dogs", "a boat --ar 1:1 --v 7 --no cats, dogs"),
             ("a boat --aspect 1:1 --v 6", "--v 7 --tile", "a boat --aspect 1:1 --v 6 --tile"),
+            ("a boat --version 6 --ar 1:1", "--v 7 --stylize 50", "a boat --version 6 --ar 1:1 --stylize 50"),
+            ("a boat", "--aspect 16:9", "a boat --ar 7:4"),
             ("a--ar boat", "", "a--ar boat --ar 7:4"),
         ] {
             assert_eq!(prompt(&base(prompted), 0, configured), Ok(expected.to_owned()));
@@ -146,8 +171,7 @@ mod tests {
 
     #[test]
     fn extra_members_are_passed_on_unchanged() {
-        let extra_json =
-            r#"{"botType":"NIJI_JOURNEY","accountFilter":{"id":17953501234567891234},"prompt":"x","Prompt":"y"}"#;
+        let extra_json = r#"{"botType":"NIJI_JOURNEY","accountFilter":{"id":17953501234567891234},"prompt":"x","Prompt":"y","baſe64Array":[],"ſtate":"x"}"#;
         let parameters = ImageParameters { user: "u-1".to_owned(), extra_json: extra_json.to_owned(), ..parameters() };
         let body = imagine_body(&parameters, "a boat");
         let expected = r#","botType":"NIJI_JOURNEY","accountFilter":{"id":17953501234567891234}}"#;

@@ -51,7 +51,7 @@ struct OpenResponse {
     /// The maximum time to the next bytes of a stream: `first_byte` before the first ones, which come with the first preview,
     /// then `idle`.
     idle_timeout: Duration,
-    /// The limit for a response that is not a stream.
+    /// The deadline for the body of a response that is not a stream.
     until: Instant,
     content: PartialResponse,
 }
@@ -107,6 +107,7 @@ impl Generation {
         let last = match response.content.completion() {
             Completion::Image { picture, text } => ImageEvent::Finished { index, picture, revised_prompt: text },
             Completion::Retryable(error) if may_retry => {
+                let error = self.upstream.redacted(error);
                 tracing::info!(%error, "an image model returned no image; retrying");
                 return Ok((usage.into_iter().collect(), Some(self)));
             }

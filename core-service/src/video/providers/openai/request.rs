@@ -14,6 +14,11 @@ use crate::{
     },
 };
 
+/// The parts that this module adds itself, and `user`, which OpenAI refuses. Validation accepts their names in `extra_json` with an empty
+/// list or object.
+const OWN_PARTS: [&str; 9] =
+    ["model", "prompt", "seconds", "size", "seed", "generate_audio", "negative_prompt", "input_reference", "user"];
+
 /// Encodes a request. Members without a field of their own follow as text parts; the validation of the request refuses those that
 /// would repeat other parts.
 ///
@@ -40,7 +45,7 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<Content, Pr
     if !negative_prompt.is_empty() {
         form.text("negative_prompt", negative_prompt);
     }
-    add_extra_members(&mut form, extra_json, &[]);
+    add_extra_members(&mut form, extra_json, &OWN_PARTS);
     if let Some(first_frame) = first_frame {
         let (media_type, image) = first_frame.file()?;
         // Several servers determine the type by the extension.
@@ -50,7 +55,8 @@ pub(super) fn encode(model: &str, request: &RenderRequest) -> Result<Content, Pr
     form.finish()
 }
 
-/// Adds the members without a field of their own as text parts, except for the reserved ones.
+/// Adds the members without a field of their own as text parts: strings as they are, other values as JSON. Reserved members and nulls
+/// are left out.
 pub(super) fn add_extra_members(form: &mut Form, extra_json: &str, reserved: &[&str]) {
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
         match serde_json::from_str(value) {

@@ -59,7 +59,7 @@ pub(super) fn encode(request: &RenderRequest) -> Result<Content, ProviderError> 
     if let Some(seconds) = seconds {
         form.text("seconds", &seconds);
     }
-    add_extra_members(&mut form, extra_json, &["video"]);
+    add_extra_members(&mut form, extra_json, &["video", "prompt", "seconds"]);
     form.file("video", FILE_NAME, media_type.as_str(), bytes);
     form.finish()
 }
