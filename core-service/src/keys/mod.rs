@@ -194,10 +194,13 @@ impl Keys {
         self.table.load().requires_key
     }
 
-    /// Returns the budgets of all keys and teams, ordered by their subject.
+    /// Returns the budgets of all keys that are not revoked and of all teams, also of those without a key, ordered by their subject.
     pub(crate) fn budgets(&self) -> Vec<Budget> {
         let table = self.table.load();
         let mut budgets: Vec<_> = table.callers().flat_map(|caller| &caller.payer().budgets).cloned().collect();
+        let sources = self.sources();
+        budgets.extend(sources.teams.iter().filter_map(|team| Budget::new("team", &team.name, &team.limits)));
+        drop(sources);
         budgets.sort_by(|a, b| a.subject.cmp(&b.subject));
         // Several keys can have one name, and one team.
         budgets.dedup_by(|a, b| a.subject == b.subject);
@@ -219,16 +222,19 @@ impl Keys {
         Ok(caller)
     }
 
-    /// Returns the caller that owns stored work, to continue the work. The anonymous owner exists only while no key is required.
+    /// Returns the caller that continues stored work of this owner: the key with the owner's name, of several one that is an
+    /// administrator's if there is one. While no key is required, it is the anonymous caller, whoever the owner is.
     ///
     /// # Errors
-    /// [`Error::InvalidApiKey`] if no valid key has the name any more.
+    /// [`Error::InvalidApiKey`] if keys are required and no valid one has the name.
     pub(crate) fn caller_of(&self, owner: &Owner) -> Result<Caller, Error> {
         let table = self.table.load();
         if !table.requires_key {
             return Ok(Caller::default());
         }
-        let caller = table.valid_callers(SystemTime::now()).find(|caller| caller.name() == Some(owner.as_str()));
+        let of_owner = |caller: &&Caller| caller.name() == Some(owner.as_str());
+        let callers = table.valid_callers(SystemTime::now()).filter(of_owner);
+        let caller = callers.max_by_key(|caller| (caller.is_admin(), caller.priority()));
         caller.cloned().ok_or(Error::InvalidApiKey { present: !owner.as_str().is_empty() })
     }
 

@@ -41,6 +41,27 @@ fn a_bearer_key_identifies_its_caller() {
 }
 
 #[test]
+fn stored_work_is_continued_by_the_administrators_key_of_its_owner() {
+    for order in [[false, true], [true, false]] {
+        let configured = order.map(|admin| {
+            let secret = if admin { SECRET } else { "fedcba9876543210" };
+            config::Key { admin, ..key("one", secret) }
+        });
+        let keys = Keys::new(&configured, &[]).unwrap();
+        assert!(keys.caller_of(&Owner::new("one")).unwrap().is_admin());
+        assert_eq!(keys.caller_of(&Owner::new("two")), Err(Error::InvalidApiKey { present: true }));
+    }
+}
+
+#[test]
+fn budget_of_a_team_without_keys_is_listed() {
+    let limits = config::AccountLimits { budget_total: crate::usd::Usd::parse("1"), ..Default::default() };
+    let team = config::Team { name: "t".to_owned(), limits };
+    let keys = Keys::new(&[key("one", SECRET)], &[team]).unwrap();
+    assert_eq!(keys.budgets().len(), 1);
+}
+
+#[test]
 fn missing_and_unknown_keys_are_rejected_with_different_messages() {
     let keys = Keys::new(&[key("one", SECRET)], &[]).unwrap();
     assert_eq!(keys.caller(&Request::new(())), Err(Error::InvalidApiKey { present: false }));

@@ -172,6 +172,28 @@ async fn request_is_a_form_with_text_parts_and_the_reference_as_a_file() {
     .await;
 }
 
+#[tokio::test]
+async fn empty_values_in_extra_json_do_not_repeat_parts() {
+    with_local_and_remote_core_and_settings(configure, async |server| {
+        enqueue_success(server);
+        // Valid: no field can represent these values.
+        let extra_json = r#"{"model":[],"prompt":{},"seconds":[],"size":{},"input_reference":{},"user":{},"fps":24}"#;
+        let request = pb::CreateVideoRequest {
+            model: PROVIDER.model.to_owned(),
+            prompt: "a boat".to_owned(),
+            extra_json: extra_json.to_owned(),
+            ..pb::CreateVideoRequest::default()
+        };
+        server.video_client().await.create_video(request).await.unwrap();
+        let requests = received(server, 3).await;
+        let form = String::from_utf8_lossy(&requests[0].body);
+        let names: Vec<_> =
+            form.split("form-data; name=\"").skip(1).filter_map(|part| part.split('"').next()).collect();
+        assert_eq!(names, ["model", "prompt", "seconds", "size", "fps"]);
+    })
+    .await;
+}
+
 /// The search for a lost submission.
 const SEARCH: &str = "/v1/videos?order=desc&limit=100";
 

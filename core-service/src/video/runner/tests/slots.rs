@@ -9,7 +9,7 @@ use crate::{
         UpstreamTask, VideoModel,
         inputs::{InputRole, InputSource, StoredInput},
         job::JobRequest,
-        store::memory::MemoryStore,
+        store::{BusyProviders, WorkerId, memory::MemoryStore},
         time::Clock,
     },
 };
@@ -53,6 +53,21 @@ async fn queued_jobs_of_one_owner_do_not_keep_another_owner_from_the_next_slot()
     let submits: Vec<_> = calls.iter().filter_map(|call| call.strip_prefix("submit ")).collect();
     assert_eq!(submits.len(), 51);
     assert!(submits[..2].contains(&of_bob.as_str()), "{submits:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_jobs_are_claimed_than_there_are_free_slots() {
+    let harness = Harness::new(FakeProvider::default().with_slots(2).with_polls([Reply::Hang, Reply::Hang]));
+    for _ in 0..10 {
+        harness.create().await;
+    }
+    let _runner = harness.start();
+    harness.provider.wait_for_calls("poll", 2).await;
+    let worker = WorkerId::new();
+    for _ in 0..8 {
+        let claim = harness.queue.claim(&worker, &BusyProviders::default()).await.unwrap().unwrap();
+        assert_eq!((claim.job.state, claim.fence), (JobState::Queued, 1), "the job was claimed before");
+    }
 }
 
 #[tokio::test(start_paused = true)]
