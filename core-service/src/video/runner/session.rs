@@ -211,8 +211,7 @@ impl<'a> Session<'a> {
         true
     }
 
-    /// Claims jobs, unless it is known that there is none. Several are claimed at once if there were several before: concurrent claims
-    /// share a transaction.
+    /// Claims jobs, unless it is known that there is none. Several are claimed at once if there were several before.
     async fn claim(&mut self, now: Timestamp) -> Vec<Result<Claim, StoreError>> {
         if self.idle_until.is_some_and(|until| now < until) {
             return Vec::new();
@@ -221,8 +220,10 @@ impl<'a> Session<'a> {
         self.idle_until = None;
         let queue = &self.shared.queue;
         let wanted = self.batch.min(self.shared.room()).max(1);
-        let claims = (0..wanted).map(|_| queue.claim(&self.lease.worker, &busy));
-        let claimed: Vec<_> = future::join_all(claims).await.into_iter().filter_map(Result::transpose).collect();
+        let claimed = match queue.claim_several(&self.lease.worker, &busy, wanted).await {
+            Ok(claimed) => claimed,
+            Err(error) => vec![Err(error)],
+        };
         if claimed.len() == wanted {
             self.batch = (2 * self.batch).min(MAX_BATCH);
         } else {

@@ -94,6 +94,27 @@ impl MemoryStore {
         let row = rows.get_mut(&claim.job.id).filter(|row| row.fence == claim.fence);
         row.map(write).ok_or(StoreError::Stale)
     }
+
+    /// Claims the next job, if there is one.
+    fn claim_next(&self, worker: &WorkerId, busy: &BusyProviders) -> Option<Claim> {
+        let now = self.now();
+        let queued_first = self.turns.queued_first();
+        let mut rows = self.rows();
+        let is_due = |row: &Row| row.job.due_at.is_some_and(|due| due <= now) && row.is_claimable(busy);
+        let waits = |priority| rows.values().any(|row| row.is_queued() && row.job.priority == priority && is_due(row));
+        let waiting: Vec<_> = Priority::DESCENDING.into_iter().filter(|priority| waits(*priority)).collect();
+        let priority = self.turns.next_priority(&waiting);
+        let last = self.turns.last_owner(priority.unwrap_or_default());
+        let has_turn = |row: &&mut Row| is_due(row) && (!row.is_queued() || Some(row.job.priority) == priority);
+        rows.values_mut().filter(has_turn).min_by_key(|row| row.claim_order(queued_first, &last)).map(|row| {
+            row.fence += 1;
+            row.worker = Some(worker.clone());
+            if row.is_queued() {
+                self.turns.record_claim(&row.job, &waiting);
+            }
+            Claim { job: row.job.clone(), fence: row.fence }
+        })
+    }
 }
 
 impl Row {
@@ -276,24 +297,13 @@ impl JobQueue for MemoryStore {
         Ok(())
     }
 
-    async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
-        let now = self.now();
-        let queued_first = self.turns.queued_first();
-        let mut rows = self.rows();
-        let is_due = |row: &Row| row.job.due_at.is_some_and(|due| due <= now) && row.is_claimable(busy);
-        let waits = |priority| rows.values().any(|row| row.is_queued() && row.job.priority == priority && is_due(row));
-        let waiting: Vec<_> = Priority::DESCENDING.into_iter().filter(|priority| waits(*priority)).collect();
-        let priority = self.turns.next_priority(&waiting);
-        let last = self.turns.last_owner(priority.unwrap_or_default());
-        let has_turn = |row: &&mut Row| is_due(row) && (!row.is_queued() || Some(row.job.priority) == priority);
-        Ok(rows.values_mut().filter(has_turn).min_by_key(|row| row.claim_order(queued_first, &last)).map(|row| {
-            row.fence += 1;
-            row.worker = Some(worker.clone());
-            if row.is_queued() {
-                self.turns.record_claim(&row.job, &waiting);
-            }
-            Claim { job: row.job.clone(), fence: row.fence }
-        }))
+    async fn claim_several(
+        &self,
+        worker: &WorkerId,
+        busy: &BusyProviders,
+        max: usize,
+    ) -> Result<Vec<Result<Claim, StoreError>>, StoreError> {
+        Ok(std::iter::from_fn(|| self.claim_next(worker, busy)).take(max).map(Ok).collect())
     }
 
     async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError> {

@@ -109,14 +109,24 @@ pub trait JobQueue: JobStore {
     /// end after `latest_lease` end then.
     async fn bound_times(&self, latest_due: Timestamp, latest_lease: Timestamp) -> Result<(), StoreError>;
 
-    /// Claims a due job that no worker has. Jobs in progress and queued jobs take turns; of the former, the one that has been
+    /// Claims due jobs that no worker has, at most `max`. Jobs in progress and queued jobs take turns; of the former, the one that has been
     /// due longest is next. Of queued jobs, those of a higher priority are first, with a share for lower ones. Within a priority, the
     /// owners take turns, each with the job that has been due longest. The jobs of busy providers are left out. Deleted jobs are
     /// returned too, to be purged.
     ///
     /// # Errors
-    /// `Corrupt`, if the row cannot be read; it is not claimed again for some minutes.
-    async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError>;
+    /// `Corrupt` for each row that cannot be read; it is not claimed again for some minutes.
+    async fn claim_several(
+        &self,
+        worker: &WorkerId,
+        busy: &BusyProviders,
+        max: usize,
+    ) -> Result<Vec<Result<Claim, StoreError>>, StoreError>;
+
+    /// Claims one job like [`claim_several`](Self::claim_several).
+    async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
+        self.claim_several(worker, busy, 1).await?.pop().transpose()
+    }
 
     /// Returns when the next job that no worker has can be claimed, which may be in the past. `None`: there is none.
     async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError>;

@@ -92,6 +92,7 @@ conformance! {
     queue::concurrent_inserts_do_not_exceed_the_limit,
     queue::a_repeated_call_succeeds_beyond_the_limit,
     queue::owners_take_turns_however_many_jobs_each_has_queued,
+    queue::several_jobs_are_claimed_in_the_order_of_single_claims,
     queue::jobs_of_a_higher_priority_are_first_and_every_fourth_claim_is_a_lower_one,
     queue::owners_of_a_lower_priority_take_turns_between_claims_of_a_higher_one,
     queue::jobs_of_a_lower_priority_are_claimed_while_the_provider_of_a_higher_one_is_busy,

@@ -105,6 +105,18 @@ pub(super) async fn owners_take_turns_however_many_jobs_each_has_queued(store: S
     assert_eq!(claim_next(&store).await.job.id, bob[0]);
 }
 
+pub(super) async fn several_jobs_are_claimed_in_the_order_of_single_claims(store: Store) {
+    let alice = queue(&store, "alice", 3).await;
+    let bob = queue(&store, "bob", 1).await;
+    let claim = async |max| {
+        let claims = store.claim_several(&store.worker, &BusyProviders::default(), max).await.unwrap();
+        claims.into_iter().map(|claim| claim.unwrap().job.id).collect::<Vec<_>>()
+    };
+    assert_eq!(claim(3).await, [alice[0].clone(), bob[0].clone(), alice[1].clone()]);
+    assert_eq!(claim(3).await, [alice[2].clone()]);
+    assert_eq!(claim(3).await, []);
+}
+
 /// Inserts jobs of this owner and priority, and returns their ids.
 async fn queue_with(store: &Store, owner: &str, priority: Priority, count: usize) -> Vec<JobId> {
     let mut ids = Vec::new();

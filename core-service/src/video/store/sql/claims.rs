@@ -65,9 +65,17 @@ macro_rules! providers {
     };
 }
 
-/// Claims the first due job of the providers that are not in `$3`; `$1` and `$2` are the worker and now.
+/// A column of the job `first.id`. A join would let PostgreSQL read the whole table, because it cannot know how few ids there are.
+macro_rules! of_first {
+    ($column:literal) => {
+        concat!("(SELECT ", $column, " FROM video_jobs WHERE id = first.id)")
+    };
+}
+
+/// Claims the first due job of the providers that are not in `$3`; `$1` and `$2` are the worker and now. `$order` is the order of the
+/// jobs of a provider, and `$order_of_first` the same for the first ones of all providers.
 macro_rules! claim_statement {
-    ($jobs:expr, $where:literal, $order:literal) => {
+    ($jobs:expr, $where:literal, $order:literal, $order_of_first:expr) => {
         concat!(
             "WITH RECURSIVE ",
             providers!("provider", $jobs),
@@ -77,11 +85,23 @@ macro_rules! claim_statement {
             " ORDER BY ",
             $order,
             " LIMIT 1) FROM provider WHERE provider.id NOT IN (SELECT value FROM json_each($3))) \
-             UPDATE video_jobs SET lease_owner = $1, fence = fence + 1 WHERE id = (SELECT video_jobs.id FROM first \
-             CROSS JOIN video_jobs WHERE video_jobs.id = first.id ORDER BY ",
-            $order,
+             UPDATE video_jobs SET lease_owner = $1, fence = fence + 1 WHERE id = (SELECT first.id FROM first WHERE first.id IS NOT NULL \
+             ORDER BY ",
+            $order_of_first,
             " LIMIT 1) RETURNING ",
             row::columns!()
+        )
+    };
+}
+
+/// Claims the first queued job of this condition.
+macro_rules! claim_queued {
+    ($where:literal) => {
+        claim_statement!(
+            queued!(),
+            $where,
+            "owner, due_at, video_jobs.id",
+            concat!(of_first!("owner"), ", ", of_first!("due_at"), ", first.id")
         )
     };
 }
@@ -114,19 +134,27 @@ pub(super) const NEXT_DUE: &str = concat!(
 impl Select {
     pub(super) const fn claim_statement(self) -> &'static str {
         match self {
-            Self::InProgress => claim_statement!(in_progress!(), "", "due_at, video_jobs.id"),
+            Self::InProgress => {
+                claim_statement!(
+                    in_progress!(),
+                    "",
+                    "due_at, video_jobs.id",
+                    concat!(of_first!("due_at"), ", first.id")
+                )
+            }
             Self::QueuedAfter => {
-                claim_statement!(queued!(), " AND priority = $4 AND owner > $5", "owner, due_at, video_jobs.id")
+                claim_queued!(" AND priority = $4 AND owner > $5")
             }
             Self::QueuedUpTo => {
-                claim_statement!(queued!(), " AND priority = $4 AND owner <= $5", "owner, due_at, video_jobs.id")
+                claim_queued!(" AND priority = $4 AND owner <= $5")
             }
         }
     }
 }
 
-/// Claims one job. The result is the row, which may be unreadable.
-pub(super) struct ClaimJob {
+/// Claims several jobs, one after the other, until none is left. A row may be unreadable.
+pub(super) struct ClaimJobs {
+    pub(super) max: usize,
     pub(super) worker: WorkerId,
     pub(super) busy: BusyProviders,
     pub(super) now: Timestamp,
@@ -134,8 +162,8 @@ pub(super) struct ClaimJob {
 }
 
 #[async_trait]
-impl Write for ClaimJob {
-    type Output = Result<Option<Claim>, StoreError>;
+impl Write for ClaimJobs {
+    type Output = Vec<Result<Claim, StoreError>>;
 
     /// With SQLite, no worker survives a power failure. A crash of PostgreSQL can make two workers claim a job with the same fence: its
     /// revision lets one of them commit.
@@ -144,6 +172,19 @@ impl Write for ClaimJob {
     }
 
     async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
+        let mut claims = Vec::new();
+        while claims.len() < self.max
+            && let Some(claim) = self.claim(connection).await?
+        {
+            claims.push(claim);
+        }
+        Ok(claims)
+    }
+}
+
+impl ClaimJobs {
+    /// Claims the next job, if there is one.
+    async fn claim(&self, connection: &mut DbConnection) -> Result<Option<Result<Claim, StoreError>>, sqlx::Error> {
         let queued_first = self.turns.queued_first();
         for is_queued in [queued_first, !queued_first] {
             let (row, waiting) = if is_queued {
@@ -160,13 +201,11 @@ impl Write for ClaimJob {
                 Ok(_) => {}
                 Err(_) => self.postpone(connection, &row).await?,
             }
-            return Ok(claim.map(Some));
+            return Ok(Some(claim));
         }
-        Ok(Ok(None))
+        Ok(None)
     }
-}
 
-impl ClaimJob {
     /// Returns the priorities of the queued jobs that can be claimed.
     async fn waiting(&self, connection: &mut DbConnection) -> Result<Vec<Priority>, sqlx::Error> {
         let query = sqlx::query_scalar(WAITING).bind(id_list(&self.busy.submissions)).bind(self.now.0);

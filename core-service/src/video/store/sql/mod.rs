@@ -15,7 +15,7 @@ use async_trait::async_trait;
 
 use self::{
     changes::{AmendJob, CommitJob, PurgeJob, ReleaseJob},
-    claims::{ClaimJob, id_list},
+    claims::{ClaimJobs, id_list},
     insert::{InsertJob, by_key},
     workers::{BoundTimes, DeregisterWorker, RegisterWorker, RenewLease},
 };
@@ -182,9 +182,14 @@ impl JobQueue for SqlStore {
         Ok(self.database.write(BoundTimes { latest_due, latest_lease, now: self.now() }).await?)
     }
 
-    async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
+    async fn claim_several(
+        &self,
+        worker: &WorkerId,
+        busy: &BusyProviders,
+        max: usize,
+    ) -> Result<Vec<Result<Claim, StoreError>>, StoreError> {
         let (worker, busy, turns) = (worker.clone(), busy.clone(), self.turns.clone());
-        self.database.write(ClaimJob { worker, busy, now: self.now(), turns }).await?
+        Ok(self.database.write(ClaimJobs { max, worker, busy, now: self.now(), turns }).await?)
     }
 
     async fn next_due(&self, busy: &BusyProviders) -> Result<Option<Timestamp>, StoreError> {
