@@ -1,5 +1,6 @@
 // Starts the browser. Its pages record console errors, exceptions and failed requests.
 import assert from "node:assert/strict";
+import { setTimeout } from "node:timers/promises";
 import { chromium } from "playwright-core";
 
 export function launch() {
@@ -48,18 +49,27 @@ export class WatchedPage {
 
   /// Permits problems that a test provokes, such as `/HTTP 401/`. Each pattern must match one.
   allow(...patterns) {
-    this.#allowed.push(...patterns.map((pattern) => ({ pattern, isSeen: false })));
+    for (const pattern of patterns) {
+      const allowed = { pattern };
+      allowed.seen = new Promise((resolve) => (allowed.onSeen = resolve));
+      this.#allowed.push(allowed);
+    }
   }
 
   #record(problem) {
     const allowed = this.#allowed.find(({ pattern }) => pattern.test(problem));
-    if (allowed) allowed.isSeen = true;
+    if (allowed) allowed.onSeen();
     else this.problems.push(problem);
   }
 
-  assertClean() {
+  /// Waits up to 10 s for the permitted problems: the browser reports a failed request after the page has shown it.
+  async assertClean() {
+    const deadline = setTimeout(10_000, null, { ref: false });
+    for (const { pattern, seen } of this.#allowed) {
+      const isSeen = await Promise.race([seen.then(() => true), deadline]);
+      assert.ok(isSeen, `expected, but did not happen: ${pattern}`);
+    }
     assert.deepEqual(this.problems, []);
-    for (const { pattern, isSeen } of this.#allowed) assert.ok(isSeen, `expected, but did not happen: ${pattern}`);
   }
 
   /// Moves the focus with the tab key until it is on an element that matches the selector. Fails after 100 stops.

@@ -73,7 +73,7 @@ try {
           watched,
           takePictures: (picture) => takePictures(watched.page, picture),
         });
-        watched.assertClean();
+        await watched.assertClean();
         gateway.assertClean();
       } catch (error) {
         failed += 1;
