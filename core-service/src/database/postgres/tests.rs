@@ -181,3 +181,28 @@ async fn read_that_takes_too_long_is_an_error_and_its_connection_is_replaced() {
     }
     node.probe_jobs().await.unwrap();
 }
+
+#[tokio::test]
+async fn small_tables_are_read_by_index_and_no_plan_is_compiled() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(url) = url_of(directory.path()).await else { return };
+    let node = Database::connect(&url, 4).await.unwrap();
+    let fill = "INSERT INTO video_queue (owner, jobs) VALUES ('a', 1); ANALYZE video_queue";
+    node.writer().execute(sqlx::raw_sql(fill)).await.unwrap();
+    for pool in [&node.writer, &node.readers] {
+        for (statement, by_index) in [
+            ("SELECT jobs FROM video_queue WHERE owner = 'a'", true),
+            ("DELETE FROM video_queue WHERE owner = 'b'", true),
+            ("SELECT SUM(jobs) FROM video_queue", false),
+        ] {
+            let query = sqlx::AssertSqlSafe(format!("EXPLAIN (ANALYZE) {statement}"));
+            let Ok(plan) = sqlx::query_scalar::<_, String>(query).fetch_all(pool).await else {
+                // The readers cannot delete.
+                continue;
+            };
+            let plan = plan.join("\n");
+            assert_eq!(plan.contains("Index"), by_index, "{plan}");
+            assert!(!plan.contains("JIT"), "{plan}");
+        }
+    }
+}
