@@ -185,6 +185,7 @@ impl<'a> Session<'a> {
             }
             if !self.released.is_empty() {
                 self.batch = 1;
+                self.idle_until = None;
                 self.release().await;
             }
             if has_failed {
@@ -220,26 +221,27 @@ impl<'a> Session<'a> {
         self.idle_until = None;
         let queue = &self.shared.queue;
         let wanted = self.batch.min(self.shared.room()).max(1);
-        let claimed = match queue.claim_several(&self.lease.worker, &busy, wanted).await {
+        let mut claimed = match queue.claim_several(&self.lease.worker, &busy, wanted).await {
             Ok(claimed) => claimed,
             Err(error) => vec![Err(error)],
         };
         if claimed.len() == wanted {
             self.batch = (2 * self.batch).min(MAX_BATCH);
-        } else {
-            self.batch = 1;
-        }
-        if !claimed.is_empty() {
             return claimed;
         }
+        // No other job can be claimed now.
+        self.batch = 1;
         let due = match queue.next_due(&busy).await {
             Ok(due) => due,
-            Err(error) => return vec![Err(error)],
+            Err(error) => {
+                claimed.push(Err(error));
+                return claimed;
+            }
         };
         let max = if busy == BusyProviders::default() { MAX_IDLE } else { SLOT_INTERVAL };
         let wait = due.map_or(max, |due| due.since(now).clamp(MIN_IDLE, max));
         self.idle_until = Some(now.after(wait));
-        Vec::new()
+        claimed
     }
 
     /// Returns the time until the next claim or poll.

@@ -1,13 +1,15 @@
 //! The statements that claim jobs. They need no row locks: transactions that write exclude each other.
+//!
+//! Those for queued jobs are planned for each call (`persistent(false)`): PostgreSQL would keep a plan that was made while there were few
+//! jobs, with an index that does not suit many.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::query::Query;
 
 use super::row;
 use crate::{
-    database::{Db, DbArguments, DbConnection, DbRow, Write},
+    database::{DbConnection, DbRow, Write},
     priority::Priority,
     video::{
         state::Phase,
@@ -18,17 +20,6 @@ use crate::{
 
 /// How long a row that cannot be read is not claimed again. A later version may be able to read it.
 const UNREADABLE_DELAY: Duration = Duration::from_mins(10);
-
-/// Which due jobs a statement considers.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Select {
-    /// Jobs that are not queued.
-    InProgress,
-    /// Queued jobs of priority `$4`, of the owners whose name is greater than `$5`, the owner of the last claim.
-    QueuedAfter,
-    /// Queued jobs of priority `$4`, of the owners up to `$5`.
-    QueuedUpTo,
-}
 
 /// The jobs in progress that no worker has: the condition of the index `video_jobs_due`.
 macro_rules! in_progress {
@@ -65,6 +56,19 @@ macro_rules! providers {
     };
 }
 
+/// The first due job of the provider `provider.id` that matches `$jobs`.
+macro_rules! first_of_provider {
+    ($jobs:expr, $order:literal) => {
+        concat!(
+            "(SELECT id FROM video_jobs WHERE provider_id = provider.id AND due_at <= $2 AND ",
+            $jobs,
+            " ORDER BY ",
+            $order,
+            " LIMIT 1)"
+        )
+    };
+}
+
 /// A column of the job `first.id`. A join would let PostgreSQL read the whole table, because it cannot know how few ids there are.
 macro_rules! of_first {
     ($column:literal) => {
@@ -72,39 +76,46 @@ macro_rules! of_first {
     };
 }
 
-/// Claims the first due job of the providers that are not in `$3`; `$1` and `$2` are the worker and now. `$order` is the order of the
-/// jobs of a provider, and `$order_of_first` the same for the first ones of all providers.
+/// Claims the first due job of the providers that are not in `$3`; `$1` and `$2` are the worker and now. `$first` is the first job of a
+/// provider, and `$order` the order of those of all providers. PostgreSQL would look each job up again for each use of a common table
+/// expression that is not materialized.
 macro_rules! claim_statement {
-    ($jobs:expr, $where:literal, $order:literal, $order_of_first:expr) => {
+    ($jobs:expr, $first:expr, $order:expr) => {
         concat!(
             "WITH RECURSIVE ",
             providers!("provider", $jobs),
-            ", first (id) AS (SELECT (SELECT id FROM video_jobs WHERE provider_id = provider.id AND due_at <= $2 AND ",
-            $jobs,
-            $where,
-            " ORDER BY ",
-            $order,
-            " LIMIT 1) FROM provider WHERE provider.id NOT IN (SELECT value FROM json_each($3))) \
+            ", first (id) AS MATERIALIZED (SELECT ",
+            $first,
+            " FROM provider WHERE provider.id NOT IN (SELECT value FROM json_each($3))) \
              UPDATE video_jobs SET lease_owner = $1, fence = fence + 1 WHERE id = (SELECT first.id FROM first WHERE first.id IS NOT NULL \
              ORDER BY ",
-            $order_of_first,
+            $order,
             " LIMIT 1) RETURNING ",
             row::columns!()
         )
     };
 }
 
-/// Claims the first queued job of this condition.
-macro_rules! claim_queued {
-    ($where:literal) => {
-        claim_statement!(
-            queued!(),
-            $where,
-            "owner, due_at, video_jobs.id",
-            concat!(of_first!("owner"), ", ", of_first!("due_at"), ", first.id")
-        )
-    };
-}
+/// Claims the first due job that is not queued.
+pub(super) const CLAIM_IN_PROGRESS: &str = claim_statement!(
+    in_progress!(),
+    first_of_provider!(in_progress!(), "due_at, video_jobs.id"),
+    concat!(of_first!("due_at"), ", first.id")
+);
+
+/// Claims the first queued job of priority `$4`: of the owners whose name is greater than `$5`, the owner of the last claim, or else of
+/// those up to it.
+pub(super) const CLAIM_QUEUED: &str = claim_statement!(
+    queued!(),
+    concat!(
+        "COALESCE(",
+        first_of_provider!(concat!(queued!(), " AND priority = $4 AND owner > $5"), "owner, due_at, video_jobs.id"),
+        ", ",
+        first_of_provider!(concat!(queued!(), " AND priority = $4 AND owner <= $5"), "owner, due_at, video_jobs.id"),
+        ")"
+    ),
+    concat!(of_first!("owner"), " <= $5, ", of_first!("owner"), ", ", of_first!("due_at"), ", first.id")
+);
 
 /// The priorities of the due queued jobs of providers that are not in `$1`; `$2` is now. One look-up for each provider and priority.
 pub(super) const WAITING: &str = concat!(
@@ -131,27 +142,6 @@ pub(super) const NEXT_DUE: &str = concat!(
     ") AS due FROM progressing WHERE progressing.id NOT IN (SELECT value FROM json_each($2))) AS dues"
 );
 
-impl Select {
-    pub(super) const fn claim_statement(self) -> &'static str {
-        match self {
-            Self::InProgress => {
-                claim_statement!(
-                    in_progress!(),
-                    "",
-                    "due_at, video_jobs.id",
-                    concat!(of_first!("due_at"), ", first.id")
-                )
-            }
-            Self::QueuedAfter => {
-                claim_queued!(" AND priority = $4 AND owner > $5")
-            }
-            Self::QueuedUpTo => {
-                claim_queued!(" AND priority = $4 AND owner <= $5")
-            }
-        }
-    }
-}
-
 /// Claims several jobs, one after the other, until none is left. A row may be unreadable.
 pub(super) struct ClaimJobs {
     pub(super) max: usize,
@@ -173,70 +163,74 @@ impl Write for ClaimJobs {
 
     async fn run(&mut self, connection: &mut DbConnection) -> Result<Self::Output, sqlx::Error> {
         let mut claims = Vec::new();
-        while claims.len() < self.max
-            && let Some(claim) = self.claim(connection).await?
-        {
-            claims.push(claim);
+        let mut is_none_in_progress = false;
+        while claims.len() < self.max {
+            let queued_first = self.turns.queued_first();
+            if queued_first && let Some(claim) = self.claim_queued(connection).await? {
+                claims.push(claim);
+                continue;
+            }
+            if !is_none_in_progress && let Some(claim) = self.claim_in_progress(connection).await? {
+                claims.push(claim);
+                continue;
+            }
+            is_none_in_progress = true;
+            if !queued_first && let Some(claim) = self.claim_queued(connection).await? {
+                claims.push(claim);
+                continue;
+            }
+            break;
         }
         Ok(claims)
     }
 }
 
 impl ClaimJobs {
-    /// Claims the next job, if there is one.
-    async fn claim(&self, connection: &mut DbConnection) -> Result<Option<Result<Claim, StoreError>>, sqlx::Error> {
-        let queued_first = self.turns.queued_first();
-        for is_queued in [queued_first, !queued_first] {
-            let (row, waiting) = if is_queued {
-                let waiting = self.waiting(connection).await?;
-                let Some(priority) = self.turns.next_priority(&waiting) else { continue };
-                (self.claim_queued(connection, priority).await?, waiting)
-            } else {
-                (self.claim_in_progress(connection).await?, Vec::new())
-            };
-            let Some(row) = row else { continue };
-            let claim = row::claim(&row);
-            match &claim {
-                Ok(claim) if is_queued => self.turns.record_claim(&claim.job, &waiting),
-                Ok(_) => {}
-                Err(_) => self.postpone(connection, &row).await?,
-            }
-            return Ok(Some(claim));
+    /// Claims the next job that is not queued, if there is one.
+    async fn claim_in_progress(
+        &self,
+        connection: &mut DbConnection,
+    ) -> Result<Option<Result<Claim, StoreError>>, sqlx::Error> {
+        let query = sqlx::query(CLAIM_IN_PROGRESS).bind(self.worker.as_str()).bind(self.now.0);
+        let Some(row) = query.bind(id_list(&self.busy.steps)).fetch_optional(&mut *connection).await? else {
+            return Ok(None);
+        };
+        self.read(connection, &row).await.map(Some)
+    }
+
+    /// Claims the queued job whose turn it is, if there is one.
+    async fn claim_queued(
+        &self,
+        connection: &mut DbConnection,
+    ) -> Result<Option<Result<Claim, StoreError>>, sqlx::Error> {
+        let busy = id_list(&self.busy.submissions);
+        let waiting = self.waiting(connection, &busy).await?;
+        let Some(priority) = self.turns.next_priority(&waiting) else { return Ok(None) };
+        let query = sqlx::query(CLAIM_QUEUED).persistent(false).bind(self.worker.as_str()).bind(self.now.0).bind(busy);
+        let last = self.turns.last_owner(priority);
+        let query = query.bind(priority.as_str()).bind(last.as_str());
+        let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
+        let claim = self.read(connection, &row).await?;
+        if let Ok(claim) = &claim {
+            self.turns.record_claim(&claim.job, &waiting);
         }
-        Ok(None)
+        Ok(Some(claim))
     }
 
     /// Returns the priorities of the queued jobs that can be claimed.
-    async fn waiting(&self, connection: &mut DbConnection) -> Result<Vec<Priority>, sqlx::Error> {
-        let query = sqlx::query_scalar(WAITING).bind(id_list(&self.busy.submissions)).bind(self.now.0);
+    async fn waiting(&self, connection: &mut DbConnection, busy: &str) -> Result<Vec<Priority>, sqlx::Error> {
+        let query = sqlx::query_scalar(WAITING).persistent(false).bind(busy).bind(self.now.0);
         let names: Vec<String> = query.fetch_all(connection).await?;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    async fn claim_queued(
-        &self,
-        connection: &mut DbConnection,
-        priority: Priority,
-    ) -> Result<Option<DbRow>, sqlx::Error> {
-        let last = self.turns.last_owner(priority);
-        for select in [Select::QueuedAfter, Select::QueuedUpTo] {
-            let query = self.claim_statement(select, &self.busy.submissions);
-            let row = query.bind(priority.as_str()).bind(last.as_str()).fetch_optional(&mut *connection).await?;
-            if row.is_some() {
-                return Ok(row);
-            }
+    /// Reads a claimed row.
+    async fn read(&self, connection: &mut DbConnection, row: &DbRow) -> Result<Result<Claim, StoreError>, sqlx::Error> {
+        let claim = row::claim(row);
+        if claim.is_err() {
+            self.postpone(connection, row).await?;
         }
-        Ok(None)
-    }
-
-    async fn claim_in_progress(&self, connection: &mut DbConnection) -> Result<Option<DbRow>, sqlx::Error> {
-        self.claim_statement(Select::InProgress, &self.busy.steps).fetch_optional(connection).await
-    }
-
-    /// Returns the statement with `$1` to `$3` bound.
-    fn claim_statement(&self, select: Select, busy: &[String]) -> Query<'static, Db, DbArguments> {
-        let query = sqlx::query(select.claim_statement());
-        query.bind(self.worker.as_str().to_owned()).bind(self.now.0).bind(id_list(busy))
+        Ok(claim)
     }
 
     /// Keeps a row that cannot be read from being claimed for a while.

@@ -3,7 +3,7 @@
 
 use sqlx::Execute as _;
 
-use super::{claims::Select, *};
+use super::*;
 use crate::{
     context::RequestContext,
     keys::{Caller, Owner},
@@ -217,9 +217,8 @@ async fn claims_and_due_times_are_found_by_index() {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(&directory.path().join("jobs.db")).await.unwrap();
     for (statement, index) in [
-        (Select::InProgress.claim_statement(), "video_jobs_due"),
-        (Select::QueuedAfter.claim_statement(), "video_jobs_waiting"),
-        (Select::QueuedUpTo.claim_statement(), "video_jobs_waiting"),
+        (claims::CLAIM_IN_PROGRESS, "video_jobs_due"),
+        (claims::CLAIM_QUEUED, "video_jobs_waiting"),
         (claims::WAITING, "video_jobs_waiting"),
         (claims::NEXT_DUE, "video_jobs_due"),
         (claims::NEXT_DUE, "video_jobs_waiting"),
