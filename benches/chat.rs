@@ -12,6 +12,7 @@ use core_service::{
     chat::{
         ChatCall, ChatProvider,
         detached::DetachedCalls,
+        files::ChatFiles,
         grpc::ChatGrpc,
         routing::{Routed, Target, policy::Weighted},
     },
@@ -19,6 +20,7 @@ use core_service::{
     error::ProviderError,
     keys::Keys,
     live::Live,
+    media::{PictureBudget, input::InputSettings},
     models::{Entry, Models},
     on_disconnect::OnDisconnect,
     upstream::{BreakerSettings, ConcurrencyLimit, RetrySettings},
@@ -144,7 +146,8 @@ fn service(routing: Routing) -> (Runtime, Arc<ChatGrpc>, pb::ChatRequest) {
     let models = Live::new(Models::new(vec![entry]).unwrap());
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let detached = DetachedCalls::on(runtime.handle().clone());
-    let service = ChatGrpc::new(models, OnDisconnect::Cancel, detached);
+    let files = ChatFiles::new(InputSettings::default(), PictureBudget::default()).unwrap();
+    let service = ChatGrpc::new(models, OnDisconnect::Cancel, detached, files);
     (runtime, Arc::new(service), request)
 }
 

@@ -28,7 +28,7 @@ use crate::{
     admin::{KeyRegistry, SqlKeyStore, grpc::AdminGrpc},
     backup,
     catalog::{Catalog, grpc::ModelGrpc},
-    chat::{detached::DetachedCalls, grpc::ChatGrpc},
+    chat::{detached::DetachedCalls, files::ChatFiles, grpc::ChatGrpc},
     config::{self, FixedSetting, Grpc, Settings},
     database::{self, Database, DirectoryLock, LostEvents},
     error::Error,
@@ -161,6 +161,7 @@ impl Core {
         let (ledger, ledger_task) = Ledger::start(ledger_store.clone(), prices.clone(), node.clone()).await?;
         let media_store = MediaStore::at(&settings.media.location(dir)?, database.clone()).await?;
         let picture_budget = PictureBudget::new(&settings.media);
+        let chat_files = ChatFiles::new(inputs(&settings.media), picture_budget.clone())?;
         let inputs = InputResolver::new(media_store.clone(), inputs(&settings.media), picture_budget.clone())?;
         let queue = Arc::new(SqlStore::new(database.clone()));
         let links = provider_links(settings, &database).await?;
@@ -172,7 +173,7 @@ impl Core {
         let all = all_models(settings, settings, &media_store, &picture_budget, &background)?;
         let catalog = Catalog::new(all.chat, all.image, all.video);
         let detached = DetachedCalls::on(Handle::current());
-        let chat = ChatGrpc::new(catalog.chat.clone(), settings.chat.on_disconnect, detached.clone());
+        let chat = ChatGrpc::new(catalog.chat.clone(), settings.chat.on_disconnect, detached.clone(), chat_files);
         let image = ImageGrpc::new(
             catalog.image.clone(),
             media_store.clone(),

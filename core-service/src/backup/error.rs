@@ -44,7 +44,7 @@ pub enum BackupError {
         entry: String,
     },
     /// A process uses the data directory.
-    #[error("{}: another process is using the directory; stop that process, or set another directory with --data-dir", .0.display())]
+    #[error("{}: another process is using the directory; stop that process, or set another directory with --data-dir or TRIPTYCH_DATA_DIR", .0.display())]
     InUse(PathBuf),
     /// A file operation failed.
     #[error("{}: {source}", path.display())]
@@ -55,7 +55,7 @@ pub enum BackupError {
         source: io::Error,
     },
     /// The database cannot be read or copied.
-    #[error("{}: the database cannot be copied: {source}", path.display())]
+    #[error("{}: the database cannot be read or copied: {source}", path.display())]
     Copy {
         /// The path of the database.
         path: PathBuf,

@@ -14,6 +14,7 @@ use triptych_telemetry::Modality;
 use super::{
     ChatCall, ChatProvider,
     detached::DetachedCalls,
+    files::{ChatFiles, FileMemory},
     normalize::{Normalized, UsageDelivery, reported_tokens},
     response::{new_id, provider_error_status},
     routing::RoutingContext,
@@ -38,6 +39,7 @@ struct Admitted {
     entry: Arc<Entry<dyn ChatProvider>>,
     call: ChatCall,
     metering: Metering,
+    files: FileMemory,
 }
 
 /// Implements [`ChatService`] over the models of a catalog.
@@ -46,15 +48,22 @@ pub struct ChatGrpc {
     models: Live<Models<dyn ChatProvider>>,
     on_disconnect: OnDisconnect,
     detached: DetachedCalls,
+    files: ChatFiles,
     keys: Keys,
     ledger: Ledger,
 }
 
 impl ChatGrpc {
     /// Creates the service without authentication. `on_disconnect` applies to calls that neither set it themselves nor have
-    /// a key that does; `detached` runs the calls that may continue after the client disconnects.
-    pub fn new(models: Live<Models<dyn ChatProvider>>, on_disconnect: OnDisconnect, detached: DetachedCalls) -> Self {
-        Self { models, on_disconnect, detached, keys: Keys::default(), ledger: Ledger::default() }
+    /// a key that does; `detached` runs the calls that may continue after the client disconnects; `files` downloads those that messages
+    /// name by URL.
+    pub fn new(
+        models: Live<Models<dyn ChatProvider>>,
+        on_disconnect: OnDisconnect,
+        detached: DetachedCalls,
+        files: ChatFiles,
+    ) -> Self {
+        Self { models, on_disconnect, detached, files, keys: Keys::default(), ledger: Ledger::default() }
     }
 
     /// Requires one of these keys, if there are any.
@@ -85,14 +94,23 @@ impl ChatGrpc {
         OnDisconnect::from_metadata(metadata, caller.on_disconnect().unwrap_or(self.on_disconnect))
     }
 
-    /// Validates a request, finds its model, counts the call against the limits of the caller, and reserves its maximum cost in
-    /// the ledger.
+    /// Downloads the files that messages name by URL, before the first of several calls with these messages.
+    ///
+    /// # Errors
+    /// Those of [`ChatFiles::download`].
+    pub(crate) async fn download_files(&self, chat: &mut pb::ChatRequest) -> Result<FileMemory, Error> {
+        self.files.download(chat).await
+    }
+
+    /// Validates a request, finds its model, downloads its files, counts the call against the limits of the caller, and reserves its
+    /// maximum cost in the ledger.
     async fn admit(&self, chat: Option<pb::ChatRequest>, context: RequestContext) -> Result<Admitted, Error> {
-        let chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
+        let mut chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
         validate::check(&chat)?;
         let entry = self.models.load().find(&chat.model, |model| context.caller.may_call(model))?;
         entry.report(Modality::Chat, &context.report);
         entry.provider.check(&chat)?;
+        let files = self.files.download(&mut chat).await?;
         let estimate = Estimate::new(&chat);
         let admission = context.caller.admit(&entry.id, || estimate.for_limits())?;
         let start = CallStart {
@@ -103,7 +121,7 @@ impl ChatGrpc {
         };
         let meter = self.ledger.begin(start, |price| estimate.maximum(price)).await?;
         let call = Call { model: entry.upstream_model.clone(), request: Arc::new(chat), context };
-        Ok(Admitted { entry, call, metering: Metering { admission, meter, estimate, shows_usage: true } })
+        Ok(Admitted { entry, call, metering: Metering { admission, meter, estimate, shows_usage: true }, files })
     }
 }
 
@@ -117,9 +135,9 @@ impl ChatService for ChatGrpc {
         let (metadata, _, pb::CreateChatRequest { chat, idempotency_key: _ }) = request.into_parts();
         let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
-        let Admitted { entry, call, metering } = self.admit(chat, context).await?;
+        let Admitted { entry, call, metering, files } = self.admit(chat, context).await?;
         let report = call.context.report.clone();
-        let complete = tokens::complete(entry.provider.clone(), call, metering.clone());
+        let complete = with_files(files, tokens::complete(entry.provider.clone(), call, metering.clone()));
         let result = match on_disconnect {
             OnDisconnect::Cancel => routing.scope(complete).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
@@ -154,7 +172,7 @@ impl ChatService for ChatGrpc {
         let (metadata, _, pb::StreamChatRequest { chat, idempotency_key: _, stream_options }) = request.into_parts();
         let routing = RoutingContext::from_metadata(&metadata);
         let on_disconnect = self.on_disconnect(&metadata, &context.caller)?;
-        let Admitted { entry, call, mut metering } = self.admit(chat, context).await?;
+        let Admitted { entry, call, mut metering, files } = self.admit(chat, context).await?;
         if let Some(options) = &stream_options {
             validate::check_stream_options(options).map_err(|error| validate::prefix_field("stream_options", error))?;
         }
@@ -167,7 +185,7 @@ impl ChatService for ChatGrpc {
             options.get_or_insert_default().include_usage = Some(true);
         }
         let admission = metering.admission.clone();
-        let start = tokens::stream(entry.provider.clone(), call, options, metering);
+        let start = with_files(files, tokens::stream(entry.provider.clone(), call, options, metering));
         let result = match on_disconnect {
             OnDisconnect::Cancel => routing.scope(start).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {
@@ -177,6 +195,13 @@ impl ChatService for ChatGrpc {
         let chunks = result.map_err(|error| failure(&routing, &admission, error))?;
         Ok(success(&routing, &admission, ChatStream::new(Normalized::new(chunks, entry.id.clone(), usage, report))))
     }
+}
+
+/// Runs a call that needs these files. A stream has sent its request when it starts.
+async fn with_files<T>(files: FileMemory, call: impl Future<Output = T>) -> T {
+    let result = call.await;
+    drop(files);
+    result
 }
 
 /// Returns the status of a failure, with the attempts made before it and the state of the caller's rate limits.

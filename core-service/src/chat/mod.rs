@@ -2,6 +2,7 @@
 //! the client disconnects.
 
 pub mod detached;
+pub mod files;
 pub mod grpc;
 mod normalize;
 pub mod provider;

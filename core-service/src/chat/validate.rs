@@ -186,9 +186,16 @@ fn check_part(part: &pb::ContentPart) -> Result<(), Error> {
             let set = [("data", !data.is_empty()), ("format", !format.is_empty())];
             check::extra_beside("input_audio.extra_json", extra_json, &set)?;
         }
-        Some(Part::File(pb::FilePart { file_data, file_id, filename, extra_json })) => {
-            let set =
-                [("file_data", file_data.is_some()), ("file_id", file_id.is_some()), ("filename", filename.is_some())];
+        Some(Part::File(pb::FilePart { file_data, file_id, filename, file_url, extra_json })) => {
+            if file_url.is_some() && (file_data.is_some() || file_id.is_some()) {
+                return Err(Error::invalid("file.file_url", "cannot be set together with `file_data` or `file_id`"));
+            }
+            let set = [
+                ("file_data", file_data.is_some()),
+                ("file_id", file_id.is_some()),
+                ("filename", filename.is_some()),
+                ("file_url", file_url.is_some()),
+            ];
             check::extra_beside("file.extra_json", extra_json, &set)?;
         }
         Some(_) => {}

@@ -12,7 +12,7 @@ const BYTES_PER_PIXEL: u64 = 8;
 /// The memory and threads that pictures share. Clones share them.
 #[derive(Debug, Clone)]
 pub struct PictureBudget {
-    /// Encoded input pictures.
+    /// Encoded input pictures and other files of requests.
     inputs: MemoryBudget,
     /// Encoded pictures in responses.
     responses: MemoryBudget,
@@ -35,7 +35,7 @@ impl PictureBudget {
         }
     }
 
-    /// Returns an empty reservation for an input picture.
+    /// Returns an empty reservation for an input file.
     pub(crate) fn input(&self) -> InputReservation {
         InputReservation(self.inputs.reservation())
     }
@@ -100,7 +100,7 @@ impl Default for PictureBudget {
     }
 }
 
-/// The memory of one input picture, which grows while the picture arrives.
+/// The memory of one input file, which grows while the file arrives.
 #[derive(Debug)]
 pub(crate) struct InputReservation(Reservation);
 
@@ -108,9 +108,9 @@ impl InputReservation {
     /// Reserves more bytes.
     ///
     /// # Errors
-    /// [`Error::LimitReached`] if the input pictures of all requests would exceed their memory.
+    /// [`Error::LimitReached`] if the input files of all requests would exceed their memory.
     pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Error> {
-        let limit = "the server has reached its limit of memory for input pictures (media.input_memory_bytes)";
+        let limit = "the server has reached its limit of memory for input files (media.input_memory_bytes)";
         self.0.try_grow(bytes).then_some(()).ok_or(Error::LimitReached(limit))
     }
 

@@ -1,4 +1,4 @@
-//! Fetches a picture from a URL in a request, without letting the client reach the private network (SSRF).
+//! Fetches a picture or a file from a URL in a request, without letting the client reach the private network (SSRF).
 //!
 //! The [address policy](AddressPolicy) is applied to the URL itself, to every resolved address (only those are connected
 //! to), and to both again after each redirect. No proxy and no cookies are used; time and size are limited.
@@ -6,7 +6,10 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Response, header::LOCATION};
+use reqwest::{
+    Client, Response,
+    header::{CONTENT_TYPE, LOCATION},
+};
 use url::Url;
 
 use super::{
@@ -19,7 +22,7 @@ use crate::error::Error;
 const MAX_REDIRECTS: usize = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How pictures are fetched.
+/// How files are fetched.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchSettings {
     /// The addresses that may be connected to.
@@ -37,7 +40,7 @@ impl Default for FetchSettings {
     }
 }
 
-/// Fetches pictures. Clones share the client.
+/// Fetches files. Clones share the client.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     client: Client,
@@ -55,12 +58,12 @@ impl Fetcher {
         Ok(Self { client, settings })
     }
 
-    /// Fetches the body of the response to a GET request into reserved memory.
+    /// Fetches the file at a URL with a GET request into reserved memory.
     ///
     /// # Errors
     /// Those of the reservation; [`Error::InvalidField`] naming `field` for every other failure, because the client chose the
     /// URL.
-    pub(crate) async fn fetch(&self, field: &str, url: &str, memory: InputReservation) -> Result<Bytes, Error> {
+    pub(crate) async fn fetch(&self, field: &str, url: &str, memory: InputReservation) -> Result<Fetched, Error> {
         let body = tokio::time::timeout(self.settings.timeout, self.follow_redirects(url, memory)).await;
         let body =
             body.unwrap_or_else(|_| Err(format!("took longer than {:?} to respond", self.settings.timeout).into()));
@@ -70,7 +73,7 @@ impl Fetcher {
         })
     }
 
-    async fn follow_redirects(&self, url: &str, memory: InputReservation) -> Result<Bytes, Failure> {
+    async fn follow_redirects(&self, url: &str, memory: InputReservation) -> Result<Fetched, Failure> {
         let mut url = Url::parse(url).map_err(|error| format!("is invalid: {error}"))?;
         for _ in 0..=MAX_REDIRECTS {
             self.settings.address_policy.check(&url)?;
@@ -90,12 +93,13 @@ impl Fetcher {
         Err(format!("redirects more than {MAX_REDIRECTS} times").into())
     }
 
-    async fn read_body(&self, mut response: Response, mut memory: InputReservation) -> Result<Bytes, Failure> {
+    async fn read_body(&self, mut response: Response, mut memory: InputReservation) -> Result<Fetched, Failure> {
         let max = self.settings.max_bytes;
         let too_large = || format!("leads to more than {max} bytes");
         if response.content_length().is_some_and(|length| length > max) {
             return Err(too_large().into());
         }
+        let media_type = media_type(&response);
         // Not allocated by Content-Length, which the server could set to any value.
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| reason_of(&error))? {
@@ -105,11 +109,29 @@ impl Fetcher {
             memory.grow(chunk.len()).map_err(Failure::Memory)?;
             body.extend_from_slice(&chunk);
         }
-        Ok(memory.attach(body.freeze()))
+        Ok(Fetched { body: memory.attach(body.freeze()), media_type })
     }
 }
 
-/// Why a picture was not fetched.
+/// A fetched file.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    /// The content, with its reservation attached.
+    pub(crate) body: Bytes,
+    /// The media type that the server named, in lower case and without parameters.
+    pub(crate) media_type: Option<String>,
+}
+
+fn media_type(response: &Response) -> Option<String> {
+    let value = response.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_name = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte))
+    };
+    media_type.split_once('/').is_some_and(|(kind, subtype)| is_name(kind) && is_name(subtype)).then_some(media_type)
+}
+
+/// Why a file was not fetched.
 enum Failure {
     /// The reason, to follow the words "the URL".
     Url(String),
@@ -128,7 +150,7 @@ fn reason_of(error: &reqwest::Error) -> String {
     if client::is_not_public(error) {
         return NOT_PUBLIC.to_owned();
     }
-    tracing::debug!("fetching an input picture: {error:?}");
+    tracing::debug!("fetching an input file: {error:?}");
     let text =
         if error.is_timeout() || error.is_connect() { "cannot be reached" } else { "sent an incomplete response" };
     text.to_owned()
@@ -173,7 +195,7 @@ mod tests {
         })
         .await;
         let fetcher = loopback_only();
-        assert_eq!(fetcher.fetch("f", &format!("{url}/a"), memory()).await.unwrap(), "the body");
+        assert_eq!(fetcher.fetch("f", &format!("{url}/a"), memory()).await.unwrap().body, "the body");
         assert!(rejection(&fetcher, &format!("{url}/x")).await.contains("404"));
     }
 
@@ -211,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn open_policy_permits_private_addresses() {
         let url = serve(|_| ok(b"private")).await;
-        assert_eq!(fetcher(AddressPolicy::OPEN).fetch("f", &url, memory()).await.unwrap(), "private");
+        assert_eq!(fetcher(AddressPolicy::OPEN).fetch("f", &url, memory()).await.unwrap().body, "private");
     }
 
     // The limit is 1000 bytes.
@@ -224,7 +246,7 @@ mod tests {
         })
         .await;
         let fetcher = loopback_only();
-        assert_eq!(fetcher.fetch("f", &format!("{url}/fits"), memory()).await.unwrap().len(), 1000);
+        assert_eq!(fetcher.fetch("f", &format!("{url}/fits"), memory()).await.unwrap().body.len(), 1000);
         for path in ["with_length", "without_length"] {
             assert!(rejection(&fetcher, &format!("{url}/{path}")).await.contains("more than 1000 bytes"), "{path}");
         }

@@ -29,6 +29,13 @@ impl Default for InputSettings {
     }
 }
 
+impl InputSettings {
+    /// Returns the settings of fetches, with the maximum size of a file.
+    pub(crate) fn fetch_settings(&self) -> FetchSettings {
+        FetchSettings { max_bytes: self.max_bytes, ..self.fetch }
+    }
+}
+
 /// A resolver for the input media of requests. Clones share the HTTP client and the memory budget.
 #[derive(Debug, Clone)]
 pub struct InputResolver {
@@ -44,7 +51,7 @@ impl InputResolver {
     /// # Errors
     /// [`Error::Internal`] if no HTTP client can be built.
     pub fn new(media_store: MediaStore, settings: InputSettings, budget: PictureBudget) -> Result<Self, Error> {
-        let fetcher = Fetcher::new(FetchSettings { max_bytes: settings.max_bytes, ..settings.fetch })?;
+        let fetcher = Fetcher::new(settings.fetch_settings())?;
         Ok(Self { media_store, fetcher, settings, budget })
     }
 
@@ -61,7 +68,7 @@ impl InputResolver {
                 return Err(Error::invalid(field, format!("has {} bytes; at most {max} are accepted", bytes.len())));
             }
             Some(Source::Data(bytes)) => bytes,
-            Some(Source::Url(url)) => self.fetcher.fetch(field, &url, self.budget.input()).await?,
+            Some(Source::Url(url)) => self.fetcher.fetch(field, &url, self.budget.input()).await?.body,
             Some(Source::MediaKey(key)) => self.read_stored(field, &key, owners).await?,
             None => return Err(Error::invalid(field, "must have data, url or media_key")),
         };

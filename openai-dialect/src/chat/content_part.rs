@@ -223,6 +223,7 @@ impl Object for pb::FilePart {
             "file_data" => member.read_into(&mut self.file_data, &mut self.extra_json),
             "file_id" => member.read_into(&mut self.file_id, &mut self.extra_json),
             "filename" => member.read_into(&mut self.filename, &mut self.extra_json),
+            "file_url" => member.read_into(&mut self.file_url, &mut self.extra_json),
             _ => member.keep_in(&mut self.extra_json),
         }
     }
@@ -230,11 +231,12 @@ impl Object for pb::FilePart {
 
 impl Write for pb::FilePart {
     fn write(&self, out: &mut Vec<u8>) {
-        let Self { file_data, file_id, filename, extra_json } = self;
+        let Self { file_data, file_id, filename, file_url, extra_json } = self;
         write_object(out, |o| {
             o.optional("file_data", file_data.as_ref());
             o.optional("file_id", file_id.as_ref());
             o.optional("filename", filename.as_ref());
+            o.optional("file_url", file_url.as_ref());
             o.extra(extra_json);
         });
     }

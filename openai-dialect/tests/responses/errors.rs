@@ -153,10 +153,14 @@ fn invalid_items_are_rejected() {
         "data:image/png",
     );
     assert_rejected(&user(json!({"type": "input_image", "file_id": "f"})), "input[1].content[0].file_id", "image_url");
+    let file = |member: &str, value: &str| user(json!({"type": "input_file", member: value}));
+    assert_rejected(&file("file_id", "f"), "input[1].content[0].file_id", "file_url");
+    assert_rejected(&file("filename", "f"), "input[1].content[0].file_data", "is required");
+    assert_rejected(&file("file_url", "a.pdf"), "input[1].content[0].file_url", "an http or https URL");
     assert_rejected(
-        &user(json!({"type": "input_file", "file_url": "https://x"})),
-        "input[1].content[0].file_url",
-        "file_data",
+        &user(json!({"type": "input_file", "file_url": "https://x", "file_data": "data:,"})),
+        "input[1].content[0].file_data",
+        "file_url",
     );
     assert_rejected(
         &user(json!({"type": "input_audio", "input_audio": {"data": "AA"}})),

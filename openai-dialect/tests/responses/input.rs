@@ -27,6 +27,7 @@ fn messages_keep_role_parts_and_unknown_members() {
             {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "low", "file_id": null},
             {"type": "input_image", "image_url": "https://example.org/a.png", "x_part": 1},
             {"type": "input_file", "file_data": "data:application/pdf;base64,AA==", "filename": "a.pdf"},
+            {"type": "input_file", "file_url": "https://example.org/b.pdf", "file_data": null},
             {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
         ]},
         {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "phase": "final_answer", "content": [
@@ -41,6 +42,7 @@ fn messages_keep_role_parts_and_unknown_members() {
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}},
         {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}, "x_part": 1},
         {"type": "file", "file": {"file_data": "data:application/pdf;base64,AA==", "filename": "a.pdf"}},
+        {"type": "file", "file": {"file_url": "https://example.org/b.pdf"}},
         {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
     ]);
     let expected = json!([

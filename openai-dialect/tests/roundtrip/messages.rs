@@ -31,9 +31,9 @@ fn part() -> impl Strategy<Value = pb::ContentPart> {
         .prop_map(|(url, detail, extra_json)| Part::ImageUrl(pb::ImagePart { url, detail, extra_json }));
     let audio = (any::<String>(), any::<String>(), extra())
         .prop_map(|(data, format, extra_json)| Part::InputAudio(pb::AudioPart { data, format, extra_json }));
-    let file = (optional_text(), optional_text(), optional_text(), extra()).prop_map(
-        |(file_data, file_id, filename, extra_json)| {
-            Part::File(pb::FilePart { file_data, file_id, filename, extra_json })
+    let file = (optional_text(), optional_text(), optional_text(), optional_text(), extra()).prop_map(
+        |(file_data, file_id, filename, file_url, extra_json)| {
+            Part::File(pb::FilePart { file_data, file_id, filename, file_url, extra_json })
         },
     );
     let typed =

@@ -42,7 +42,8 @@ fn schema() -> JsonStrategy {
 fn part() -> JsonStrategy {
     let image = object(vec![("url", text())], vec![("detail", text())]);
     let audio = object(vec![("data", text()), ("format", text())], vec![]);
-    let file = object(vec![], vec![("file_data", text()), ("file_id", text()), ("filename", text())]);
+    let file = ["file_data", "file_id", "filename", "file_url"].map(|name| (name, text()));
+    let file = object(vec![], file.into());
     // Members that belong to other types are treated like vendor extensions.
     prop_oneof![
         object(vec![("type", one_of(&["text"])), ("text", text())], vec![("image_url", anything())]),

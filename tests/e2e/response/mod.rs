@@ -4,6 +4,7 @@ mod across_nodes;
 mod background;
 mod conversation;
 mod failures;
+mod files;
 mod image_tool;
 mod owners;
 mod restart;

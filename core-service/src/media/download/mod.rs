@@ -57,8 +57,8 @@ impl Downloader {
 
     /// Downloads the picture behind a link, which may be relative to the trusted origin.
     ///
-    /// An interrupted download is resumed once. If it cannot be, or if the server cannot be reached or responds with a
-    /// transient error, the whole picture is requested once more.
+    /// An interrupted download is resumed once, and then fails if it is interrupted again. If it cannot be resumed, or if the server
+    /// cannot be reached or responds with a transient error to the first request, the whole picture is requested once more.
     ///
     /// # Errors
     /// `LinkExpired`: the link responded with 403, 404 or 410. `Unreadable`: another dead or forbidden link, or a file that is

@@ -20,7 +20,7 @@ use super::{
     prepare::Prepared,
     store::ResponseStatus,
 };
-use crate::{ledger::COST, usd::Usd, video::time::Clock};
+use crate::{chat::files::FileMemory, error::Error, ledger::COST, usd::Usd, video::time::Clock};
 
 /// How many turns may end with calls of hosted tools, so that a model that calls them in every turn comes to an end.
 const MAX_TOOL_ROUNDS: u32 = 8;
@@ -33,6 +33,8 @@ pub(super) struct Execution {
     pub(super) writer: ResponseWriter,
     /// The request of the current turn.
     chat: pb::ChatRequest,
+    /// The memory of the files that were downloaded for `chat`.
+    files: FileMemory,
     phase: Phase,
     tool_rounds: u32,
     /// The images earlier in the conversation, as URLs: an edit applies to them.
@@ -76,6 +78,7 @@ impl Execution {
             streamed: prepared.request.is_streamed(),
             writer,
             chat: prepared.chat,
+            files: FileMemory::default(),
             phase: Phase::Call,
             tool_rounds: 0,
             images: prepared.images,
@@ -151,6 +154,14 @@ impl Execution {
     }
 
     async fn call(&mut self) -> Result<(Reply, MetadataMap), Status> {
+        if self.tool_rounds == 0 {
+            let files = self.calls.chat.download_files(&mut self.chat).await;
+            self.files = files.map_err(|error| {
+                let Error::InvalidField { message, .. } = error else { return error };
+                // The messages of the chat request are none of the client's fields.
+                Error::invalid("input", message)
+            })?;
+        }
         let chat = Some(self.chat.clone());
         // The idempotency key of a response is not that of a call: a second call under it would be refused.
         let idempotency_key = String::new();

@@ -57,31 +57,22 @@ pub(super) struct Session<'a> {
     /// The changes of all jobs by this process.
     changes: Changes,
     parked: ParkedRenders,
-    /// The jobs with a step in progress.
-    active: HashMap<JobId, Active>,
+    /// The jobs with a step in progress, each with whether a caller has amended it (cancelled or deleted it) since the step started.
+    active: HashMap<JobId, bool>,
     /// Claims to release. A failed release is retried, because no other worker can claim the job until the lease ends.
     released: Vec<Claim>,
-    /// No job can be claimed before this time, unless a change resets it. `None` if a claim may succeed.
-    idle_until: Option<Timestamp>,
+    /// Which claims would find nothing. Any change of a job that this process learns of resets it. `None` if a claim may succeed.
+    idle: Option<Idle>,
     /// How many jobs are claimed at once.
     batch: usize,
     clock: ClockWatch,
 }
 
-/// The state of a job before its step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StepOrigin {
-    /// The job was due, and was claimed for the step.
-    Claimed,
-    /// The render was parked, and its poll is due.
-    Parked,
-}
-
-/// A step in progress.
-struct Active {
-    origin: StepOrigin,
-    /// Whether a caller has amended the job (cancelled or deleted it) since the step started.
-    amended: bool,
+/// No job of other providers than these can be claimed before this time.
+#[derive(Debug)]
+struct Idle {
+    busy: BusyProviders,
+    until: Timestamp,
 }
 
 impl<'a> Session<'a> {
@@ -96,7 +87,7 @@ impl<'a> Session<'a> {
             parked: ParkedRenders::default(),
             active: HashMap::new(),
             released: Vec::new(),
-            idle_until: None,
+            idle: None,
             batch: 1,
             clock: ClockWatch::new(shared.queue.now()),
         }
@@ -145,7 +136,7 @@ impl<'a> Session<'a> {
         if self.clock.was_set_back(now) {
             tracing::warn!("the clock was set back; all unfinished videos are polled now");
             self.parked.make_due(now);
-            self.idle_until = None;
+            self.idle = None;
             self.bound_times(now, now.after(self.shared.jobs.settings.lease)).await;
         }
     }
@@ -171,7 +162,7 @@ impl<'a> Session<'a> {
             for claim in claimed {
                 match claim {
                     Ok(claim) => match self.shared.reserve(&claim.job) {
-                        Some(reservation) => self.start(steps, claim, reservation, StepOrigin::Claimed),
+                        Some(reservation) => self.start(steps, claim, reservation),
                         // The last slot was taken by another claim, or since the check; the next claim leaves this provider out.
                         None => self.released.push(claim),
                     },
@@ -185,7 +176,6 @@ impl<'a> Session<'a> {
             }
             if !self.released.is_empty() {
                 self.batch = 1;
-                self.idle_until = None;
                 self.release().await;
             }
             if has_failed {
@@ -207,18 +197,17 @@ impl<'a> Session<'a> {
                 metrics::poll_lag(now.since(due));
             }
             let reservation = self.shared.begin_poll(&claim.job);
-            self.start(steps, claim, reservation, StepOrigin::Parked);
+            self.start(steps, claim, reservation);
         }
         true
     }
 
     /// Claims jobs, unless it is known that there is none. Several are claimed at once if there were several before.
     async fn claim(&mut self, now: Timestamp) -> Vec<Result<Claim, StoreError>> {
-        if self.idle_until.is_some_and(|until| now < until) {
+        let busy = self.shared.busy_providers();
+        if self.idle.as_ref().is_some_and(|idle| now < idle.until && busy.includes(&idle.busy)) {
             return Vec::new();
         }
-        let busy = self.shared.busy_providers();
-        self.idle_until = None;
         let queue = &self.shared.queue;
         let wanted = self.batch.min(self.shared.room()).max(1);
         let mut claimed = match queue.claim_several(&self.lease.worker, &busy, wanted).await {
@@ -240,20 +229,20 @@ impl<'a> Session<'a> {
         };
         let max = if busy == BusyProviders::default() { MAX_IDLE } else { SLOT_INTERVAL };
         let wait = due.map_or(max, |due| due.since(now).clamp(MIN_IDLE, max));
-        self.idle_until = Some(now.after(wait));
+        self.idle = Some(Idle { busy, until: now.after(wait) });
         claimed
     }
 
     /// Returns the time until the next claim or poll.
     fn time_to_next(&self) -> Duration {
         let now = self.shared.queue.now();
-        let claim = self.idle_until.map_or(MAX_IDLE, |until| until.since(now));
+        let claim = self.idle.as_ref().map_or(MAX_IDLE, |idle| idle.until.since(now));
         let poll = self.parked.next_due(&self.shared.providers_with_busy_polls());
         poll.map_or(claim, |due| due.since(now).min(claim))
     }
 
-    fn start(&mut self, steps: &mut JoinSet<Ended>, claim: Claim, reservation: StepStart, origin: StepOrigin) {
-        self.active.insert(claim.job.id.clone(), Active { origin, amended: false });
+    fn start(&mut self, steps: &mut JoinSet<Ended>, claim: Claim, reservation: StepStart) {
+        self.active.insert(claim.job.id.clone(), false);
         let (shared, id, lost) = (Arc::clone(self.shared), self.lease.worker.clone(), self.lease.lost.clone());
         steps.spawn(step::run(shared, id, lost, claim, reservation));
     }
@@ -278,17 +267,12 @@ impl<'a> Session<'a> {
         if worker != self.lease.worker {
             return;
         }
-        let Active { origin, amended } =
-            self.active.remove(&id).unwrap_or(Active { origin: StepOrigin::Claimed, amended: false });
-        if origin == StepOrigin::Claimed {
-            // The provider can take another step.
-            self.idle_until = None;
-        }
+        let amended = self.active.remove(&id).unwrap_or_default();
         match claim {
             ClaimEnd::Park(parked) if !amended => self.parked.insert(parked),
             ClaimEnd::Park(Parked { claim, .. }) | ClaimEnd::Release(claim) => self.released.push(claim),
             // The released job may be due already, and this runner may claim it, too.
-            ClaimEnd::Released => self.idle_until = None,
+            ClaimEnd::Released => self.idle = None,
         }
     }
 
@@ -299,13 +283,13 @@ impl<'a> Session<'a> {
         while let Some(next) = change {
             match next {
                 Some(next) if next.kind == ChangeKind::Committed => {}
-                Some(next) if next.kind == ChangeKind::Created => self.idle_until = None,
+                Some(next) if next.kind == ChangeKind::Created => self.idle = None,
                 Some(next) => {
-                    self.idle_until = None;
+                    self.idle = None;
                     amended.push(next.job.id.clone());
                 }
                 // The subscriber lagged. The next renewal of the lease returns the claimed jobs that are final.
-                None => self.idle_until = None,
+                None => self.idle = None,
             }
             change = self.changes.next().now_or_never();
         }
@@ -314,7 +298,7 @@ impl<'a> Session<'a> {
 
     fn handle_renewal(&mut self, Renewed { final_jobs, has_released }: Renewed) {
         if has_released {
-            self.idle_until = None;
+            self.idle = None;
         }
         self.release_amended(final_jobs);
     }
@@ -323,8 +307,8 @@ impl<'a> Session<'a> {
     /// the new state.
     fn release_amended(&mut self, ids: Vec<JobId>) {
         for id in ids {
-            if let Some(active) = self.active.get_mut(&id) {
-                active.amended = true;
+            if let Some(amended) = self.active.get_mut(&id) {
+                *amended = true;
             }
             self.released.extend(self.parked.remove(&id));
         }
@@ -347,7 +331,7 @@ impl<'a> Session<'a> {
         let failed =
             stream::iter(claims).map(release).buffer_unordered(MAX_CONCURRENT_RELEASES).filter_map(future::ready);
         self.released = failed.collect().await;
-        self.idle_until = None;
+        self.idle = None;
     }
 }
 

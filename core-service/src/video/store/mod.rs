@@ -163,6 +163,14 @@ pub struct BusyProviders {
     pub steps: Vec<String>,
 }
 
+impl BusyProviders {
+    /// Returns whether all that `other` leaves out is left out here, too.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        let has_all = |these: &[String], others: &[String]| others.iter().all(|id| these.contains(id));
+        has_all(&self.submissions, &other.submissions) && has_all(&self.steps, &other.steps)
+    }
+}
+
 /// The result of an insert.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Inserted {

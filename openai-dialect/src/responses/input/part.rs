@@ -56,10 +56,7 @@ fn read_image(fields: &mut Fields<'_>) -> Result<pb::ImagePart, InvalidRequest> 
     }
     let url = fields.required("image_url")?;
     let text = url.name()?;
-    let has_scheme = ["http:", "https:", "data:"]
-        .iter()
-        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
-    if !has_scheme {
+    if !has_scheme(&text, &["http:", "https:", "data:"]) {
         return Err(url.expected("a URL, for example https://… or data:image/png;base64,…"));
     }
     let detail = fields.optional("detail", Node::string)?;
@@ -67,19 +64,32 @@ fn read_image(fields: &mut Fields<'_>) -> Result<pb::ImagePart, InvalidRequest> 
 }
 
 fn read_file(fields: &mut Fields<'_>) -> Result<pb::FilePart, InvalidRequest> {
-    for name in ["file_id", "file_url"] {
-        if let Some(node) = fields.take(name) {
-            return Err(node.unsupported(
-                "only files within the request are served; send the file in `file_data`, as a data: URL with base64, \
-                 with `filename`",
-            ));
-        }
+    if let Some(file_id) = fields.take("file_id") {
+        return Err(file_id.unsupported(
+            "stored files are not served; send the file in `file_data`, as a data: URL with base64, with `filename`, or its URL in \
+             `file_url`",
+        ));
     }
-    let file_data = Some(fields.required("file_data")?.name()?);
+    let file_url = fields.optional("file_url", read_file_url)?;
+    let file_data = match (&file_url, fields.take("file_data")) {
+        (None, Some(file_data)) => Some(file_data.name()?),
+        (None, None) => Some(fields.required("file_data")?.name()?),
+        (Some(_), Some(file_data)) => return Err(file_data.expected("no `file_data` beside `file_url`")),
+        (Some(_), None) => None,
+    };
     let filename = fields.optional("filename", Node::string)?;
     // The detail with which OpenAI's server renders pages; a chat upstream has no such member.
     fields.ignore(&["detail"]);
-    Ok(pb::FilePart { file_data, file_id: None, filename, extra_json: String::new() })
+    Ok(pb::FilePart { file_data, file_id: None, filename, file_url, extra_json: String::new() })
+}
+
+fn read_file_url(node: &Node<'_>) -> Result<String, InvalidRequest> {
+    let url = node.name()?;
+    if has_scheme(&url, &["http:", "https:"]) { Ok(url) } else { Err(node.expected("an http or https URL")) }
+}
+
+fn has_scheme(url: &str, schemes: &[&str]) -> bool {
+    schemes.iter().any(|scheme| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
 }
 
 fn read_audio(fields: &mut Fields<'_>) -> Result<pb::AudioPart, InvalidRequest> {

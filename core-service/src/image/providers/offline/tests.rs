@@ -68,18 +68,20 @@ fn generation_stops_when_the_receiver_is_dropped() {
 async fn slow_receiver_gets_every_image() {
     let engine = OfflineImage::new(PictureBudget::default());
     let busy = ImageParameters { n: 3, partial_images: 3, ..parameters(Some(Size::new(32, 32))) };
-    let mut events = engine.generate(call(busy)).await.unwrap();
-    // Waits until the channel is full or the engine is idle, before the first event is received.
-    while !engine.budget.generation().is_idle() {
+    let (sender, mut receiver) = mpsc::channel(EVENTS);
+    let generation = tokio::spawn(engine.run(busy, sender.clone()));
+    while sender.capacity() > 0 {
         tokio::task::yield_now().await;
     }
+    drop(sender);
     let mut finished = Vec::new();
-    while let Some(event) = events.try_next().await.unwrap() {
-        if let ImageEvent::Finished { index, .. } = event {
+    while let Some(event) = receiver.recv().await {
+        if let ImageEvent::Finished { index, .. } = event.unwrap() {
             finished.push(index);
         }
     }
     assert_eq!(finished, [0, 1, 2]);
+    generation.await.unwrap();
 }
 
 #[tokio::test]
