@@ -81,10 +81,12 @@ impl Step {
         self.unrecorded = Some(task.clone());
         let mut next = self.after(Event::Accepted(task, self.now()))?;
         next.failures = 0;
-        let next = self.yield_for(next, delays::FIRST_POLL).await?;
+        let due = self.now().after(delays::FIRST_POLL).min(next.deadline_at);
+        next.due_at = Some(due);
+        self.commit(next, AfterCommit::KeepLease).await?;
         self.unrecorded = None;
         Failpoint::TaskRecorded.reach();
-        Ok(next)
+        Ok(Next::Park(due))
     }
 
     /// Retries a failed submission later if that cannot start a second render. If the outcome is unknown, searches for the render at
