@@ -13,6 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 PART = re.compile(rb'form-data; name="(\w+)"\r\n\r\n(.*?)\r\n--', re.DOTALL)
 
 
+class Server(ThreadingHTTPServer):
+    # With the default of 5, connections of a burst of polls are dropped, and clients try again for up to a minute.
+    request_queue_size = 1024
+
+
 class Upstream:
     """Serves POST, GET, DELETE and the list of `/v1/videos` on a free port of `host`. `faults` are the shares of requests that fail:
 
@@ -29,7 +34,7 @@ class Upstream:
         # Renders by id, faults by name, ids of cancelled renders, and the polls in a row that have not found a render, by id.
         self.renders, self.injected, self.cancelled, self.missed = {}, Counter(), set(), Counter()
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer((host, 0), self._handler())
+        self.server = Server((host, 0), self._handler())
         self.server.daemon_threads = True
         # Triptych is killed while it waits for responses.
         self.server.handle_error = lambda *_: None
