@@ -24,6 +24,8 @@ class Faults:
         self.cluster, self.clients = cluster, clients
         self.injected = Counter()
         self.problems: list[str] = []
+        # When the database was last available again after a fault of the database itself.
+        self.database_back = 0.0
         # The longest pause between two faults, and the durations of faults, in seconds.
         self.longest_pause = 4 if long else 1.2
         self.pause_after_outage = 60 if long else 0
@@ -73,7 +75,10 @@ class Faults:
                 separated = pool.submit(self.cluster.separate, number, self.partition)
                 noticed = self._until(number, 503, self.partition)
                 separated.result()
-            served = self._until(number, 200, TIMEOUT)
+            returned = time.monotonic()
+            self._until(number, 200, TIMEOUT)
+            # A fault of the database may have begun during the partition.
+            served = time.monotonic() - max(returned, self.database_back)
             print(f"   a node without the network to its database refuses reads after {noticed:.1f} s, and serves {served:.1f} s after its return", flush=True)
             if served > RECOVERY:
                 self.problems.append(f"a node served {served:.1f} s after the end of a network partition")
@@ -109,6 +114,7 @@ class Faults:
 
     def restart_database(self) -> None:
         self.cluster.postgres.restart()
+        self.database_back = time.monotonic()
 
     def lose_bucket(self) -> None:
         self.cluster.bucket.stop()
@@ -124,11 +130,13 @@ class Faults:
             self.problems += probe(self.clients, number)
             time.sleep(max(0, back - time.monotonic()))
             self.cluster.postgres.start()
+            self.database_back = time.monotonic()
         # Without this pause, another long outage could follow at once, and clients would give up.
         time.sleep(self.pause_after_outage)
 
     def fail_over(self) -> None:
         self.cluster.fail_over()
+        self.database_back = time.monotonic()
 
     def hold_transaction(self) -> None:
         hold(self.cluster, self.clients, self.transaction)
