@@ -38,10 +38,10 @@ class Faults:
         shared: dict[Callable[[], None], int] = {self.end_sessions: 4, self.restart_database: 2, self.lose_bucket: 1}
         shared |= {self.lose_database: 1, self.fail_over: 2, self.hold_transaction: 0}
         with ThreadPoolExecutor() as pool:
-            for lane in [pool.submit(self._lane, faults, until) for faults in (of_nodes, shared)]:
-                lane.result()
+            for sequence in [pool.submit(self._sequence, faults, until) for faults in (of_nodes, shared)]:
+                sequence.result()
 
-    def _lane(self, faults: dict[Callable[[], None], int], until: float) -> None:
+    def _sequence(self, faults: dict[Callable[[], None], int], until: float) -> None:
         due = random.sample(list(faults), len(faults))
         # `pop` takes this fault last, so that there are creates before it.
         due.sort(key=lambda fault: fault != self.hold_transaction)
