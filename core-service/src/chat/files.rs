@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::future::try_join_all;
+use openai_dialect::remove_member;
 use triptych_proto::v1::{self as pb, chat_message::Content, content_part::Part};
 use url::Url;
 
@@ -25,7 +26,7 @@ pub struct ChatFiles {
     budget: PictureBudget,
 }
 
-/// The memory of the downloaded files of a request, which the request must not outlive.
+/// The memory that is reserved for the downloaded files of a request. It is released when this is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct FileMemory {
     _reservations: Vec<InputReservation>,
@@ -65,6 +66,10 @@ impl ChatFiles {
             let url = file.file_url.take().unwrap_or_default();
             file.file_data = Some(data_url);
             file.filename.get_or_insert_with(|| name_of(&url));
+            // An explicit `null` of the client is kept there, and would repeat the member.
+            for name in ["file_data", "filename"] {
+                remove_member(&mut file.extra_json, name);
+            }
             reservations.push(memory);
         }
         Ok(FileMemory { _reservations: reservations })
@@ -74,9 +79,10 @@ impl ChatFiles {
         let fetched = self.fetcher.fetch(field, url, self.budget.input()).await;
         let Fetched { body, media_type } = fetched.map_err(|error| {
             let Error::InvalidField { field, message } = error else { return error };
-            // A query may be a secret.
-            let url = url.split(['?', '#']).next().unwrap_or_default();
-            Error::invalid(field, format!("{message} ({url})"))
+            match Url::parse(url).ok().and_then(without_secrets) {
+                Some(url) => Error::invalid(field, format!("{message} ({url})")),
+                None => Error::invalid(field, message),
+            }
         })?;
         // Servers of files often name no type, or a wrong one.
         let media_type = match media_type {
@@ -120,6 +126,15 @@ fn files_mut(chat: &mut pb::ChatRequest) -> impl Iterator<Item = &mut pb::FilePa
             Some(_) | None => None,
         })
     })
+}
+
+/// Returns a URL without user name, password and query, for messages.
+fn without_secrets(mut url: Url) -> Option<Url> {
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    url.set_query(None);
+    url.set_fragment(None);
+    Some(url)
 }
 
 /// Returns the last segment of the path of a URL, or `file`.
@@ -175,10 +190,17 @@ mod tests {
             _ => ok(b"?"),
         })
         .await;
+        let nulls = r#"{"file_data":null,"filename":null,"x":1}"#.to_owned();
+        let with_nulls = pb::FilePart { extra_json: nulls, ..file(&format!("{url}/n")) };
         let given = pb::FilePart { file_data: Some("data:,x".to_owned()), ..pb::FilePart::default() };
         let named = pb::FilePart { filename: Some("c.txt".to_owned()), ..file(&format!("{url}/b")) };
-        let mut chat =
-            request(&[file(&format!("{url}/docs/a.pdf?signature=1")), given.clone(), named, file(&format!("{url}/"))]);
+        let mut chat = request(&[
+            file(&format!("{url}/docs/a.pdf?signature=1")),
+            given.clone(),
+            named,
+            file(&format!("{url}/")),
+            with_nulls,
+        ]);
         files(InputSettings::default()).download(&mut chat).await.unwrap();
         let expected = |data: &str, name: &str| pb::FilePart {
             file_data: Some(data.to_owned()),
@@ -192,6 +214,10 @@ mod tests {
                 given,
                 expected("data:text/plain;base64,aGk=", "c.txt"),
                 expected("data:application/octet-stream;base64,Pw==", "file"),
+                pb::FilePart {
+                    extra_json: r#"{"x":1}"#.to_owned(),
+                    ..expected("data:application/octet-stream;base64,Pw==", "n")
+                },
             ]
         );
     }
@@ -205,8 +231,14 @@ mod tests {
         })
         .await;
         let downloads = files(InputSettings { max_bytes: 10, ..InputSettings::default() });
-        for (path, reason) in [("large", "more than 10 bytes"), ("none?key=1", "404"), ("::", "404")] {
-            let before = request(&[file(&format!("{url}/10")), file(&format!("{url}/{path}"))]);
+        let secret = url.replace("http://", "http://user:key=1@");
+        for (url_of_second, reason) in [
+            (format!("{url}/large"), "more than 10 bytes"),
+            (format!("{url}/none?key=1"), "404"),
+            (format!("{secret}/none"), "404"),
+            ("key=1".to_owned(), "invalid"),
+        ] {
+            let before = request(&[file(&format!("{url}/10")), file(&url_of_second)]);
             let mut chat = before.clone();
             let error = downloads.download(&mut chat).await.unwrap_err();
             let Error::InvalidField { field, message } = error else { panic!("{error:?}") };

@@ -102,7 +102,7 @@ impl ChatGrpc {
         self.files.download(chat).await
     }
 
-    /// Validates a request, finds its model, downloads its files, counts the call against the limits of the caller, and reserves its
+    /// Validates a request, finds its model, counts the call against the limits of the caller, downloads its files, and reserves its
     /// maximum cost in the ledger.
     async fn admit(&self, chat: Option<pb::ChatRequest>, context: RequestContext) -> Result<Admitted, Error> {
         let mut chat = chat.ok_or_else(|| Error::invalid("chat", "is required"))?;
@@ -110,9 +110,9 @@ impl ChatGrpc {
         let entry = self.models.load().find(&chat.model, |model| context.caller.may_call(model))?;
         entry.report(Modality::Chat, &context.report);
         entry.provider.check(&chat)?;
-        let files = self.files.download(&mut chat).await?;
         let estimate = Estimate::new(&chat);
         let admission = context.caller.admit(&entry.id, || estimate.for_limits())?;
+        let files = self.files.download(&mut chat).await?;
         let start = CallStart {
             payer: context.caller.payer(),
             modality: pb::Modality::Chat,

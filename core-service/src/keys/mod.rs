@@ -222,8 +222,8 @@ impl Keys {
         Ok(caller)
     }
 
-    /// Returns the caller that continues stored work of this owner: the key with the owner's name, of several one that is an
-    /// administrator's if there is one. While no key is required, it is the anonymous caller, whoever the owner is.
+    /// Returns the caller on whose behalf stored work of this owner continues. This is the key with the owner's name; if several keys
+    /// have that name, an admin key is preferred. If the server requires no keys, it is the anonymous caller for every owner.
     ///
     /// # Errors
     /// [`Error::InvalidApiKey`] if keys are required and no valid one has the name.

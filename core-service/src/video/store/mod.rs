@@ -124,6 +124,7 @@ pub trait JobQueue: JobStore {
     ) -> Result<Vec<Result<Claim, StoreError>>, StoreError>;
 
     /// Claims one job like [`claim_several`](Self::claim_several).
+    #[cfg(test)]
     async fn claim(&self, worker: &WorkerId, busy: &BusyProviders) -> Result<Option<Claim>, StoreError> {
         self.claim_several(worker, busy, 1).await?.pop().transpose()
     }
