@@ -21,7 +21,7 @@ use tokio_util::{sync::DropGuard, task::TaskTracker};
 pub use self::{error::OpenError, open_database::verify_ledger};
 use self::{
     models::all_models,
-    open_database::{lock, wait_for_database},
+    open_database::{lock, notifications, wait_for_database},
     settings::{address_policy, inputs, jobs, provider_links, retention},
 };
 use crate::{
@@ -209,7 +209,10 @@ impl Core {
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
         metrics::describe();
         let sampler = sampler::start(database.clone(), Clock::of(&database), &background);
-        let follow = || vec![queue.follow_other_nodes(&background), key_registry.follow_other_nodes(&background)];
+        let notifications = notifications(settings, &database)?;
+        let follow = || {
+            vec![queue.follow_other_nodes(notifications, &background), key_registry.follow_other_nodes(&background)]
+        };
         let followers = node.shares_database().then(follow).unwrap_or_default();
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {

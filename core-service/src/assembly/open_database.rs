@@ -7,8 +7,8 @@ use tokio::time::{Instant, sleep};
 
 use super::error::OpenError;
 use crate::{
-    config::Settings,
-    database::{DATABASE_FILE, Database, DirectoryLock, LockError},
+    config::{DatabaseEvents, Settings},
+    database::{DATABASE_FILE, Database, DirectoryLock, LockError, Notifications},
     ledger::{Discrepancy, LedgerStore},
 };
 
@@ -32,6 +32,17 @@ pub(super) async fn open_database(settings: &Settings) -> Result<Database, OpenE
             connected.map_err(OpenError::Postgres)
         }
         None => Ok(Database::open(&settings.data_dir.join(DATABASE_FILE)).await?),
+    }
+}
+
+/// Returns the messages between the processes that share the database; `None` without other processes, or if they only poll.
+pub(super) fn notifications(settings: &Settings, database: &Database) -> Result<Option<Notifications>, OpenError> {
+    let url = settings.database_events_url.as_ref().or(settings.database_url.as_ref());
+    match (settings.database_events, url) {
+        (DatabaseEvents::Listen, Some(url)) if database.is_shared() => {
+            database.notifications(url.expose_secret()).map(Some).map_err(OpenError::Postgres)
+        }
+        (DatabaseEvents::Listen | DatabaseEvents::Poll, _) => Ok(None),
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod chat;
 mod connected;
+mod database;
 mod de;
 mod error;
 mod grpc;
@@ -30,6 +31,7 @@ pub(crate) use self::keys::{MAX_SECRET_LENGTH, is_name};
 pub use self::{
     chat::{BalancingPolicy, Chat, RouteRule, Routing, Upstream},
     connected::ConnectedProvider,
+    database::DatabaseEvents,
     de::listen,
     error::SettingError,
     grpc::Grpc,

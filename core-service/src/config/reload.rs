@@ -44,9 +44,10 @@ macro_rules! fixed {
 }
 
 /// The fixed settings with their comparisons, except for [`FIXED_SECRETS`].
-const FIXED: [(&str, IsEqual); 45] = fixed![
+const FIXED: [(&str, IsEqual); 46] = fixed![
     data_dir,
     database_connections,
+    database_events,
     chat.on_disconnect,
     image.idempotency_ttl,
     jobs.concurrency,
@@ -93,8 +94,11 @@ const FIXED: [(&str, IsEqual); 45] = fixed![
 ];
 
 /// The fixed settings that are secrets: `SecretString` does not implement `PartialEq`.
-const FIXED_SECRETS: [(&str, IsEqual); 2] = [
+const FIXED_SECRETS: [(&str, IsEqual); 3] = [
     ("database_url", |old, new| is_equal(old.database_url.as_ref(), new.database_url.as_ref())),
+    ("database_events_url", |old, new| {
+        is_equal(old.database_events_url.as_ref(), new.database_events_url.as_ref())
+    }),
     ("media.signing_key", |old, new| is_equal(old.media.signing_key.as_ref(), new.media.signing_key.as_ref())),
 ];
 

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    chat::Chat, de, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, limits::Team, media::Media,
+    chat::Chat, database::{DatabaseEvents, validate_url}, de, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, limits::Team, media::Media,
     offline::Offline, prices::Price, responses::Responses, video::Video, webhooks::Webhooks,
 };
 
@@ -24,6 +24,11 @@ pub struct Settings {
     pub database_url: Option<SecretString>,
     /// The number of connections to PostgreSQL for reads. Writes have one connection.
     pub database_connections: u32,
+    /// How this process learns what others have changed in a PostgreSQL database.
+    pub database_events: DatabaseEvents,
+    /// The URL at which this process listens to PostgreSQL, if that is not `database_url`, for example because of a pooler.
+    #[serde(deserialize_with = "de::secret")]
+    pub database_events_url: Option<SecretString>,
     /// The API keys of clients. Empty: no key is required.
     pub keys: Vec<Key>,
     /// The teams of the keys.
@@ -58,6 +63,8 @@ impl Default for Settings {
             data_dir: PathBuf::from("triptych-data"),
             database_url: None,
             database_connections: 8,
+            database_events: DatabaseEvents::default(),
+            database_events_url: None,
             keys: Vec::new(),
             teams: Vec::new(),
             prices: Vec::new(),
@@ -85,6 +92,9 @@ impl Settings {
             data_dir,
             database_url,
             database_connections,
+            // Both values are valid.
+            database_events: _,
+            database_events_url,
             keys,
             teams,
             prices,
@@ -104,14 +114,8 @@ impl Settings {
         if data_dir.as_os_str().is_empty() {
             return Err(SettingError::new("data_dir", "must be the path of a directory"));
         }
-        let is_postgres = |url: &SecretString| {
-            let scheme = url.expose_secret().split_once("://").map(|(scheme, _)| scheme);
-            matches!(scheme, Some("postgres" | "postgresql"))
-        };
-        if !database_url.as_ref().is_none_or(is_postgres) {
-            let rule = "must be empty, or begin with postgres://, for example postgres://USER:PASSWORD@HOST/DATABASE";
-            return Err(SettingError::new("database_url", rule));
-        }
+        validate_url("database_url", database_url.as_ref())?;
+        validate_url("database_events_url", database_events_url.as_ref())?;
         if !(1..=MAX_CONNECTIONS).contains(database_connections) {
             return Err(SettingError::new("database_connections", format!("must be from 1 to {MAX_CONNECTIONS}")));
         }

@@ -38,6 +38,7 @@ pub(crate) use self::{
     directory_lock::{DirectoryLock, LockError},
     driver::{Db, DbArguments, DbConnection, DbExecutor, DbPool, DbQuery, DbResult, DbRow, DbTransaction},
     group_commit::Write,
+    postgres::{Listener, Notifications},
     query_builder::QueryBuilder,
     readers::Readers,
     sequence::sequence_file,
@@ -98,6 +99,11 @@ impl Database {
     /// Returns whether other nodes can use the database at the same time.
     pub(crate) fn is_shared(&self) -> bool {
         self.dialect() == Dialect::Postgres
+    }
+
+    /// Returns the messages between the nodes that share this database. Listeners connect to the URL.
+    pub(crate) fn notifications(&self, url: &str) -> Result<Notifications, OpenError> {
+        Notifications::new(self.readers.clone(), url)
     }
 
     fn dialect(&self) -> Dialect {

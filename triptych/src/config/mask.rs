@@ -4,12 +4,13 @@ use toml::Value;
 
 /// Settings with these names are secret, in every section. `sha256`, the digest of a client's key, is among them because a short
 /// secret can be found from its digest.
-const SECRET_NAMES: [&str; 15] = [
+const SECRET_NAMES: [&str; 16] = [
     "access_key",
     "api_key",
     "api_secret",
     "callback_secret",
     "credentials",
+    "database_events_url",
     "database_url",
     "headers",
     "keys",

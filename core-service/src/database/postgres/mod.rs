@@ -2,6 +2,7 @@
 
 mod clock;
 mod lock;
+mod notifications;
 mod outcome;
 mod schema;
 #[cfg(test)]
@@ -17,7 +18,10 @@ use sqlx::{
 };
 use url::Url;
 
-pub(crate) use self::clock::DatabaseClock;
+pub(crate) use self::{
+    clock::DatabaseClock,
+    notifications::{Listener, Notifications},
+};
 use self::time_limits::ACQUIRE_TIMEOUT;
 pub(super) use self::{
     lock::lock,
@@ -47,8 +51,8 @@ const SESSION: &str = "SET statement_timeout = '10s'; SET lock_timeout = '8s'; S
      SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \
      SET enable_seqscan = off; SET jit = off";
 
-/// The additional setting of the sessions that only read.
-const READ_ONLY: &str = "SET default_transaction_read_only = on";
+/// The additional settings of the sessions that only read. They also send notifications, whose commits would otherwise wait for the disk.
+const READ_ONLY: &str = "SET default_transaction_read_only = on; SET synchronous_commit = off";
 
 /// Connects to the database with a pool for writes, of one connection, and one for reads. Migrates the schema.
 pub(super) async fn connect(url: &str, readers: u32) -> Result<(DbPool, DbPool), OpenError> {

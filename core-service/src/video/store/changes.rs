@@ -57,6 +57,13 @@ struct Topic {
     read_at: Instant,
 }
 
+impl Topic {
+    /// The newest revision that was published, 0 if none was.
+    fn revision(&self) -> u64 {
+        self.newest.borrow().as_ref().map_or(0, |change| change.job.revision)
+    }
+}
+
 impl Default for ChangeFeed {
     fn default() -> Self {
         Self { all: broadcast::Sender::new(CAPACITY), by_job: Arc::default() }
@@ -103,8 +110,12 @@ impl ChangeFeed {
 
     /// Returns the jobs with subscribers of their own, each with the newest revision that was published to them; 0 if none was.
     pub(super) fn subscribed(&self) -> HashMap<JobId, u64> {
-        let revision = |topic: &Topic| topic.newest.borrow().as_ref().map_or(0, |change| change.job.revision);
-        self.by_job().iter().map(|(id, topic)| (id.clone(), revision(topic))).collect()
+        self.by_job().iter().map(|(id, topic)| (id.clone(), topic.revision())).collect()
+    }
+
+    /// Returns the newest revision that was published to the subscribers of a job, 0 if none was; `None` without subscribers.
+    pub(super) fn known_revision(&self, id: &JobId) -> Option<u64> {
+        self.by_job().get(id).map(Topic::revision)
     }
 
     fn by_job(&self) -> MutexGuard<'_, HashMap<JobId, Topic>> {
