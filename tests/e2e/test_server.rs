@@ -274,7 +274,7 @@ fn in_process_services(core: &Core) -> CoreServices {
         media: services.media.clone(),
         key_check: Some(Arc::new({
             let keys = core.keys().clone();
-            move |authorization| keys.check(authorization)
+            move |authorization, report| keys.check(authorization, report)
         })),
         health: Arc::new(core.health_service()),
     }

@@ -129,9 +129,6 @@ fn status(error: &Error, request_id: Option<&str>) -> Status {
         }
         status = with_limit(Some(limit));
     }
-    if let Error::LimitExceeded(exceeded) = error {
-        exceeded.state.write(status.metadata_mut());
-    }
     let delay = delay.map(|delay| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
     if let Some(pushback) = if may_have_executed { Some(-1) } else { delay } {
         status.metadata_mut().insert(RETRY_PUSHBACK, MetadataValue::from(pushback));
