@@ -311,7 +311,8 @@ fn log(reason: &str, error: &Error) {
 fn client_message(error: &Error, request_id: Option<&str>) -> String {
     match error {
         Error::StorageNotWritable(_) => {
-            "the server cannot store anything: its disk is full or read-only; its operator has to free or enlarge it"
+            "the server cannot store anything: its disk is full or read-only, or it may not write to its directory; its operator has \
+             to correct this"
                 .to_owned()
         }
         Error::Storage(_) => "storage is temporarily unavailable; retry later".to_owned(),
