@@ -143,7 +143,7 @@ fn metadata(error: &Error, may_have_executed: bool, limit: Option<usize>) -> Has
         metadata.insert(MAY_HAVE_EXECUTED.to_owned(), "true".to_owned());
     }
     if let Error::Provider(error) = error
-        && let Some(UpstreamDetails { code, kind, param, members_json }) = error.details()
+        && let Some(UpstreamDetails { code, kind, param, members_json, status: _ }) = error.details()
     {
         let members = if limit.is_none() { members_json } else { "" };
         for (key, text) in [
@@ -256,29 +256,15 @@ fn retry_delay(error: &Error) -> Option<Duration> {
     }
 }
 
-/// Logs failures of the core and of its providers. Errors of the client are not logged here.
+/// Logs failures of the core. Errors of the client are not logged here.
 fn log(reason: &str, error: &Error) {
     match error {
         Error::Storage(message) | Error::StorageNotWritable(message) | Error::Internal(message) => {
             tracing::error!(reason, "{message}");
         }
         Error::VideoUnreadable { id, .. } => tracing::error!(reason, job.id = id, "{error}"),
-        Error::Provider(error) => match error.failure() {
-            // Only the operator can correct it.
-            ProviderError::Credentials(_) => tracing::error!(reason, %error, "provider rejected the credentials"),
-            ProviderError::Unreadable(_) => tracing::warn!(reason, %error, "provider response cannot be interpreted"),
-            ProviderError::Overloaded { .. } => {}
-            ProviderError::Refused { .. }
-            | ProviderError::Reported { .. }
-            | ProviderError::ContentPolicy(_)
-            | ProviderError::RateLimited { .. }
-            | ProviderError::NotSupported(_)
-            | ProviderError::Timeout(_)
-            | ProviderError::Unreachable(_)
-            | ProviderError::Unavailable { .. }
-            | ProviderError::LinkExpired(_)
-            | ProviderError::Broken(_) => tracing::info!(reason, %error, "provider call failed"),
-        },
+        // Each attempt at an upstream is logged by its admission, with the address.
+        Error::Provider(error) => tracing::debug!(reason, %error, "provider call failed"),
         Error::InvalidField { .. }
         | Error::InvalidApiKey { .. }
         | Error::ModelNotFound { .. }
