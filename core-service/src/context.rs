@@ -64,6 +64,15 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
+    /// Adds the trace context to the metadata of a call.
+    pub(crate) fn write(&self, metadata: &mut MetadataMap) {
+        for (name, value) in [(TRACEPARENT, &self.parent), (TRACESTATE, &self.state)] {
+            if let Some(value) = value {
+                metadata.insert(name, value.clone());
+            }
+        }
+    }
+
     /// Returns the parent for spans of this process.
     pub(crate) fn span_parent(&self) -> Option<TraceParent> {
         let text = |value: &Option<MetadataValue<Ascii>>| {

@@ -19,9 +19,9 @@ pub struct Models<P: ?Sized> {
     entries: Vec<Arc<Entry<P>>>,
     /// Models that are served under the requested name if no other entry has it. Their names are patterns, of which the first
     /// that matches counts.
-    patterns: Vec<Entry<P>>,
+    patterns: Vec<Arc<Entry<P>>>,
     /// The models that the upstreams of the patterns list.
-    discovered: Vec<DiscoveredModels>,
+    discovered: Arc<[DiscoveredModels]>,
     /// The names of the other modalities' models.
     elsewhere: HashMap<String, pb::Modality>,
     /// The setting that adds a model, with its environment variable, for error messages; empty until
@@ -75,7 +75,7 @@ impl<P: ?Sized> Models<P> {
         Ok(Self {
             entries: entries.into_iter().map(Arc::new).collect(),
             patterns: Vec::new(),
-            discovered: Vec::new(),
+            discovered: Arc::default(),
             elsewhere: HashMap::new(),
             setting: "",
         })
@@ -84,7 +84,19 @@ impl<P: ?Sized> Models<P> {
     /// Adds models that are passed through, whose names are patterns, and those that their upstreams list.
     #[must_use]
     pub(crate) fn with_patterns(self, patterns: Vec<Entry<P>>, discovered: Vec<DiscoveredModels>) -> Self {
-        Self { patterns, discovered, ..self }
+        Self { patterns: patterns.into_iter().map(Arc::new).collect(), discovered: discovered.into(), ..self }
+    }
+
+    /// Returns the same models, with their providers, without the names of other modalities' models.
+    #[must_use]
+    pub(crate) fn without_others(&self) -> Self {
+        Self {
+            entries: self.entries.clone(),
+            patterns: self.patterns.clone(),
+            discovered: Arc::clone(&self.discovered),
+            elsewhere: HashMap::new(),
+            setting: self.setting,
+        }
     }
 
     /// Sets the name of the setting that adds a model, for the error for an unknown one.
@@ -160,7 +172,7 @@ impl<P: ?Sized> Models<P> {
         &self,
         may_call: impl Fn(&str) -> bool,
     ) -> impl Iterator<Item = (&str, impl Iterator<Item = &str>)> {
-        let listed = self.entries.iter().map(|entry| &**entry).filter(|entry| !entry.hidden).chain(&self.patterns);
+        let listed = self.entries.iter().filter(|entry| !entry.hidden).chain(&self.patterns);
         listed.filter(move |entry| may_call(&entry.id)).map(|entry| (entry.id.as_str(), entry.names()))
     }
 
@@ -172,7 +184,7 @@ impl<P: ?Sized> Models<P> {
         create_time: Timestamp,
         included: Included,
     ) -> impl Iterator<Item = (&Entry<P>, pb::Model)> {
-        let all = self.entries.iter().map(|entry| &**entry).chain(&self.patterns);
+        let all = self.entries.iter().chain(&self.patterns).map(|entry| &**entry);
         let shown = all.enumerate().filter(move |(_, entry)| included == Included::All || !entry.hidden);
         shown.map(move |(position, entry)| {
             (entry, pb::Model { default: position == 0, ..entry.describe(modality, create_time) })

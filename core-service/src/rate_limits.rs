@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::metadata::MetadataMap;
 
 /// The state of the rate limits that apply to a call. If both the key and its team have a limit, that with less remaining.
@@ -14,7 +14,7 @@ pub struct RateLimits {
     pub tokens: Option<RateState>,
 }
 
-/// The state of one rate limit after a call was counted.
+/// The state of one rate limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateState {
     /// How many per minute are permitted.
@@ -41,7 +41,11 @@ impl RateLimits {
     /// Adds the state to the metadata of a response or status.
     pub(crate) fn write(&self, metadata: &mut MetadataMap) {
         // As headers: their names are parsed already.
-        let headers = metadata.as_mut();
+        self.write_headers(metadata.as_mut());
+    }
+
+    /// Adds the state to the headers of a response.
+    pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
         for (state, [limit, remaining, reset]) in [(self.requests, &REQUESTS), (self.tokens, &TOKENS)] {
             let Some(state) = state else { continue };
             headers.insert(limit, state.limit.into());
@@ -52,6 +56,11 @@ impl RateLimits {
             }
         }
     }
+}
+
+/// Returns whether headers have the state of the limits of requests and of tokens.
+pub(crate) fn are_in(headers: &HeaderMap) -> (bool, bool) {
+    (headers.contains_key(&REQUESTS[0]), headers.contains_key(&TOKENS[0]))
 }
 
 /// Returns a duration as OpenAI writes it, rounded up: `12ms`, `1s`, `6m0s`, `1h0m0s`.

@@ -5,17 +5,23 @@ use std::fmt::{self, Display, Formatter};
 /// The Jaro-Winkler similarity, 0 to 1, from which on a name is suggested.
 const MIN_SIMILARITY: f64 = 0.82;
 
-/// How many names are in a message at most.
-const MAX_NAMES: usize = 3;
+/// How many similar names are suggested at most.
+const MAX_SUGGESTIONS: usize = 3;
+
+/// How many served models are named at most.
+const MAX_NAMES: usize = 20;
+
+/// How long the names of served models are together at most, in bytes: a status travels in headers, which clients limit.
+const MAX_NAMES_LENGTH: usize = 1000;
 
 /// The served models nearest to a name that is not served. Displays as the end of the message that
 /// begins with "model `x` does not exist".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServedModels {
-    /// Similar names, the most similar first; without one, the first names of the catalog.
+    /// Similar names, the most similar first.
+    similar: Vec<String>,
+    /// The first models of the catalog.
     names: Vec<String>,
-    /// Whether `names` are similar to the requested name.
-    similar: bool,
     /// The number of served models.
     count: usize,
     /// The setting that adds a model, with its environment variable; empty if it depends on the modality.
@@ -37,28 +43,37 @@ impl ServedModels {
         }
         ranked.retain(|&(similarity, _)| similarity >= MIN_SIMILARITY);
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        let (similar, count) = (!ranked.is_empty(), ids.len());
-        let names: Vec<_> = if similar { ranked.into_iter().map(|(_, name)| name).collect() } else { ids };
-        Self { names: names.into_iter().take(MAX_NAMES).map(str::to_owned).collect(), similar, count, setting }
+        let mut length = 0;
+        let fits = |id: &&&str| {
+            length += id.len();
+            length <= MAX_NAMES_LENGTH
+        };
+        let names = ids.iter().take(MAX_NAMES).take_while(fits).map(|&id| id.to_owned()).collect();
+        let similar = ranked.into_iter().take(MAX_SUGGESTIONS).map(|(_, name)| name.to_owned()).collect();
+        Self { similar, names, count: ids.len(), setting }
     }
 }
 
 impl Display for ServedModels {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { names, similar, count, setting } = self;
-        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-        let models = if *count == 1 { "model is" } else { "models are" };
-        if *similar {
-            write!(f, "; did you mean {}? {count} {models} served", names.join(" or "))?;
-        } else {
-            let (separator, example) = match *count {
-                0 => ("", ""),
-                count if count == names.len() => (": ", ""),
-                _ => (", ", "for example "),
-            };
-            write!(f, "; {count} {models} served{separator}{example}{}", names.join(", "))?;
+        let Self { similar, names, count, setting } = self;
+        let quoted = |names: &[String], separator: &str| {
+            let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            quoted.join(separator)
+        };
+        f.write_str(";")?;
+        if !similar.is_empty() {
+            write!(f, " did you mean {}?", quoted(similar, " or "))?;
         }
-        f.write_str("; GET /v1/models (ModelService.ListModels) lists them")?;
+        write!(f, " {count} {} served", if *count == 1 { "model is" } else { "models are" })?;
+        if !names.is_empty() {
+            write!(f, ": {}", quoted(names, ", "))?;
+        }
+        match count - names.len() {
+            0 => {}
+            _ if names.is_empty() => f.write_str("; GET /v1/models (ModelService.ListModels) lists them")?,
+            more => write!(f, " and {more} more (GET /v1/models, ModelService.ListModels)")?,
+        }
         if setting.is_empty() { Ok(()) } else { write!(f, "; the operator adds one in {setting}") }
     }
 }
@@ -73,21 +88,33 @@ mod tests {
     }
 
     #[test]
-    fn similar_names_are_suggested_with_the_count_and_the_setting() {
+    fn similar_names_are_suggested_with_the_served_models_and_the_setting() {
         let ids = ["qwen-plus", "qwen-max", "deepseek-v3", "glm-5"];
-        let expected = "; did you mean `qwen-max` or `qwen-plus`? 4 models are served; GET /v1/models \
-                        (ModelService.ListModels) lists them; the operator adds one in chat.models (TRIPTYCH_CHAT_MODELS)";
+        let expected = "; did you mean `qwen-max` or `qwen-plus`? 4 models are served: `qwen-plus`, `qwen-max`, `deepseek-v3`, \
+                        `glm-5`; the operator adds one in chat.models (TRIPTYCH_CHAT_MODELS)";
         assert_eq!(text("Qwen-Mas", &ids, "chat.models (TRIPTYCH_CHAT_MODELS)"), expected);
     }
 
     #[test]
-    fn without_a_similar_name_the_first_models_are_named() {
-        let list = "; GET /v1/models (ModelService.ListModels) lists them";
-        let many = text("gpt-4o", &["a", "b", "c", "d"], "");
-        assert_eq!(many, format!("; 4 models are served, for example `a`, `b`, `c`{list}"));
-        assert_eq!(text("gpt-4o", &["a", "b"], ""), format!("; 2 models are served: `a`, `b`{list}"));
-        assert_eq!(text("gpt-4o", &["a"], ""), format!("; 1 model is served: `a`{list}"));
-        assert_eq!(text("gpt-4o", &[], ""), format!("; 0 models are served{list}"));
+    fn twenty_served_models_are_named_and_the_others_counted() {
+        assert_eq!(text("gpt-4o", &["a", "b"], ""), "; 2 models are served: `a`, `b`");
+        assert_eq!(text("gpt-4o", &["a"], ""), "; 1 model is served: `a`");
+        assert_eq!(text("gpt-4o", &[], ""), "; 0 models are served");
+        let many: Vec<&'static str> = "abcdefghijklmnopqrstuv".split("").filter(|id| !id.is_empty()).collect();
+        let message = text("gpt-4o", &many, "");
+        let end = "`s`, `t` and 2 more (GET /v1/models, ModelService.ListModels)";
+        assert!(message.starts_with("; 22 models are served: `a`, `b`, ") && message.ends_with(end), "{message}");
+        assert!(text("gpt-4o", &many[..20], "").ends_with("`s`, `t`"));
+    }
+
+    #[test]
+    fn long_names_leave_a_message_short() {
+        let long: &'static str = "x".repeat(400).leak();
+        let message = text("gpt-4o", &[long, long, long], "");
+        assert!(message.len() < 1000 && message.ends_with("x` and 1 more (GET /v1/models, ModelService.ListModels)"));
+        let endless: &'static str = "x".repeat(2000).leak();
+        let expected = "; 1 model is served; GET /v1/models (ModelService.ListModels) lists them";
+        assert_eq!(text("gpt-4o", &[endless], ""), expected);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, header, request::Parts};
 use tokio::time::{Duration, timeout};
 use tonic::{Code, metadata::MetadataMap};
 use triptych_proto::v1 as pb;
+use triptych_telemetry::CallReport;
 
 use crate::{app::App, error::GatewayError, headers::X_REQUEST_ID, request_state::RequestState};
 
@@ -21,14 +22,17 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// 401 `invalid_api_key`.
 pub(crate) async fn check(parts: &Parts, app: &App) -> Result<(), GatewayError> {
     let authorization = parts.headers.get(header::AUTHORIZATION);
+    let state = parts.extensions.get::<RequestState>();
     if let Some(check) = &app.core.key_check {
-        return check(authorization.map(HeaderValue::as_bytes)).map_err(GatewayError::from);
+        let discarded = CallReport::default();
+        let report = state.map_or(&discarded, |state| &state.report);
+        return check(authorization.map(HeaderValue::as_bytes), report).map_err(GatewayError::from);
     }
     if is_short(&parts.headers) {
         return Ok(());
     }
     let mut metadata = MetadataMap::new();
-    if let Some(RequestState { id, .. }) = parts.extensions.get() {
+    if let Some(RequestState { id, .. }) = state {
         metadata.as_mut().insert(X_REQUEST_ID, id.clone());
     }
     if let Some(authorization) = authorization {

@@ -8,7 +8,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use tonic::Status;
+use tonic::{Status, metadata::MetadataMap};
 use triptych_proto::v1::{
     self as pb, Media, download_video_response::Part as VideoPart, read_media_response::Part as MediaPart,
 };
@@ -19,6 +19,7 @@ use crate::{
     core_client::ReplyStream,
     error::GatewayError,
     headers::{SEC_FETCH_SITE, X_CONTENT_TYPE_OPTIONS},
+    metadata::with_metadata,
     ranges::{self, Selection},
 };
 
@@ -63,8 +64,11 @@ pub(crate) async fn serve_file(
 ) -> Result<Response, GatewayError> {
     let is_head = method == Method::HEAD;
     // For a plain GET, the download itself begins with the description.
-    let described =
-        if is_head || ranges::is_conditional(headers) { describe(app, context, &source).await? } else { None };
+    let (described, metadata) = if is_head || ranges::is_conditional(headers) {
+        describe(app, context, &source).await?
+    } else {
+        Default::default()
+    };
     let selection = described.as_ref().map_or(Selection::Full, |media| ranges::select(method, headers, media));
     let (offset, length) = match selection {
         Selection::Full | Selection::NotModified => (0, None),
@@ -73,19 +77,20 @@ pub(crate) async fn serve_file(
             return Err(GatewayError::range_not_satisfiable(described.map_or(0, |media| media.size_bytes)));
         }
     };
-    let (media, body) = match described {
-        Some(media) if is_head || selection == Selection::NotModified => (media, Body::empty()),
+    let (media, body, metadata) = match described {
+        Some(media) if is_head || selection == Selection::NotModified => (media, Body::empty(), metadata),
         Some(_) | None => {
             let accept_url = !is_head && accepts_redirection(headers);
-            match open(app, context, source, offset, length, accept_url).await? {
-                (_, Content::Url(url)) => return redirection(&url),
-                (media, Content::Bytes(bytes)) => {
-                    (media, if is_head { Body::empty() } else { Body::from_stream(bytes) })
+            let (metadata, media, content) = open(app, context, source, offset, length, accept_url).await?;
+            match content {
+                Content::Url(url) => return Ok(with_metadata(redirection(&url)?, metadata)),
+                Content::Bytes(bytes) => {
+                    (media, if is_head { Body::empty() } else { Body::from_stream(bytes) }, metadata)
                 }
             }
         }
     };
-    respond(&media, selection, body, options)
+    Ok(with_metadata(respond(&media, selection, body, options)?, metadata))
 }
 
 /// Headers with the validators of this server, which the object store does not know.
@@ -145,7 +150,11 @@ fn respond(media: &Media, selection: Selection, body: Body, options: FileOptions
 
 /// Returns the description of a file without opening it. `None` if the video has no such file; opening it then returns
 /// the error that says why.
-async fn describe(app: &App, context: &RequestContext, source: &FileSource) -> Result<Option<Media>, GatewayError> {
+async fn describe(
+    app: &App,
+    context: &RequestContext,
+    source: &FileSource,
+) -> Result<(Option<Media>, MetadataMap), GatewayError> {
     match source.clone() {
         FileSource::Media(key) => describe_media(app, context, pb::GetMediaRequest { key, ..Default::default() }).await,
         FileSource::Link(link_token) => {
@@ -153,8 +162,9 @@ async fn describe(app: &App, context: &RequestContext, source: &FileSource) -> R
         }
         FileSource::Video { id, variant } => {
             let reply = app.core.video.get_video(context.call(pb::GetVideoRequest { id })).await?;
-            let files = reply.into_inner().video.unwrap_or_default().media;
-            Ok(files.into_iter().find(|file| file.variant() == variant).and_then(|file| file.media))
+            let (metadata, reply, _) = reply.into_parts();
+            let files = reply.video.unwrap_or_default().media;
+            Ok((files.into_iter().find(|file| file.variant() == variant).and_then(|file| file.media), metadata))
         }
     }
 }
@@ -163,14 +173,15 @@ async fn describe_media(
     app: &App,
     context: &RequestContext,
     request: pb::GetMediaRequest,
-) -> Result<Option<Media>, GatewayError> {
-    Ok(app.core.media.get_media(context.call(request)).await?.into_inner().media)
+) -> Result<(Option<Media>, MetadataMap), GatewayError> {
+    let (metadata, reply, _) = app.core.media.get_media(context.call(request)).await?.into_parts();
+    Ok((reply.media, metadata))
 }
 
 /// Reads a whole stored file into memory, for responses that embed it.
 pub(crate) async fn read_all(app: &App, context: &RequestContext, key: &str) -> Result<Bytes, GatewayError> {
     let opened = open(app, context, FileSource::Media(key.to_owned()), 0, None, false).await?;
-    let (media, Content::Bytes(mut chunks)) = opened else { return Err(GatewayError::internal()) };
+    let (_, media, Content::Bytes(mut chunks)) = opened else { return Err(GatewayError::internal()) };
     let size = usize::try_from(media.size_bytes).map_err(|_| GatewayError::internal())?;
     let mut bytes = BytesMut::with_capacity(size);
     while let Some(chunk) = chunks.try_next().await? {
@@ -189,6 +200,9 @@ enum Content {
     Url(String),
 }
 
+/// An opened file, with the metadata of the core's response.
+type Opened = (MetadataMap, Media, Content);
+
 /// Opens a file at `offset`, or returns its URL if that is accepted and the core has one. Dropping the bytes ends the download.
 async fn open(
     app: &App,
@@ -197,7 +211,7 @@ async fn open(
     offset: u64,
     length: Option<u64>,
     accept_download_url: bool,
-) -> Result<(Media, Content), GatewayError> {
+) -> Result<Opened, GatewayError> {
     match source {
         FileSource::Media(key) => {
             let request = pb::ReadMediaRequest { key, offset, length, accept_download_url, link_token: String::new() };
@@ -209,13 +223,13 @@ async fn open(
         FileSource::Video { id, variant } => {
             let variant = variant.into();
             let request = pb::DownloadVideoRequest { id, variant, offset, length, accept_download_url };
-            let parts = app.core.video.download_video(context.call(request)).await?.into_inner();
+            let reply = app.core.video.download_video(context.call(request)).await?;
             let part = |message: pb::DownloadVideoResponse| match message.part? {
                 VideoPart::Media(media) => Some(Part::Media(media)),
                 VideoPart::Data(data) => Some(Part::Data(data)),
                 VideoPart::DownloadUrl(url) => Some(Part::Url(url.url)),
             };
-            content(parts, part).await
+            content(reply, part).await
         }
     }
 }
@@ -224,14 +238,14 @@ async fn open_media(
     app: &App,
     context: &RequestContext,
     request: pb::ReadMediaRequest,
-) -> Result<(Media, Content), GatewayError> {
-    let parts = app.core.media.read_media(context.call(request)).await?.into_inner();
+) -> Result<Opened, GatewayError> {
+    let reply = app.core.media.read_media(context.call(request)).await?;
     let part = |message: pb::ReadMediaResponse| match message.part? {
         MediaPart::Media(media) => Some(Part::Media(media)),
         MediaPart::Data(data) => Some(Part::Data(data)),
         MediaPart::DownloadUrl(url) => Some(Part::Url(url.url)),
     };
-    content(parts, part).await
+    content(reply, part).await
 }
 
 /// A part of either download call.
@@ -245,13 +259,14 @@ enum Part {
 ///
 /// An error among the bytes closes the client's connection, because the response head has promised a length.
 async fn content<T: 'static>(
-    parts: ReplyStream<T>,
+    reply: tonic::Response<ReplyStream<T>>,
     part: fn(T) -> Option<Part>,
-) -> Result<(Media, Content), GatewayError> {
+) -> Result<Opened, GatewayError> {
+    let (metadata, parts, _) = reply.into_parts();
     let mut parts = parts.filter_map(move |message| std::future::ready(message.map(part).transpose()));
     let Some(Part::Media(media)) = parts.next().await.transpose()? else { return Err(GatewayError::internal()) };
     let first = match parts.next().await.transpose()? {
-        Some(Part::Url(url)) => return Ok((media, Content::Url(url))),
+        Some(Part::Url(url)) => return Ok((metadata, media, Content::Url(url))),
         Some(Part::Data(first)) => Some(Ok(first)),
         Some(Part::Media(_)) => return Err(GatewayError::internal()),
         None => None,
@@ -266,5 +281,5 @@ async fn content<T: 'static>(
             }
         })
     });
-    Ok((media, Content::Bytes(stream::iter(first).chain(rest).boxed())))
+    Ok((metadata, media, Content::Bytes(stream::iter(first).chain(rest).boxed())))
 }

@@ -66,9 +66,7 @@ mod tests {
 
     #[tokio::test]
     async fn attempts_are_a_response_header_of_every_api_route() {
-        // Downloads do not repeat the metadata.
-        let is_api = |path: &str| path.starts_with("/v1/") && !path.ends_with("/content");
-        for route in ROUTES.iter().filter(|route| is_api(route.path)) {
+        for route in ROUTES.iter().filter(|route| route.path.starts_with("/v1/")) {
             let core = CoreStub::default();
             core.set_attempts("near=ok");
             let response = send(&core, request_for(route.method, route.path)).await;

@@ -66,6 +66,7 @@ pub(crate) async fn observe(State(app): State<App>, mut request: Request, next: 
         GatewayError::internal().into_response()
     });
     response.headers_mut().insert(X_REQUEST_ID, id);
+    record.report().add_default_headers(response.headers_mut());
     if has_ietf_rate_limits {
         ietf_rate_limits::add(response.headers_mut());
     }

@@ -21,5 +21,5 @@ pub mod trace;
 pub use self::{
     call::{Api, CLIENT_CLOSED, CallEnd, Status},
     modality::Modality,
-    report::{CallReport, Client, Tokens},
+    report::{CallReport, Client, DefaultHeaders, Tokens},
 };

@@ -4,11 +4,13 @@ use std::{
     fmt,
     net::IpAddr,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
+
+use http::HeaderMap;
 
 use crate::{
     modality::Modality,
@@ -28,10 +30,17 @@ struct Shared {
     /// Microseconds from the start to the first output; 0: none yet.
     first_output: AtomicU64,
     facts: Mutex<Facts>,
+    default_headers: OnceLock<Arc<dyn DefaultHeaders>>,
     /// The span of the call, until it ends.
     span: Mutex<Option<OpenSpan>>,
     /// The same span, as the parent of others.
     parent: Option<TraceParent>,
+}
+
+/// Headers that the response to a call has, whichever layer creates it.
+pub trait DefaultHeaders: fmt::Debug + Send + Sync {
+    /// Adds those that a response does not have yet.
+    fn add_missing(&self, headers: &mut HeaderMap);
 }
 
 /// The peer of the connection that a call arrived on. Displays its address.
@@ -97,12 +106,28 @@ impl CallReport {
             start: Instant::now(),
             first_output: AtomicU64::new(0),
             facts: Mutex::new(Facts { client, ..Facts::default() }),
+            default_headers: OnceLock::new(),
         })))
     }
 
     /// Reports the name of the caller's API key.
     pub fn set_caller(&self, name: &str) {
         self.update(|facts| facts.caller = Some(name.to_owned()));
+    }
+
+    /// Sets the headers that the response must have. Only the first call counts.
+    pub fn set_default_headers(&self, headers: Arc<dyn DefaultHeaders>) {
+        if let Some(shared) = &self.0 {
+            // Fails if another layer was first.
+            let _ = shared.default_headers.set(headers);
+        }
+    }
+
+    /// Adds the [headers](Self::set_default_headers) that a response does not have yet.
+    pub fn add_default_headers(&self, headers: &mut HeaderMap) {
+        if let Some(defaults) = self.0.as_ref().and_then(|shared| shared.default_headers.get()) {
+            defaults.add_missing(headers);
+        }
     }
 
     /// Reports the model. `id` must be a name of the catalog and not of the client: it becomes a label of metrics.

@@ -7,7 +7,7 @@ use tonic::Request;
 
 use crate::{
     chat::setup::{COMPLETION, grpc_chat_request, long_stream},
-    fake_upstream::Reply,
+    fake_upstream::{Reply, content_event},
     log_capture::LogCapture,
     rest_response::Events,
     test_server::{MODEL, TestServer, chat_body, with_local_and_remote_core_on_this_thread, within_timeout},
@@ -168,6 +168,75 @@ async fn unreachable_upstream_is_a_warning_with_its_address_and_the_cause() {
                 warning.contains("upstream=http://127.0.0.1:1/v1/") && warning.contains("Connection refused"),
                 "{warning}"
             );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn failed_attempt_at_an_upstream_is_one_line_with_its_address_status_and_message() {
+    let key = "key-of-the-upstream-1";
+    with_local_and_remote_core_on_this_thread(
+        |settings, _| {
+            settings.chat.api_key = Some(key.into());
+            settings.chat.routing.retries = 0;
+        },
+        async |server| {
+            let body = json!({"error": {"message": format!("bad\nline for {key}"), "type": "t"}}).to_string();
+            let half = json!({"choices": []}).to_string();
+            let cases = [
+                (Reply::new(503, &body), "WARN", "UPSTREAM_UNAVAILABLE", Some(503), r"bad\nline for ***"),
+                (Reply::new(500, &body), "WARN", "UPSTREAM_UNAVAILABLE", Some(500), r"bad\nline for ***"),
+                (Reply::new(401, &body), "ERROR", "PROVIDER_CREDENTIALS", None, r"bad\nline for ***"),
+                (Reply::new(400, &body), "INFO", "UPSTREAM_REFUSED", Some(400), r"bad\nline for ***"),
+                (
+                    Reply::new(200, &half).abort(),
+                    "WARN",
+                    "UPSTREAM_UNAVAILABLE",
+                    None,
+                    "the connection to the upstream broke",
+                ),
+                // Last: no calls are sent for a while after it.
+                (Reply::new(429, &body), "WARN", "RATE_LIMIT_EXCEEDED", Some(429), r"bad\nline for ***"),
+            ];
+            for (reply, level, reason, status, message) in cases {
+                server.upstream.enqueue(reply);
+                let log = LogCapture::start();
+                let response = within_timeout("a response", server.chat(chat_body(&json!({})))).await;
+                assert!(response.status().as_u16() >= 400);
+                let text = log.take();
+                server.upstream.received().await;
+                let lines: Vec<_> = text.lines().filter(|line| line.contains(message)).collect();
+                let [line] = *lines else { panic!("{reason}: {text}") };
+                let status = status.map(|status: u16| format!("status={status} "));
+                assert!(line.contains(level) && line.contains(&format!("reason=\"{reason}\"")), "{line}");
+                assert!(status.is_none_or(|status| line.contains(&status)), "{line}");
+                assert!(
+                    line.contains("upstream=\"http://127.0.0.1:") && line.contains("target.name=\"upstream\""),
+                    "{line}"
+                );
+                assert!(line.contains("request.id=") && !text.contains(key), "{text}");
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn stream_that_breaks_off_is_one_line_with_the_address() {
+    with_local_and_remote_core_on_this_thread(
+        |_, _| (),
+        async |server| {
+            server.upstream.enqueue(Reply::stream().send(&content_event("a")).abort());
+            let log = LogCapture::start();
+            let response = within_timeout("a response", server.chat(chat_body(&json!({"stream": true})))).await;
+            within_timeout("the end", Events::new(response).read_all()).await;
+            server.upstream.received().await;
+            let text = log.take();
+            let message = "the upstream's stream ended before the response was complete";
+            let lines: Vec<_> = text.lines().filter(|line| line.contains(message)).collect();
+            let [line] = *lines else { panic!("{text}") };
+            assert!(line.contains("WARN") && line.contains("upstream=\"http://127.0.0.1:"), "{line}");
         },
     )
     .await;

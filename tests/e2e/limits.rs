@@ -1,6 +1,9 @@
 //! The limits of API keys and of teams, which share one limit among their keys, over both APIs.
 
-use core_service::config::{AccountLimits, Key, Settings, Team};
+use core_service::{
+    config::{AccountLimits, Key, Price, Settings, Team},
+    usd::Usd,
+};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tonic::{Code, Request};
@@ -212,6 +215,114 @@ async fn calls_and_videos_in_flight_are_limited_until_they_end() {
         let cancel = format!("/v1/videos/{}/cancel", created["id"].as_str().unwrap());
         assert_eq!(post(server, BOB, &cancel, &json!({})).await.status(), 200);
         assert_eq!(post(server, BOB, "/v1/videos", &video).await.status(), 200);
+    })
+    .await;
+}
+
+/// Returns the remaining requests and tokens in the headers of a response whose limits are 4 requests and 100,000 tokens per minute.
+fn remaining(response: &Response) -> (u32, u32) {
+    let number = |name: &str| header(response, name).parse::<u32>().unwrap_or_else(|_| panic!("{name}: {response:?}"));
+    assert_eq!((number("x-ratelimit-limit-requests"), number("x-ratelimit-limit-tokens")), (4, 100_000));
+    for name in ["x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"] {
+        assert!(header(response, name).ends_with('s'), "{response:?}");
+    }
+    (number("x-ratelimit-remaining-requests"), number("x-ratelimit-remaining-tokens"))
+}
+
+#[tokio::test]
+async fn every_response_to_a_key_with_limits_has_the_state_of_its_rate_limits() {
+    // One of four requests per minute is regained each 15 seconds.
+    let limits = AccountLimits {
+        requests_per_minute: 4,
+        tokens_per_minute: 100_000,
+        concurrent_calls: 1,
+        jobs_in_flight: 1,
+        budget_total: Usd::parse("1"),
+        ..AccountLimits::default()
+    };
+    let configure = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
+        configure(settings, &limits, &AccountLimits::default());
+        let price = |model: &str| Price { model: model.to_owned(), ..Price::default() };
+        settings.prices = vec![
+            Price { per_million_output_tokens: Usd::parse("1"), ..price(MODEL) },
+            Price { per_image: Usd::parse("2"), ..price("offline-image") },
+            Price { per_second: Usd::parse("0.01"), ..price("offline-video") },
+            Price { per_second: Usd::parse("0.01"), ..price("offline-video-fault-stuck") },
+        ];
+    };
+    with_local_and_remote_core_and_settings(configure, async |server| {
+        let get = async |path: &str| server.request(Method::GET, path).bearer_auth(ALICE).send().await.unwrap();
+        // Reads do not count.
+        for path in ["/v1/models", "/v1/videos", "/v1/usage", "/v1/budgets"] {
+            let response = get(path).await;
+            assert_eq!((response.status(), remaining(&response)), (StatusCode::OK, (4, 100_000)), "{path}");
+        }
+        for path in ["/v1/videos/video_none", "/v1/videos/video_none/content", "/v1/responses/resp_none"] {
+            let response = get(path).await;
+            assert_eq!((response.status(), remaining(&response)), (StatusCode::NOT_FOUND, (4, 100_000)), "{path}");
+        }
+        // Requests that are refused before they count.
+        let unknown = post(server, ALICE, "/v1/chat/completions", &chat(&json!({"model": "none"}))).await;
+        assert_eq!((unknown.status(), remaining(&unknown)), (StatusCode::NOT_FOUND, (4, 100_000)));
+        let invalid = post(server, ALICE, "/v1/videos", &json!({"prompt": "a boat", "size": "1x"})).await;
+        assert_eq!((invalid.status(), remaining(&invalid)), (StatusCode::BAD_REQUEST, (4, 100_000)));
+
+        // A stream in flight, and a call beyond the limit of concurrent calls.
+        server.upstream.enqueue(Reply::stream().send(&crate::fake_upstream::content_event("a")).stall());
+        let response =
+            post(server, BOB, "/v1/chat/completions", &chat(&json!({"stream": true, "max_tokens": 1000}))).await;
+        let (requests, tokens) = remaining(&response);
+        assert!(requests == 3 && tokens < 100_000, "{response:?}");
+        let mut events = Events::new(response);
+        assert!(events.next().await.is_some());
+        server.upstream.received().await;
+        let refused = post(server, BOB, "/v1/chat/completions", &chat(&json!({}))).await;
+        assert!(remaining(&refused).0 < 4);
+        assert_limit(refused, "key `bob`", "concurrent_calls").await;
+        drop(events);
+        server.upstream.disconnected().await;
+
+        // An image for which the budget has not enough left. It counts as a request.
+        let image = json!({"prompt": "a boat", "size": "256x256", "model": "offline-image"});
+        let refused = post(server, ALICE, "/v1/images/generations", &image).await;
+        assert!(refused.status() == StatusCode::TOO_MANY_REQUESTS && remaining(&refused).0 < 4);
+        assert!(refused.text().await.unwrap().contains("budget_exceeded"));
+
+        // A video, and one beyond the limit of jobs in flight.
+        let video = |model: &str| json!({"prompt": "a boat", "size": "64x64", "seconds": 1, "model": model});
+        let created = post(server, ALICE, "/v1/videos", &video("offline-video-fault-stuck")).await;
+        assert!(created.status() == StatusCode::OK && remaining(&created).0 < 4);
+        let created: Value = serde_json::from_str(&created.text().await.unwrap()).unwrap();
+        let refused = post(server, ALICE, "/v1/videos", &video("offline-video")).await;
+        assert!(remaining(&refused).0 < 4);
+        assert_limit(refused, "key `alice`", "jobs_in_flight").await;
+        let cancel = format!("/v1/videos/{}/cancel", created["id"].as_str().unwrap());
+        let cancelled = post(server, ALICE, &cancel, &json!({})).await;
+        assert!(cancelled.status() == StatusCode::OK && remaining(&cancelled).0 < 4);
+
+        // A failure of the upstream, and a read after it.
+        server.upstream.enqueue(Reply::new(400, r#"{"error": {"message": "no"}}"#));
+        let failed = post(server, ALICE, "/v1/chat/completions", &chat(&json!({}))).await;
+        server.upstream.received().await;
+        assert!(failed.status() == StatusCode::BAD_REQUEST && remaining(&failed).0 < 4);
+        assert!(remaining(&get("/v1/models").await).0 < 4);
+
+        // gRPC: the same state as metadata, of a response and of a status.
+        let with_key = |message| {
+            let mut request = Request::new(message);
+            request.metadata_mut().insert("authorization", format!("Bearer {ALICE}").parse().unwrap());
+            request
+        };
+        let get_model = async |id: &str| {
+            server.model_client().await.get_model(with_key(pb::GetModelRequest { id: id.to_owned() })).await
+        };
+        let response = get_model(MODEL).await.unwrap();
+        assert!(response.metadata().contains_key("x-ratelimit-remaining-requests"));
+        let status = get_model("none").await.unwrap_err();
+        assert!(status.metadata().contains_key("x-ratelimit-remaining-requests"));
+        // Other keys have no limits.
+        let response = server.request(Method::GET, "/v1/models").bearer_auth(ADMIN).send().await.unwrap();
+        assert_eq!(header(&response, "x-ratelimit-limit-requests"), "");
     })
     .await;
 }

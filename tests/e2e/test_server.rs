@@ -1,6 +1,14 @@
 //! Starts the core and the gateway in the test's process, on free ports, in front of a fake upstream.
 
-use std::{future::Future, io, net::SocketAddr, num::NonZeroUsize, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::SocketAddr,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use core_service::{Core, config::Settings};
 use http_server::{ConnectionThreads, ThreadCount};
@@ -47,6 +55,9 @@ pub(crate) struct TestServer {
     pub(crate) rest: SocketAddr,
     pub(crate) grpc: SocketAddr,
     http: reqwest::Client,
+    /// The settings at start.
+    settings: Settings,
+    core: Weak<Core>,
     stop: CancellationToken,
     servers: JoinSet<()>,
     /// The data directory of the core: job database and media store.
@@ -142,6 +153,7 @@ impl TestServer {
         adjust(&mut settings, &mut gateway);
 
         let core = Arc::new(Core::open(&settings).await.unwrap());
+        let weak = Arc::downgrade(&core);
         let (rest, grpc) = (bind_free_port().await, bind_free_port().await);
         let (rest_address, grpc_address) = (rest.local_addr().unwrap(), grpc.local_addr().unwrap());
         let core_services = match location {
@@ -165,7 +177,14 @@ impl TestServer {
         servers.spawn(async move { gateway.serve(rest, &threads, stopped).await });
         // Ignores the proxy settings of the environment that the tests run in.
         let http = reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap();
-        Self { upstream, rest: rest_address, grpc: grpc_address, http, stop, servers, data }
+        Self { upstream, rest: rest_address, grpc: grpc_address, http, settings, core: weak, stop, servers, data }
+    }
+
+    /// Reloads the core with settings that differ from those at start.
+    pub(crate) fn reload(&self, change: impl FnOnce(&mut Settings)) {
+        let mut settings = self.settings.clone();
+        change(&mut settings);
+        self.core.upgrade().unwrap().reload(&settings).unwrap();
     }
 
     pub(crate) async fn shut_down(&mut self) {
@@ -274,7 +293,7 @@ fn in_process_services(core: &Core) -> CoreServices {
         media: services.media.clone(),
         key_check: Some(Arc::new({
             let keys = core.keys().clone();
-            move |authorization| keys.check(authorization)
+            move |authorization, report| keys.check(authorization, report)
         })),
         health: Arc::new(core.health_service()),
     }

@@ -150,23 +150,56 @@ fn apply(
         gateway.reload(config.gateway.runtime.clone());
         fixed.extend((config.rest.listen != running.rest.listen).then_some("rest.listen"));
         fixed.extend(is_toggled(&config.rest.tls, &running.rest.tls).then_some("rest.tls"));
-        let server = |config: &Config| {
-            let rest_gateway::Settings { server, drain, body_memory_bytes, has_admin_port: _, runtime: _ } =
-                &config.gateway;
-            format!("{server:?} {drain:?} {body_memory_bytes}")
-        };
-        fixed.extend((server(config) != server(running)).then_some("the server settings of [rest]"));
+        let (new, old) = (server_settings(&config.gateway), server_settings(&running.gateway));
+        fixed.extend(new.into_iter().zip(old).filter(|(new, old)| new != old).map(|((name, _), _)| name));
     }
     fixed.extend((config.admin != running.admin).then_some("admin.listen"));
     fixed.extend((config.threads != running.threads).then_some("threads"));
     fixed.extend((config.shutdown_delay != running.shutdown_delay).then_some("shutdown_delay"));
-    fixed.extend((format!("{:?}", config.telemetry) != format!("{:?}", running.telemetry)).then_some("[telemetry]"));
+    let endpoint = |config: &Config| config.telemetry.otlp_endpoint.clone();
+    fixed.extend((endpoint(config) != endpoint(running)).then_some("telemetry.otlp_endpoint"));
     fixed.extend((config.reload_on_change != running.reload_on_change).then_some("reload_on_change"));
     fixed.extend((config.log.format != running.log.format).then_some("log.format"));
     Ok(fixed)
 }
 
+/// Returns the settings of the gateway that cannot change at run time, with their values.
+fn server_settings(gateway: &rest_gateway::Settings) -> [(&'static str, String); 9] {
+    let rest_gateway::Settings { server, drain, body_memory_bytes, has_admin_port: _, runtime: _ } = gateway;
+    [
+        ("rest.body_memory_bytes", body_memory_bytes.to_string()),
+        ("rest.drain", format!("{drain:?}")),
+        ("rest.head_limit_bytes", server.head_limit_bytes.to_string()),
+        ("rest.header_timeout", format!("{:?}", server.header_timeout)),
+        ("rest.idle_timeout", format!("{:?}", server.idle_timeout)),
+        ("rest.write_timeout", format!("{:?}", server.write_timeout)),
+        ("rest.max_connections", server.max_connections.to_string()),
+        ("rest.max_connections_per_peer", server.max_connections_per_peer.to_string()),
+        ("rest.max_requests", server.max_requests.to_string()),
+    ]
+}
+
 /// Returns whether one of two versions of the settings of a server has TLS, and the other one has not.
 fn is_toggled(one: &ServerTls, other: &ServerTls) -> bool {
     one.files().is_some() != other.files().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use rest_gateway::Settings;
+
+    use super::server_settings;
+
+    #[test]
+    fn each_changed_server_setting_is_named() {
+        let default = server_settings(&Settings::default());
+        for (name, _) in &default {
+            let member = name.strip_prefix("rest.").unwrap();
+            let value = if member.ends_with("timeout") || member == "drain" { r#""77s""# } else { "77" };
+            let changed: Settings = serde_json::from_str(&format!(r#"{{"{member}": {value}}}"#)).unwrap();
+            let differing: Vec<_> =
+                server_settings(&changed).into_iter().zip(&default).filter(|(new, old)| new != *old).collect();
+            assert!(matches!(&*differing, [((changed, _), _)] if changed == name), "{name}: {differing:?}");
+        }
+    }
 }

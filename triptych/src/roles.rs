@@ -211,7 +211,7 @@ fn in_process(core: &Core) -> CoreServices {
 
 fn key_check(core: &Core) -> KeyCheck {
     let keys = core.keys().clone();
-    Arc::new(move |authorization| keys.check(authorization))
+    Arc::new(move |authorization, report| keys.check(authorization, report))
 }
 
 fn print_banner(stdout: &Output, banner: &Banner<'_>) {

@@ -20,7 +20,7 @@ use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 pub use self::{error::OpenError, open_database::verify_ledger};
 use self::{
-    models::all_models,
+    models::{Running, all_models},
     open_database::{lock, notifications, wait_for_database},
     settings::{address_policy, inputs, jobs, provider_links, retention},
 };
@@ -88,7 +88,8 @@ pub struct Core {
     health: Health,
     announced: Announcement,
     lost_events: Option<LostEvents>,
-    reload: Mutex<()>,
+    /// The settings of the last reload, or those at start.
+    applied: Mutex<Settings>,
     media_store: MediaStore,
     /// The signed links by which providers fetch the inputs of videos.
     links: ProviderLinks,
@@ -170,7 +171,7 @@ impl Core {
             .with_ledger(ledger.clone())
             .with_inspector(ClipInspector::new(media_store.clone(), picture_budget.clone()));
         let background = TaskTracker::new();
-        let all = all_models(settings, settings, &media_store, &picture_budget, &background)?;
+        let all = all_models(settings, settings, None, &media_store, &picture_budget, &background)?;
         let catalog = Catalog::new(all.chat, all.image, all.video);
         let detached = DetachedCalls::on(Handle::current());
         let chat = ChatGrpc::new(catalog.chat.clone(), settings.chat.on_disconnect, detached.clone(), chat_files);
@@ -227,7 +228,7 @@ impl Core {
             health,
             announced: Announcement::default(),
             lost_events,
-            reload: Mutex::default(),
+            applied: Mutex::new(settings.clone()),
             media_store,
             picture_budget,
             drain_deadline: OnceLock::new(),
@@ -250,22 +251,25 @@ impl Core {
     /// require a restart.
     ///
     /// Replaces API keys, prices, models, the settings of webhooks, the public base URL and CORS origins. Calls in flight continue with
-    /// the old models; calls that start later use the new ones. All providers are created again, with new connections and closed
-    /// circuit breakers. Video jobs find their provider by its id; without a provider of that id they fail.
+    /// the old models; calls that start later use the new ones. The providers of a modality are created again, with new connections and
+    /// closed circuit breakers, if its settings have changed. Video jobs find their provider by its id; without a provider of that id they fail.
     ///
     /// # Errors
     /// As for [`Core::open`]; all settings then stay as they were.
     pub fn reload(&self, settings: &Settings) -> Result<Vec<FixedSetting>, OpenError> {
         settings.validate()?;
         // Serializes reloads, so that keys and models always come from the same settings.
-        let _reload = self.reload.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = all_models(settings, &self.settings, &self.media_store, &self.picture_budget, &self.background)?;
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = Some(Running { settings: &applied, catalog: &self.catalog });
+        let (store, budget, background) = (&self.media_store, &self.picture_budget, &self.background);
+        let all = all_models(settings, &self.settings, running, store, budget, background)?;
         self.keys.replace(&settings.keys, &settings.teams)?;
         self.prices.store(PriceTable::of(settings));
         self.catalog.replace(all.chat, all.image, all.video);
         self.webhook_settings.store(settings.webhooks.clone());
         self.links.set_base(settings.media.public_base_url.as_deref());
         self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
+        applied.clone_from(settings);
         Ok(FixedSetting::changed(&self.settings, settings))
     }
 

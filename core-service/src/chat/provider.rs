@@ -16,6 +16,11 @@ pub type ChatCall = Call<Arc<pb::ChatRequest>>;
 /// A provider of chat completions.
 #[async_trait]
 pub trait ChatProvider: std::fmt::Debug + Send + Sync {
+    /// Returns the address of the upstream, for the log; `None` without an upstream.
+    fn address(&self) -> Option<&str> {
+        None
+    }
+
     /// Validates a request before it counts against the limits of its caller. The default accepts every request: upstreams
     /// validate requests themselves.
     ///

@@ -24,10 +24,10 @@ mod prices;
 mod reload;
 mod responses;
 mod settings;
+mod unchanged;
 mod video;
 mod webhooks;
 
-pub(crate) use self::keys::{MAX_SECRET_LENGTH, is_name};
 pub use self::{
     chat::{BalancingPolicy, Chat, RouteRule, Routing, Upstream},
     connected::ConnectedProvider,
@@ -54,4 +54,8 @@ pub use self::{
         Vertex, Video, VideoRouting, VideoServiceType, Vidu, Wan, Xai,
     },
     webhooks::{ConfiguredEndpoint, WebhookEventType, Webhooks},
+};
+pub(crate) use self::{
+    keys::{MAX_SECRET_LENGTH, is_name},
+    unchanged::{has_same_chat, has_same_image, has_same_video},
 };

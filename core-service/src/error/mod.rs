@@ -8,7 +8,7 @@ use std::{borrow::Cow, time::Duration};
 use triptych_proto::v1::{ErrorReason, Modality};
 
 pub use self::provider::{ProviderError, UpstreamDetails};
-use crate::{budget_period::BudgetPeriod, rate_limits::RateLimits, served_models::ServedModels, usd::Usd};
+use crate::{budget_period::BudgetPeriod, served_models::ServedModels, usd::Usd};
 
 /// The reason why a call failed. Each variant has a row in `docs/ERRORS.md`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -186,8 +186,6 @@ pub struct LimitExceeded {
     pub value: u32,
     /// When a retry can succeed.
     pub retry_after: Duration,
-    /// The state of the rate limits.
-    pub state: RateLimits,
 }
 
 /// A budget that has not enough left for a call.

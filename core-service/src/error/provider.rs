@@ -83,6 +83,9 @@ pub struct UpstreamDetails {
     pub param: String,
     /// All further members, as the text of a JSON object. Empty without any.
     pub members_json: String,
+    /// The status of the HTTP response, for the log. `None` for an error within a successful response.
+    #[serde(default)]
+    pub status: Option<u16>,
 }
 
 impl UpstreamDetails {

@@ -16,6 +16,11 @@ use crate::{
 /// as it is. The gRPC service converts it to the requested size and format.
 #[async_trait]
 pub trait ImageProvider: std::fmt::Debug + Send + Sync {
+    /// Returns the address of the upstream, for the log; `None` without an upstream.
+    fn address(&self) -> Option<&str> {
+        None
+    }
+
     /// Generates `request.n` images.
     ///
     /// The stream yields exactly one [`Finished`](ImageEvent::Finished) or [`Failed`](ImageEvent::Failed) per image, in any

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
+use triptych_telemetry::{CallReport, DefaultHeaders};
+
 use super::owner::{Owner, Owners};
 use crate::{
     error::Error,
@@ -9,6 +12,7 @@ use crate::{
     limits::{self, Admission, Limiter},
     on_disconnect::OnDisconnect,
     priority::Priority,
+    rate_limits::{self, RateLimits},
 };
 
 /// The client that makes a call. Cheap to clone. The default is the anonymous caller, who exists only if no API
@@ -131,12 +135,33 @@ impl Caller {
         limits::admit(self.limiters(), model, estimated_tokens)
     }
 
+    /// Lets the response to a call have the state of the caller's rate limits, also if the call fails or is not counted.
+    pub(crate) fn report_rate_limits(&self, report: &CallReport) {
+        if let Some(key) = self.0.as_ref().filter(|key| limits::have_rates(&key.limiters)) {
+            report.set_default_headers(Arc::clone(key) as Arc<dyn DefaultHeaders>);
+        }
+    }
+
     /// Attaches an authenticated caller to its request, so that [`Keys::caller`](super::Keys::caller) does not
     /// authenticate again.
     pub(crate) fn attach(self, request: &mut http::Extensions) {
         if self.0.is_some() {
             request.insert(self);
         }
+    }
+}
+
+impl DefaultHeaders for KeyInfo {
+    /// Adds the state of the rate limits that an admitted call has not added: as of now, without counting anything.
+    fn add_missing(&self, headers: &mut HeaderMap) {
+        let (has_requests, has_tokens) = rate_limits::are_in(headers);
+        if has_requests && has_tokens {
+            return;
+        }
+        let RateLimits { requests, tokens } = limits::peek(&self.limiters);
+        let missing =
+            RateLimits { requests: requests.filter(|_| !has_requests), tokens: tokens.filter(|_| !has_tokens) };
+        missing.write_headers(headers);
     }
 }
 

@@ -218,6 +218,7 @@ impl Keys {
             authenticated.map_or_else(|| self.authenticate(request.metadata()), |caller| Ok(caller.clone()))?;
         if let (Some(name), Some(report)) = (caller.name(), request.extensions().get::<CallReport>()) {
             report.set_caller(name);
+            caller.report_rate_limits(report);
         }
         Ok(caller)
     }
@@ -242,8 +243,9 @@ impl Keys {
     ///
     /// # Errors
     /// UNAUTHENTICATED if keys are required and there is no valid one.
-    pub fn check(&self, authorization: Option<&[u8]>) -> Result<(), Status> {
-        Ok(self.find(authorization).map(drop)?)
+    pub fn check(&self, authorization: Option<&[u8]>, report: &CallReport) -> Result<(), Status> {
+        self.find(authorization)?.report_rate_limits(report);
+        Ok(())
     }
 
     /// Authenticates the caller by the `authorization` metadata.

@@ -110,21 +110,15 @@ impl Limiter {
         amount.saturating_mul(NonZeroU32::new(self.nodes.get()).unwrap_or(NonZeroU32::MIN))
     }
 
-    fn exceeded(&self, limit: &'static str, value: u32, retry_after: Duration, state: RateLimits) -> Error {
-        Error::LimitExceeded(Box::new(LimitExceeded {
-            subject: self.subject.clone(),
-            limit,
-            value,
-            retry_after,
-            state,
-        }))
+    fn exceeded(&self, limit: &'static str, value: u32, retry_after: Duration) -> Error {
+        Error::LimitExceeded(Box::new(LimitExceeded { subject: self.subject.clone(), limit, value, retry_after }))
     }
 
     fn take_call(&self) -> Result<Option<OwnedSemaphorePermit>, Error> {
         let Some(calls) = &self.calls else { return Ok(None) };
         let value = self.settings.concurrent_calls;
         let permit = Arc::clone(calls).try_acquire_many_owned(self.nodes.get().min(value));
-        permit.map(Some).map_err(|_| self.exceeded("concurrent_calls", value, CALLS_DELAY, RateLimits::default()))
+        permit.map(Some).map_err(|_| self.exceeded("concurrent_calls", value, CALLS_DELAY))
     }
 }
 
@@ -162,24 +156,40 @@ pub fn admit(
     }
     for limiter in limiters {
         if let Some(rate) = &limiter.requests {
-            let taken = rate.take(limiter.counted(NonZeroU32::MIN)).map_err(|Refused { retry_after, state }| {
-                let state = RateLimits { requests: Some(state), ..admitted.state.clone() };
-                limiter.exceeded("requests_per_minute", rate.limit().get(), retry_after, state)
+            let taken = rate.take(limiter.counted(NonZeroU32::MIN)).map_err(|Refused { retry_after }| {
+                limiter.exceeded("requests_per_minute", rate.limit().get(), retry_after)
             })?;
             admitted.state.requests = Some(tighter(admitted.state.requests, taken));
         }
     }
     for limiter in limiters {
         if let (Some(rate), Some(amount)) = (&limiter.tokens, NonZeroU32::new(estimated_tokens)) {
-            let taken = rate.take(limiter.counted(amount)).map_err(|Refused { retry_after, state }| {
-                let state = RateLimits { tokens: Some(state), ..admitted.state.clone() };
-                limiter.exceeded("tokens_per_minute", rate.limit().get(), retry_after, state)
+            let taken = rate.take(limiter.counted(amount)).map_err(|Refused { retry_after }| {
+                limiter.exceeded("tokens_per_minute", rate.limit().get(), retry_after)
             })?;
             admitted.state.tokens = Some(tighter(admitted.state.tokens, taken));
             admitted.limiters.push(Arc::clone(limiter));
         }
     }
     Ok(Admission(Some(Arc::new(admitted))))
+}
+
+/// Returns whether one of the limiters counts calls or tokens per minute.
+pub(crate) fn have_rates(limiters: &[Arc<Limiter>]) -> bool {
+    limiters.iter().any(|limiter| limiter.requests.is_some() || limiter.tokens.is_some())
+}
+
+/// Returns the state of the rate limits, and counts nothing.
+pub(crate) fn peek(limiters: &[Arc<Limiter>]) -> RateLimits {
+    let mut state = RateLimits::default();
+    for limiter in limiters {
+        for (rate, known) in [(&limiter.requests, &mut state.requests), (&limiter.tokens, &mut state.tokens)] {
+            if let Some(rate) = rate {
+                *known = Some(tighter(*known, rate.peek()));
+            }
+        }
+    }
+    state
 }
 
 /// Returns the state with less left.

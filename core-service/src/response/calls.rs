@@ -9,6 +9,7 @@ use tonic::{
 };
 use triptych_telemetry::CallReport;
 
+use super::store::CallOrigin;
 use crate::{
     chat::grpc::ChatGrpc,
     context::{REQUEST_ID, RequestContext},
@@ -49,11 +50,12 @@ impl CallIdentity {
     }
 
     /// Returns the identity of a response in the background, which has no deadline.
-    pub(super) fn in_background(caller: Caller, request_id: &str) -> Self {
+    pub(super) fn in_background(caller: Caller, origin: &CallOrigin) -> Self {
         let mut metadata = MetadataMap::new();
-        if let Ok(id) = request_id.parse() {
+        if let Ok(id) = origin.request_id.parse() {
             metadata.insert(REQUEST_ID, id);
         }
+        origin.trace.write(&mut metadata);
         // When the generation ends, so does the call at the upstream, whatever the caller's key has set.
         metadata.insert(ON_DISCONNECT, MetadataValue::from_static("cancel"));
         Self { metadata, caller, report: CallReport::new(None), deadline: None }

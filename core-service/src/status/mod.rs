@@ -129,9 +129,6 @@ fn status(error: &Error, request_id: Option<&str>) -> Status {
         }
         status = with_limit(Some(limit));
     }
-    if let Error::LimitExceeded(exceeded) = error {
-        exceeded.state.write(status.metadata_mut());
-    }
     let delay = delay.map(|delay| i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
     if let Some(pushback) = if may_have_executed { Some(-1) } else { delay } {
         status.metadata_mut().insert(RETRY_PUSHBACK, MetadataValue::from(pushback));
@@ -146,7 +143,7 @@ fn metadata(error: &Error, may_have_executed: bool, limit: Option<usize>) -> Has
         metadata.insert(MAY_HAVE_EXECUTED.to_owned(), "true".to_owned());
     }
     if let Error::Provider(error) = error
-        && let Some(UpstreamDetails { code, kind, param, members_json }) = error.details()
+        && let Some(UpstreamDetails { code, kind, param, members_json, status: _ }) = error.details()
     {
         let members = if limit.is_none() { members_json } else { "" };
         for (key, text) in [
@@ -259,29 +256,15 @@ fn retry_delay(error: &Error) -> Option<Duration> {
     }
 }
 
-/// Logs failures of the core and of its providers. Errors of the client are not logged here.
+/// Logs failures of the core. Errors of the client are not logged here.
 fn log(reason: &str, error: &Error) {
     match error {
         Error::Storage(message) | Error::StorageNotWritable(message) | Error::Internal(message) => {
             tracing::error!(reason, "{message}");
         }
         Error::VideoUnreadable { id, .. } => tracing::error!(reason, job.id = id, "{error}"),
-        Error::Provider(error) => match error.failure() {
-            // Only the operator can correct it.
-            ProviderError::Credentials(_) => tracing::error!(reason, %error, "provider rejected the credentials"),
-            ProviderError::Unreadable(_) => tracing::warn!(reason, %error, "provider response cannot be interpreted"),
-            ProviderError::Overloaded { .. } => {}
-            ProviderError::Refused { .. }
-            | ProviderError::Reported { .. }
-            | ProviderError::ContentPolicy(_)
-            | ProviderError::RateLimited { .. }
-            | ProviderError::NotSupported(_)
-            | ProviderError::Timeout(_)
-            | ProviderError::Unreachable(_)
-            | ProviderError::Unavailable { .. }
-            | ProviderError::LinkExpired(_)
-            | ProviderError::Broken(_) => tracing::info!(reason, %error, "provider call failed"),
-        },
+        // Each attempt at an upstream is logged by its admission, with the address.
+        Error::Provider(error) => tracing::debug!(reason, %error, "provider call failed"),
         Error::InvalidField { .. }
         | Error::InvalidApiKey { .. }
         | Error::ModelNotFound { .. }
@@ -314,7 +297,8 @@ fn log(reason: &str, error: &Error) {
 fn client_message(error: &Error, request_id: Option<&str>) -> String {
     match error {
         Error::StorageNotWritable(_) => {
-            "the server cannot store anything: its disk is full or read-only; its operator has to free or enlarge it"
+            "the server cannot store anything: its disk is full or read-only, or it may not write to its directory; its operator has \
+             to correct this"
                 .to_owned()
         }
         Error::Storage(_) => "storage is temporarily unavailable; retry later".to_owned(),

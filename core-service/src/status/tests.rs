@@ -45,6 +45,7 @@ fn encoded_status_is_at_most_6_kib() {
         kind: words.clone(),
         param: words.clone(),
         members_json: format!("{{\"a\":\"{words}\"}}"),
+        status: Some(400),
     };
     let refused = ProviderError::Refused { message: words.clone(), field: Some(words.clone()) };
     for error in [

@@ -10,7 +10,10 @@ use std::{
 };
 
 use tokio::time::{Instant, timeout_at};
-use triptych_proto::{error_info::reason_code, v1 as pb};
+use triptych_proto::{
+    error_info::{reason_code, reason_name},
+    v1 as pb,
+};
 use triptych_telemetry::{
     Modality,
     trace::{self, OpenSpan},
@@ -32,6 +35,8 @@ pub(crate) struct UpstreamAdmission {
     breaker: Breaker,
     in_flight: AtomicUsize,
     metrics: UpstreamMetrics,
+    /// The address of the upstream, for the log.
+    address: Option<String>,
 }
 
 /// A call that a target is serving. Dropping it ends the call; if no result was recorded before, the call does not count for
@@ -64,10 +69,15 @@ pub(crate) async fn acquire(limit: &ConcurrencyLimit, context: &RequestContext) 
 }
 
 impl UpstreamAdmission {
-    /// Creates the admission of one target of the upstream with this name. Targets of one upstream share its `limit`.
-    pub(crate) fn new(upstream: &str, limit: Arc<ConcurrencyLimit>, breaker: BreakerSettings) -> Self {
+    /// Creates the admission of one target of the upstream with this name and address. Targets of one upstream share its `limit`.
+    pub(crate) fn new(
+        upstream: &str,
+        address: Option<&str>,
+        limit: Arc<ConcurrencyLimit>,
+        breaker: BreakerSettings,
+    ) -> Self {
         let (breaker, metrics) = (Breaker::new(breaker), UpstreamMetrics::new(upstream));
-        Self { limit, breaker, in_flight: AtomicUsize::new(0), metrics }
+        Self { limit, breaker, in_flight: AtomicUsize::new(0), metrics, address: address.map(str::to_owned) }
     }
 
     /// Returns the state of the circuit breaker.
@@ -142,8 +152,68 @@ impl UpstreamAdmission {
         }
     }
 
-    /// Records a failure; returns whether it counts for the health of the target, as a success or as a failure.
+    /// Logs a failed attempt with its cause and the address of the upstream. No other place logs it.
+    pub(crate) fn log(&self, error: &ProviderError, deadline: Option<Instant>) {
+        let (name, upstream) = (self.metrics.upstream(), self.address.as_deref());
+        let (reason, status) = (reason_name(error.reason()), error.details().and_then(|details| details.status));
+        // As text, which log formats quote: the message is that of the upstream.
+        let text = error.to_string();
+        let error_text = text.as_str();
+        match error.failure() {
+            // The limit is our own; the client has logged that it cannot connect, with the cause.
+            ProviderError::Overloaded { .. } | ProviderError::Unreachable(_) => {}
+            ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {
+                tracing::info!(
+                    target.name = name,
+                    upstream,
+                    status,
+                    reason,
+                    error = error_text,
+                    "an upstream refused a request"
+                );
+            }
+            ProviderError::Timeout(_) if has_passed(deadline) => {
+                tracing::info!(
+                    target.name = name,
+                    upstream,
+                    reason,
+                    error = error_text,
+                    "the deadline of a call ended its attempt"
+                );
+            }
+            // Only the operator can correct it.
+            ProviderError::Credentials(_) => {
+                tracing::error!(
+                    target.name = name,
+                    upstream,
+                    status,
+                    reason,
+                    error = error_text,
+                    "an upstream rejected the credentials"
+                );
+            }
+            ProviderError::RateLimited { .. }
+            | ProviderError::Unavailable { .. }
+            | ProviderError::Timeout(_)
+            | ProviderError::Broken(_)
+            | ProviderError::Reported { .. }
+            | ProviderError::LinkExpired(_)
+            | ProviderError::Unreadable(_) => {
+                tracing::warn!(
+                    target.name = name,
+                    upstream,
+                    status,
+                    reason,
+                    error = error_text,
+                    "an attempt at an upstream failed"
+                );
+            }
+        }
+    }
+
+    /// Records and logs a failure; returns whether it counts for the health of the target, as a success or as a failure.
     fn record_failure(&self, kind: CallKind, error: &ProviderError, deadline: Option<Instant>) -> bool {
+        self.log(error, deadline);
         match error.failure() {
             // The target is healthy: it processed the request and refused it.
             ProviderError::Refused { .. } | ProviderError::ContentPolicy(_) | ProviderError::NotSupported(_) => {
@@ -152,7 +222,7 @@ impl UpstreamAdmission {
             // The limit is our own.
             ProviderError::Overloaded { .. } => return false,
             // The caller's deadline was too short.
-            ProviderError::Timeout(_) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => return false,
+            ProviderError::Timeout(_) if has_passed(deadline) => return false,
             ProviderError::RateLimited { retry_after, .. } => self.breaker.record_rate_limit(kind, *retry_after),
             ProviderError::Unavailable { retry_after, .. } => self.breaker.record_failure(kind, *retry_after),
             ProviderError::Credentials(_)
@@ -176,6 +246,10 @@ impl UpstreamAdmission {
         let in_flight = u32::try_from(self.in_flight()).unwrap_or(u32::MAX);
         pb::model::Target { name, upstream_model, state: state.into(), in_flight, weight: 1, priority: 0 }
     }
+}
+
+fn has_passed(deadline: Option<Instant>) -> bool {
+    deadline.is_some_and(|deadline| deadline <= Instant::now())
 }
 
 /// Returns the failure of a call for which no target could be tried, from the states of all targets.
@@ -261,6 +335,7 @@ mod tests {
     fn admission() -> Arc<UpstreamAdmission> {
         Arc::new(UpstreamAdmission::new(
             "tested",
+            None,
             // Without a limit.
             Arc::new(ConcurrencyLimit::new(0, 0)),
             BreakerSettings { failure_threshold: 1, cooldown: COOLDOWN },

@@ -48,6 +48,11 @@ impl VideoModel {
 /// [`UpstreamTask`] and [`Clip`], which are stored with the job.
 #[async_trait]
 pub trait VideoProvider: fmt::Debug + Send + Sync {
+    /// Returns the address of the upstream, for the log; `None` without an upstream.
+    fn address(&self) -> Option<&str> {
+        None
+    }
+
     /// Returns whether two submissions under one idempotency key start one render. Only with such a provider is a submission
     /// repeated after a crash in which the response to the first one was lost.
     fn submits_idempotently(&self) -> bool;

@@ -14,12 +14,14 @@ use triptych_proto::{
         video_service_server::VideoService, webhook_service_server::WebhookService,
     },
 };
+use triptych_telemetry::CallReport;
 
 /// The messages of a server-streaming call. Dropping the stream cancels the call.
 pub type ReplyStream<T> = BoxStream<'static, Result<T, Status>>;
 
-/// Fails if the core does not accept the API key in the value of an `authorization` header.
-pub type KeyCheck = Arc<dyn Fn(Option<&[u8]>) -> Result<(), Status> + Send + Sync>;
+/// Fails if the core does not accept the API key in the value of an `authorization` header. Otherwise the report gets the headers that
+/// every response to this key has.
+pub type KeyCheck = Arc<dyn Fn(Option<&[u8]>, &CallReport) -> Result<(), Status> + Send + Sync>;
 
 /// All services of a core, in this process or over the network. Cheap to clone.
 #[derive(Clone)]

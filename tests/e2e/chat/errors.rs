@@ -112,7 +112,7 @@ async fn unknown_model_returns_404_with_the_served_models_and_the_setting_that_a
         );
         let message = error["message"].as_str().unwrap();
         assert!(message.contains("`scripted-2`") && message.contains(&format!("did you mean `{MODEL}`?")), "{message}");
-        assert!(message.contains("2 models are served"), "{message}");
+        assert!(message.contains(&format!("2 models are served: `{MODEL}`, ")), "{message}");
         assert!(message.ends_with("adds one in chat.models (TRIPTYCH_CHAT_MODELS)"), "{message}");
 
         let body = json!({"model": "flux", "prompt": "x"});

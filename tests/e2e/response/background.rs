@@ -35,6 +35,26 @@ async fn background_response_is_queued_and_generated_to_its_end() {
 }
 
 #[tokio::test]
+async fn background_response_continues_the_trace_of_the_call_that_created_it() {
+    with_local_and_remote_core(async |server| {
+        server.upstream.enqueue(text("Hello!"));
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let request = server.request(Method::POST, "/v1/responses").header("content-type", "application/json");
+        let request =
+            request.header("traceparent", trace).header("tracestate", "a=1,b=2").header("x-request-id", "r-1");
+        let request = request.body(body("Hi", &json!({"background": true})).to_string());
+        let response = within_timeout("a response", request.send()).await.unwrap();
+        let queued: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        assert_eq!(ended(server, id(&queued)).await["status"], "completed");
+        let received = server.upstream.received().await;
+        for (name, value) in [("traceparent", trace), ("tracestate", "a=1,b=2"), ("x-request-id", "r-1")] {
+            assert_eq!(received.header(name), Some(value));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn stream_goes_on_without_its_client_and_is_resumed_with_the_same_events() {
     with_local_and_remote_core(async |server| {
         let latch = Latch::new();

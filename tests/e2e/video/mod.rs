@@ -19,6 +19,7 @@ mod owners;
 mod provider_case;
 mod provider_faults;
 mod provider_links;
+mod reload;
 mod repetition;
 mod runway;
 mod seedance;

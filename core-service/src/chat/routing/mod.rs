@@ -114,7 +114,6 @@ impl Routed {
                 }
                 Err(error) => {
                     admitted.record_failure(&error);
-                    tracing::info!(target.name, %error, "an attempt at a target failed");
                     let has_expired = deadline.is_some_and(|deadline| deadline <= Instant::now());
                     let scope = attempts.record_failure(target, &error);
                     if scope == RetryScope::Never || has_expired || context.is_disconnected() {

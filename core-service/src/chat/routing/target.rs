@@ -50,7 +50,7 @@ impl Target {
     ) -> Self {
         let name = name.into();
         Self {
-            admission: Arc::new(UpstreamAdmission::new(&name, limit, breaker)),
+            admission: Arc::new(UpstreamAdmission::new(&name, provider.address(), limit, breaker)),
             name,
             model: model.into(),
             weight: 1,

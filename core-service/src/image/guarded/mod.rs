@@ -43,7 +43,7 @@ impl Guarded {
         settings: GuardSettings,
         limit: Arc<ConcurrencyLimit>,
     ) -> Self {
-        let admission = Arc::new(UpstreamAdmission::new(&name, limit, settings.breaker()));
+        let admission = Arc::new(UpstreamAdmission::new(&name, inner.address(), limit, settings.breaker()));
         Self { inner, admission, retries: settings.retries, name, model }
     }
 }
@@ -170,7 +170,7 @@ impl Request {
         let deadline = self.call.context.deadline;
         let is_in_time = |wait: &_| deadline.is_none_or(|deadline| Instant::now() + *wait < deadline);
         let Some(wait) = delay(&error, self.failures).filter(is_in_time) else { return Err(error) };
-        tracing::info!(model = self.call.model, %error, failures = self.failures, "an image request is retried");
+        tracing::info!(model = self.call.model, failures = self.failures, "an image request is retried");
         sleep(wait).await;
         let Ok(mut admitted) = self.admission.admit(&self.call.context).await else { return Err(error) };
         // The attempts are siblings in the trace.

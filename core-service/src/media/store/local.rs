@@ -6,16 +6,16 @@
 //! interrupted, and no directory has to be searched. A bucket keeps the parts of interrupted uploads too; there its lifecycle
 //! rule for incomplete multipart uploads removes them.
 
-use std::{
-    fmt::Display,
-    io::{self, ErrorKind},
-    path::Path as Directory,
-    sync::Arc,
-};
+use std::{fmt::Display, io::ErrorKind, path::Path as Directory, sync::Arc};
 
 use object_store::local::LocalFileSystem;
 
-use crate::{error::Error, media::key::MediaKey, storage_failure::storage_error, write_probe::probe_writable};
+use crate::{
+    error::Error,
+    media::key::MediaKey,
+    storage_failure::{storage_error, write_error},
+    write_probe::probe_writable,
+};
 
 /// The highest number of a staging file that is looked for: more uploads of one key at a time than there are in practice.
 const MAX_STAGING_NUMBER: u32 = 16;
@@ -38,16 +38,16 @@ impl StagingFiles {
     /// Fails if the directory was removed.
     pub(super) async fn probe(&self) -> Result<(), Error> {
         let found = tokio::fs::read_dir(&self.0).await;
-        found.map(drop).map_err(|error| self.failed(&error))
+        found.map(drop).map_err(|error| storage_error(self.name(), &error))
     }
 
-    /// Fails if the directory was removed, or if its disk is full or read-only.
+    /// Fails if the directory was removed, or if nothing can be written to it.
     pub(super) async fn probe_writable(&self) -> Result<(), Error> {
-        probe_writable(&self.0).await.map_err(|error| self.failed(&error))
+        probe_writable(&self.0).await.map_err(|error| write_error(self.name(), &error))
     }
 
-    fn failed(&self, error: &io::Error) -> Error {
-        storage_error(format_args!("media directory {}", self.0.display()), error)
+    fn name(&self) -> String {
+        format!("media directory {}", self.0.display())
     }
 
     /// Removes the staging files of a key. An upload of this key that is still in progress loses its file and fails.

@@ -33,7 +33,7 @@ use self::{
     index::{MediaIndex, REMOVAL_LEASE, Removal, State, UnindexedFile},
     leases::{Lease, Leases},
     local::StagingFiles,
-    object::{attributes, description, object_error, object_path},
+    object::{attributes, description, object_error, object_path, object_write_error},
     pins::Pins,
     upload::Upload,
 };
@@ -373,7 +373,7 @@ impl MediaStore {
         let deleted = timeout(REMOVAL_LEASE / 2, self.objects.delete(&object_path(&removal.key))).await;
         match deleted {
             Ok(Ok(()) | Err(object_store::Error::NotFound { .. })) => self.index.finish_removal(&removal).await,
-            Ok(Err(error)) => Err(object_error(&removal.key, &error)),
+            Ok(Err(error)) => Err(object_write_error(&removal.key, &error)),
             Err(_) => Err(Error::Storage(format!("media {}: the removal timed out", removal.key))),
         }
     }

@@ -3,7 +3,11 @@
 use object_store::{Attribute, Attributes, path::Path};
 use triptych_proto::v1 as pb;
 
-use crate::{error::Error, media::key::MediaKey, storage_failure::storage_error};
+use crate::{
+    error::Error,
+    media::key::MediaKey,
+    storage_failure::{storage_error, write_error},
+};
 
 /// Returns the path of the object. A key needs no escaping: all its characters are allowed in a path.
 pub(super) fn object_path(key: &MediaKey) -> Path {
@@ -33,4 +37,9 @@ pub(super) fn object_error(key: &MediaKey, error: &object_store::Error) -> Error
         return Error::MediaNotFound(key.as_str().to_owned());
     }
     storage_error(format_args!("media {key}"), error)
+}
+
+/// Maps a failed write or removal of an object to [`Error::Storage`] or [`Error::StorageNotWritable`].
+pub(super) fn object_write_error(key: &MediaKey, error: &object_store::Error) -> Error {
+    write_error(format_args!("media {key}"), error)
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     index::{MediaIndex, PIN_INTERVAL, UploadId},
-    object::{object_error, object_path},
+    object::{object_path, object_write_error},
 };
 use crate::{
     error::{Error, ProviderError},
@@ -55,7 +55,7 @@ impl<'a> Upload<'a> {
     ) -> Result<u64, Error> {
         let size = bytes.content_length() as u64;
         let stored = objects.put_opts(&object_path(self.key), bytes, PutOptions::from(attributes)).await;
-        stored.map_err(|error| object_error(self.key, &error))?;
+        stored.map_err(|error| object_write_error(self.key, &error))?;
         self.finish(size).await
     }
 
@@ -75,14 +75,14 @@ impl<'a> Upload<'a> {
     {
         let options = PutMultipartOptions::from(attributes);
         let parts = objects.put_multipart_opts(&object_path(self.key), options).await;
-        let mut parts = WriteMultipart::new(parts.map_err(|error| object_error(self.key, &error))?);
+        let mut parts = WriteMultipart::new(parts.map_err(|error| object_write_error(self.key, &error))?);
         match self.copy(&mut parts, chunks, limit).await {
             Ok(size) => {
-                parts.finish().await.map_err(|error| object_error(self.key, &error))?;
+                parts.finish().await.map_err(|error| object_write_error(self.key, &error))?;
                 self.finish(size).await
             }
             Err(error) => {
-                let aborted = parts.abort().await.map_err(|error| object_error(self.key, &error));
+                let aborted = parts.abort().await.map_err(|error| object_write_error(self.key, &error));
                 let abandoned = match aborted {
                     Ok(()) => self.index.abandon_upload(&self.id, self.key).await,
                     Err(error) => Err(error),
@@ -118,7 +118,7 @@ impl<'a> Upload<'a> {
                 self.renewed = Instant::now();
             }
             // One part is being written while the next one fills: this bounds the memory that a fast upstream can take.
-            parts.wait_for_capacity(1).await.map_err(|error| object_error(self.key, &error))?;
+            parts.wait_for_capacity(1).await.map_err(|error| object_write_error(self.key, &error))?;
             parts.put(chunk);
         }
         Ok(size)

@@ -48,7 +48,7 @@ impl Generation {
         };
         match prepared.await {
             Ok((prepared, caller)) => {
-                let identity = CallIdentity::in_background(caller, &stored.request_id);
+                let identity = CallIdentity::in_background(caller, &stored.origin);
                 let report = identity.report.clone();
                 if let Some(name) = identity.caller.name() {
                     report.set_caller(name);
@@ -62,7 +62,7 @@ impl Generation {
                     Some(ResponseStatus::Failed | ResponseStatus::Queued | ResponseStatus::InProgress) => failed,
                 };
                 let end = CallEnd {
-                    request_id: &stored.request_id,
+                    request_id: &stored.origin.request_id,
                     method: "background",
                     route: "triptych.v1.ResponseService/CreateResponse",
                     status: Status::Grpc(code),
@@ -196,7 +196,7 @@ impl Generation {
 
     /// Ends a response whose request cannot be executed any more, for example because its model was removed.
     async fn fail(&self, stored: &StoredResponse, error: Error) {
-        let status = error.into_status(&stored.request_id);
+        let status = error.into_status(&stored.origin.request_id);
         // The request was valid when it was queued.
         let Ok(request) = ResponseRequest::parse(&stored.request) else { return };
         let mut writer = prepare::stored_writer(&request, &stored.id, stored.created_at, &stored.response);

@@ -16,7 +16,7 @@ use super::{
         execution::Execution,
         history::items_to_json,
         prepare::{Prepared, to_stored},
-        store::{Inserted, NewResponse, ResponseStatus, StoredResponse},
+        store::{CallOrigin, Inserted, NewResponse, ResponseStatus, StoredResponse},
     },
     ResponseGrpc,
 };
@@ -128,7 +128,7 @@ impl ResponseGrpc {
             status: new.status,
             background: true,
             created_at: new.created_at,
-            request_id: new.request_id.clone(),
+            origin: new.origin.clone(),
             request: String::new(),
             response: new.response.clone(),
         };
@@ -192,7 +192,7 @@ fn new_row(prepared: &Prepared, context: &RequestContext, call: Option<Idempoten
         status: ResponseStatus::Completed,
         background: false,
         created_at: prepared.created_at,
-        request_id: context.request_id.clone(),
+        origin: CallOrigin::of_call(context),
         request: String::new(),
         response: String::new(),
         input_items: items_to_json(&prepared.input_items),

@@ -7,7 +7,7 @@ use super::{
     ResponseStore, length,
     progress::insert_events,
     removal::{add_to_total, evict},
-    row::{self, ResponseStatus, StoredEvent, StoredResponse},
+    row::{self, CallOrigin, ResponseStatus, StoredEvent, StoredResponse},
     storage,
 };
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) struct NewResponse {
     pub(crate) status: ResponseStatus,
     pub(crate) background: bool,
     pub(crate) created_at: Timestamp,
-    pub(crate) request_id: String,
+    pub(crate) origin: CallOrigin,
     /// Empty if the response is final.
     pub(crate) request: String,
     pub(crate) response: String,
@@ -152,7 +152,7 @@ impl Write for Insert {
         );
         let query = query.bind(&new.id).bind(new.owner.as_str()).bind(new.status.as_str());
         let query = query.bind(i64::from(new.background)).bind(new.predecessors.first());
-        let query = query.bind(new.created_at.0).bind(now.0).bind(&new.request_id).bind(&new.request);
+        let query = query.bind(new.created_at.0).bind(now.0).bind(new.origin.to_column()).bind(&new.request);
         let query = query.bind(&new.response).bind(&new.input_items).bind(&new.output_items).bind(size);
         let fingerprint = new.call.as_ref().map(|call| call.fingerprint.to_hex());
         query.bind(column).bind(fingerprint).execute(&mut *connection).await?;

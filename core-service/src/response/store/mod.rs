@@ -18,7 +18,7 @@ pub(super) use self::{
     insert::{Inserted, NewResponse},
     progress::Finished,
     reads::ChainedResponse,
-    row::{ResponseStatus, StoredEvent, StoredResponse},
+    row::{CallOrigin, ResponseStatus, StoredEvent, StoredResponse},
 };
 use crate::{
     database::Database,

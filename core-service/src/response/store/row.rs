@@ -1,8 +1,14 @@
 //! Decodes the rows of the tables `responses` and `response_events`.
 
 use sqlx::Row as _;
+use tonic::metadata::{Ascii, MetadataValue};
 
-use crate::{database::DbRow, keys::Owner, video::time::Timestamp};
+use crate::{
+    context::{RequestContext, TraceContext},
+    database::DbRow,
+    keys::Owner,
+    video::time::Timestamp,
+};
 
 /// The state of a response, in OpenAI's words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +57,45 @@ impl ResponseStatus {
     }
 }
 
+/// The longest `traceparent` or `tracestate` that is stored, in bytes; W3C requires 512 for the latter.
+const MAX_TRACE_VALUE: usize = 512;
+
+/// The call that created a response, for logs and the calls at upstreams.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct CallOrigin {
+    /// The request id.
+    pub(crate) request_id: String,
+    /// The W3C trace context.
+    pub(crate) trace: TraceContext,
+}
+
+impl CallOrigin {
+    /// Returns the origin of what a call with this context creates.
+    pub(crate) fn of_call(context: &RequestContext) -> Self {
+        Self { request_id: context.request_id.clone(), trace: context.trace.clone() }
+    }
+
+    /// Returns the text of the column `request_id`: the id, which has no spaces, and after a space each `traceparent` and `tracestate`,
+    /// if the call has them. Nodes of earlier releases take the text as the id.
+    pub(super) fn to_column(&self) -> String {
+        let TraceContext { parent, state } = &self.trace;
+        let trace = [parent, state].map(|value| value.as_ref().and_then(short_text));
+        let trace = trace.into_iter().map_while(|value| value).flat_map(|value| [" ", value]);
+        std::iter::once(self.request_id.as_str()).chain(trace).collect()
+    }
+
+    fn parse(column: &str) -> Self {
+        let mut parts = column.splitn(3, ' ');
+        let request_id = parts.next().unwrap_or_default().to_owned();
+        let mut value = || parts.next().and_then(|text| text.parse().ok());
+        Self { request_id, trace: TraceContext { parent: value(), state: value() } }
+    }
+}
+
+fn short_text(value: &MetadataValue<Ascii>) -> Option<&str> {
+    value.to_str().ok().filter(|text| text.len() <= MAX_TRACE_VALUE)
+}
+
 /// A stored response, without its items.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredResponse {
@@ -64,8 +109,8 @@ pub(crate) struct StoredResponse {
     pub(crate) background: bool,
     /// When it was created.
     pub(crate) created_at: Timestamp,
-    /// The request id of the call that created it.
-    pub(crate) request_id: String,
+    /// The request id and the trace context of the call that created it.
+    pub(crate) origin: CallOrigin,
     /// The request; empty once the response is final.
     pub(crate) request: String,
     /// The response object.
@@ -99,7 +144,7 @@ pub(super) fn response(row: &DbRow) -> Result<StoredResponse, sqlx::Error> {
         status: status(row)?,
         background: row.try_get::<i64, _>("background")? != 0,
         created_at: Timestamp(row.try_get("created_at")?),
-        request_id: row.try_get("request_id")?,
+        origin: CallOrigin::parse(row.try_get("request_id")?),
         request: row.try_get("request")?,
         response: row.try_get("response")?,
     })
@@ -118,4 +163,25 @@ pub(super) fn event(row: &DbRow) -> Result<StoredEvent, sqlx::Error> {
         kind: row.try_get("type")?,
         data: row.try_get("data")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trace_context_is_stored_behind_the_request_id() {
+        let parent = || Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap());
+        let state = || Some("a=1, b=2".parse().unwrap());
+        for (parent, state, column) in [
+            (None, None, "req_1"),
+            (parent(), None, "req_1 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+            (parent(), state(), "req_1 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 a=1, b=2"),
+        ] {
+            let trace = TraceContext { parent, state };
+            let origin = CallOrigin { request_id: "req_1".to_owned(), trace };
+            assert_eq!(origin.to_column(), column);
+            assert_eq!(CallOrigin::parse(column), origin);
+        }
+    }
 }

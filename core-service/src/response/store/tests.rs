@@ -27,7 +27,7 @@ fn new(store: &ResponseStore, id: &str, owner: &str, status: ResponseStatus) -> 
         status,
         background: !status.is_final(),
         created_at: store.now(),
-        request_id: "req_1".to_owned(),
+        origin: CallOrigin { request_id: "req_1".to_owned(), ..CallOrigin::default() },
         request: "{}".to_owned(),
         response: r#"{"a":1}"#.to_owned(),
         input_items: "[]".to_owned(),

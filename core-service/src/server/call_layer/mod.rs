@@ -123,6 +123,7 @@ where
                 Ok(caller) => {
                     if let Some(name) = caller.name() {
                         report.set_caller(name);
+                        caller.report_rate_limits(&report);
                     }
                     caller.attach(request.extensions_mut());
                 }
@@ -161,6 +162,7 @@ where
                     () = cut_off.cancelled() => return Ok(record.fail(Error::ShuttingDown.into())),
                 };
                 response.headers_mut().insert(REQUEST_ID_HEADER, header);
+                record.add_default_headers(response.headers_mut());
                 Ok(observe(response, cut_off, record))
             }
             .instrument(span),

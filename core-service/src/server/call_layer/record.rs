@@ -72,7 +72,13 @@ impl CallRecord {
         self.log(status.code());
         let mut response = status.into_http();
         response.headers_mut().insert(REQUEST_ID_HEADER, self.request_id.clone());
+        self.add_default_headers(response.headers_mut());
         response
+    }
+
+    /// Adds the headers that every response to the caller has.
+    pub(super) fn add_default_headers(&self, headers: &mut HeaderMap) {
+        self.report.add_default_headers(headers);
     }
 
     /// Returns the status of a call whose handler panicked.

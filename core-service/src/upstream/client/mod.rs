@@ -3,7 +3,7 @@
 use std::{future::poll_fn, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
 use openai_dialect::sse::EventTooLong;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout};
@@ -38,9 +38,6 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_MESSAGE: usize = 1500;
 /// The shortest key that is removed from messages, in bytes; a shorter one could be part of an ordinary word.
 const MIN_REDACTED_KEY: usize = 4;
-/// The 4xx statuses whose cause only the operator can correct. They are logged.
-const OPERATOR_STATUSES: [StatusCode; 4] =
-    [StatusCode::UNAUTHORIZED, StatusCode::PAYMENT_REQUIRED, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS];
 const USER_AGENT: &str = concat!("triptych/", env!("CARGO_PKG_VERSION"));
 
 /// An HTTP client of one upstream. Clones share its connections.
@@ -163,10 +160,6 @@ impl Upstream {
             return Ok(reply);
         }
         let (status, headers) = (reply.status, reply.headers.clone());
-        if status.is_server_error() || OPERATOR_STATUSES.contains(&status) {
-            let status = status.as_u16();
-            tracing::warn!(upstream = %self.host.base, status, "the upstream responded with an error");
-        }
         let until = until.min(Instant::now() + ERROR_BODY_TIMEOUT);
         let body = within(until, read_up_to(reply, MAX_ERROR_BODY)).await.ok().and_then(Result::ok).unwrap_or_default();
         Err(self.redacted(parse_error_response(status, &headers, &body, self.quota)))
@@ -210,16 +203,19 @@ impl Upstream {
             let connection = Box::pin(self.connect()).await.ok_or_else(unreachable)?;
             let sent = exchange::send(connection, &self.host.headers, &request, self.host.pool.clone()).await;
             sent.map_err(|error| match error {
-                SendError::NotSent => unreachable(),
+                SendError::NotSent => {
+                    tracing::warn!(upstream = %self.host.base, "the upstream closed a new connection");
+                    unreachable()
+                }
                 SendError::ConnectionLost => lost(),
             })
         });
-        let result = within(until, sending).await.flatten();
-        // A failure to connect is logged by `connect`, with its cause.
-        if let Err(error @ (ProviderError::Broken(_) | ProviderError::Timeout(_))) = &result {
-            tracing::warn!(upstream = %self.host.base, %error, "a request to the upstream failed");
-        }
-        result
+        within(until, sending).await.flatten()
+    }
+
+    /// Returns the address of the upstream, without the query of its base URL, for the log.
+    pub(crate) fn address(&self) -> &str {
+        self.host.base.as_str()
     }
 
     /// Opens a connection within the connect timeout. The cause of a failure is logged for the operator only: callers must
@@ -269,12 +265,13 @@ impl Upstream {
         let clean = |text: String| truncated(redact(text));
         match error {
             ProviderError::Reported { error, details } => {
-                let UpstreamDetails { code, kind, param, members_json } = *details;
+                let UpstreamDetails { code, kind, param, members_json, status } = *details;
                 let details = UpstreamDetails {
                     code: clean(code),
                     kind: clean(kind),
                     param: clean(param),
                     members_json: redact(members_json),
+                    status,
                 };
                 ProviderError::Reported { error: Box::new(self.redacted(*error)), details: Box::new(details) }
             }

@@ -80,7 +80,11 @@ fn failure_of_response(status: StatusCode, headers: &HeaderMap, error: ErrorBody
         error.message.clone()
     };
     let retry_after = retry_after(headers).or(error.retry_after).map(|wait| wait.min(MAX_RETRY_AFTER));
-    classify(status.as_u16(), message, error, retry_after, refine)
+    let mut failure = classify(status.as_u16(), message, error, retry_after, refine);
+    if let ProviderError::Reported { details, .. } = &mut failure {
+        details.status = Some(status.as_u16());
+    }
+    failure
 }
 
 /// Returns the failure that an `error` member in a successful response or in a stream describes.
@@ -137,6 +141,7 @@ fn classify(
         kind: error.kind.clone(),
         param: error.param.clone().unwrap_or_default(),
         members_json: error.members_json.clone(),
+        status: None,
     };
     let mut failure = refine(&object, failure_with_status(status, message, error, retry_after));
     if let ProviderError::RateLimited { retry_after: delay, .. } = &mut failure {

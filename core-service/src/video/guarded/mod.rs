@@ -43,7 +43,7 @@ impl Guarded {
         settings: GuardSettings,
         limit: Arc<ConcurrencyLimit>,
     ) -> Self {
-        let admission = Arc::new(UpstreamAdmission::new(&name, limit, settings.breaker()));
+        let admission = Arc::new(UpstreamAdmission::new(&name, inner.address(), limit, settings.breaker()));
         Self { inner, admission, name, model }
     }
 
@@ -90,6 +90,8 @@ impl VideoProvider for Guarded {
         };
         if concerns_provider {
             self.admission.record(&result);
+        } else if let Err(error) = &result {
+            self.admission.log(error, context.deadline);
         }
         result
     }

@@ -128,6 +128,10 @@ fn is_key_rejected<T>(result: &Result<T, ProviderError>) -> bool {
 
 #[async_trait]
 impl VideoProvider for KeyRotation {
+    fn address(&self) -> Option<&str> {
+        self.current.provider.address()
+    }
+
     fn submits_idempotently(&self) -> bool {
         self.current.provider.submits_idempotently()
     }

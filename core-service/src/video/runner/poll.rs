@@ -142,7 +142,10 @@ impl Step {
             | ProviderError::Broken(_)
             | ProviderError::Reported { .. }
             | ProviderError::LinkExpired(_)
-            | ProviderError::Unreadable(_) => self.retry_after(error, error.retry_after()).await,
+            | ProviderError::Unreadable(_) => {
+                // The attempt was logged, with the error.
+                self.retry_after(&"the provider could not be polled", error.retry_after()).await
+            }
         }
     }
 }

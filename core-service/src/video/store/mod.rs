@@ -32,7 +32,6 @@ use crate::{
     idempotency::Idempotency,
     keys::{InFlightLimit, Owner, Owners},
     ledger::Payer,
-    rate_limits::RateLimits,
 };
 
 /// A store of jobs, as callers use it. Every implementation passes the conformance suite.
@@ -376,7 +375,6 @@ impl From<StoreError> for Error {
                     limit: "jobs_in_flight",
                     value: limit,
                     retry_after: IN_FLIGHT_DELAY,
-                    state: RateLimits::default(),
                 }))
             }
             StoreError::Corrupt { id, why } => Self::VideoUnreadable { id, why },

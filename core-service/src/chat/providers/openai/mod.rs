@@ -104,6 +104,10 @@ impl OpenAiChat {
 
 #[async_trait]
 impl ChatProvider for OpenAiChat {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     async fn complete(&self, mut call: ChatCall) -> Result<pb::CreateChatResponse, ProviderError> {
         if self.dialect.only_streams(&call.model) {
             return self.complete_via_stream(call).await;

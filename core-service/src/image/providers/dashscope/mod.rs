@@ -85,6 +85,10 @@ pub(crate) fn entries(
 
 #[async_trait]
 impl ImageProvider for QwenImages {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let family = Family::of(&call.model);
         let native = NativeParams::new(family, ApiMode::of(&call.model, &self.task_models), &call.request)?;

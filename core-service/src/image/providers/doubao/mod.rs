@@ -71,6 +71,10 @@ pub(crate) fn entries(
 
 #[async_trait]
 impl ImageProvider for Seedream {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let native = NativeParams::new(Family::of(&call.model, self.family), &call.request)?;
         let n = call.request.n;

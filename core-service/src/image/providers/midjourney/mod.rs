@@ -83,6 +83,10 @@ pub(crate) fn entries(
 
 #[async_trait]
 impl ImageProvider for Midjourney {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let Call { request, context, model: _ } = call;
         let until = until(self.upstream.timeouts.first_byte, context.deadline);

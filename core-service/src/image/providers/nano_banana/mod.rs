@@ -54,6 +54,10 @@ pub(crate) fn entries(
 
 #[async_trait]
 impl ImageProvider for NanoBanana {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let native = NativeParams::new(Family::of(&call.model), &call.request)?;
         let (provider, n, call) = (self.clone(), call.request.n, Arc::new(call));

@@ -85,6 +85,10 @@ fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ProviderErro
 
 #[async_trait]
 impl ImageProvider for OpenAiImages {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     async fn generate(&self, call: Call<ImageParameters>) -> Result<Chunks<ImageEvent>, ProviderError> {
         let native = NativeParams::new(Family::of(&call.model, self.family), &call.request)?;
         let n = call.request.n;

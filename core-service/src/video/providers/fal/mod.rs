@@ -73,6 +73,10 @@ pub(crate) fn entries(settings: &Fal, context: &ProviderContext) -> Result<Vec<E
 
 #[async_trait]
 impl VideoProvider for FalVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// The queue has no idempotency key.
     fn submits_idempotently(&self) -> bool {
         false

@@ -85,6 +85,10 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
 
 #[async_trait]
 impl VideoProvider for GeminiVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// The API has no idempotency key.
     fn submits_idempotently(&self) -> bool {
         false

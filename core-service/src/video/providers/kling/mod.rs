@@ -93,6 +93,10 @@ pub(crate) fn entries(settings: &Kling, context: &ProviderContext) -> Result<Vec
 
 #[async_trait]
 impl VideoProvider for KlingVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// `external_task_id` is unique in an account, but it is not known that a second submission with the same one is refused.
     fn submits_idempotently(&self) -> bool {
         false

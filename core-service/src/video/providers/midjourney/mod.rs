@@ -78,6 +78,10 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
 
 #[async_trait]
 impl VideoProvider for MidjourneyVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// Proxies have no idempotency key: a repeated submission is another task.
     fn submits_idempotently(&self) -> bool {
         false

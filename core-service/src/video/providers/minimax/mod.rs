@@ -75,6 +75,10 @@ pub(crate) fn entries(settings: &Minimax, context: &ProviderContext) -> Result<V
 
 #[async_trait]
 impl VideoProvider for MinimaxVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// MiniMax has no idempotency key. `find` is not implemented, because the list of tasks has no member for the id of the job.
     fn submits_idempotently(&self) -> bool {
         false

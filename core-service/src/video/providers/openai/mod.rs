@@ -96,6 +96,10 @@ fn bearer(key: &SecretString) -> Result<HeaderValue, SetupError> {
 
 #[async_trait]
 impl VideoProvider for OpenAiVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// No server is known to read an idempotency key.
     fn submits_idempotently(&self) -> bool {
         false

@@ -74,6 +74,10 @@ pub(crate) fn entries(settings: &Runway, context: &ProviderContext) -> Result<Ve
 
 #[async_trait]
 impl VideoProvider for RunwayVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// Runway documents no idempotency key.
     fn submits_idempotently(&self) -> bool {
         false

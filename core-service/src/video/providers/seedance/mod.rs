@@ -81,6 +81,10 @@ pub(crate) fn entries(settings: &Seedance, context: &ProviderContext) -> Result<
 
 #[async_trait]
 impl VideoProvider for SeedanceVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// Ark has no idempotency key.
     fn submits_idempotently(&self) -> bool {
         false

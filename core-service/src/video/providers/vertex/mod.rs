@@ -95,6 +95,10 @@ pub(crate) fn entries(settings: &Config, context: &ProviderContext) -> Result<Ve
 
 #[async_trait]
 impl VideoProvider for VertexVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.veo.address())
+    }
+
     /// The API has no idempotency key.
     fn submits_idempotently(&self) -> bool {
         false

@@ -77,6 +77,10 @@ pub(crate) fn entries(settings: &Vidu, context: &ProviderContext) -> Result<Vec<
 
 #[async_trait]
 impl VideoProvider for ViduVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// Vidu has no idempotency key.
     fn submits_idempotently(&self) -> bool {
         false

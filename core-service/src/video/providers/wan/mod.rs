@@ -84,6 +84,10 @@ pub(crate) fn entries(settings: &Wan, context: &ProviderContext) -> Result<Vec<E
 
 #[async_trait]
 impl VideoProvider for WanVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// DashScope has no idempotency key.
     fn submits_idempotently(&self) -> bool {
         false

@@ -67,6 +67,10 @@ pub(crate) fn entries(settings: &Xai, context: &ProviderContext) -> Result<Vec<E
 
 #[async_trait]
 impl VideoProvider for XaiVideos {
+    fn address(&self) -> Option<&str> {
+        Some(self.upstream.address())
+    }
+
     /// xAI documents no idempotency key.
     fn submits_idempotently(&self) -> bool {
         false
