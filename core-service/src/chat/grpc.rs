@@ -179,11 +179,10 @@ impl ChatService for ChatGrpc {
         let report = call.context.report.clone();
         let usage = UsageDelivery::from_options(stream_options.as_ref());
         metering.shows_usage = usage.is_requested();
-        // The upstream has to send the usage even if the client does not request it; `Normalized` then removes it.
+        // Every stream needs its usage: without a price and without keys for the list of usage, the access log and the metrics.
+        // `Normalized` removes the chunk that a client has not requested.
         let mut options = stream_options;
-        if metering.needs_usage() {
-            options.get_or_insert_default().include_usage = Some(true);
-        }
+        options.get_or_insert_default().include_usage = Some(true);
         let admission = metering.admission.clone();
         let start = with_files(files, tokens::stream(entry.provider.clone(), call, options, metering));
         let result = match on_disconnect {

@@ -42,6 +42,14 @@ impl SharedItem {
     }
 }
 
+/// Returns a message of a stream for a repeated request, which costs nothing.
+pub(super) fn without_cost(mut message: pb::StreamImagesResponse) -> pb::StreamImagesResponse {
+    if let Some(Event::Finished(finished)) = &mut message.event {
+        finished.cost_micros = None;
+    }
+    message
+}
+
 /// Returns the message for an image that is delivered as bytes.
 pub(super) fn picture(image: EncodedImage, revised_prompt: String) -> pb::Picture {
     let EncodedImage { data, media_type, size } = image;

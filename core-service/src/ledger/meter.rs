@@ -60,11 +60,6 @@ impl CallMeter {
         Self(Some(Arc::new(Metered { allowance, prices, attributes, key, held, state: Mutex::default() })))
     }
 
-    /// Returns whether the cost depends on what the response has used.
-    pub fn is_priced(&self) -> bool {
-        self.0.as_ref().is_some_and(|metered| !metered.prices.is_empty())
-    }
-
     /// Returns whether anything is metered.
     pub fn is_active(&self) -> bool {
         self.0.is_some()

@@ -15,6 +15,8 @@
 mod allowance;
 mod budget;
 mod meter;
+#[cfg(test)]
+mod property_tests;
 mod store;
 #[cfg(test)]
 mod tests;

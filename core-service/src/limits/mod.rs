@@ -208,11 +208,6 @@ impl Admission {
         self.0.is_some()
     }
 
-    /// Returns whether the tokens of the response count.
-    pub fn counts_tokens(&self) -> bool {
-        self.0.as_ref().is_some_and(|admitted| !admitted.limiters.is_empty())
-    }
-
     /// Adds the state of the rate limits to the metadata of a response or status.
     pub(crate) fn write(&self, metadata: &mut MetadataMap) {
         if let Some(state) = self.state() {

@@ -53,7 +53,10 @@ pub struct PriceTable {
 
 /// The prices of one model, in the order in which they apply. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct ModelPrices(Arc<[Arc<Price>]>);
+pub struct ModelPrices {
+    prices: Arc<[Arc<Price>]>,
+    are_list_prices: bool,
+}
 
 /// Where the prices of a model come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +123,9 @@ impl PriceTable {
         if let Some(prices) = cached {
             return prices;
         }
-        let prices = ModelPrices(self.find(modality, names).0.into());
+        let (prices, origin) = self.find(modality, names);
+        let are_list_prices = matches!(origin, PriceOrigin::Shipped { .. });
+        let prices = ModelPrices { prices: prices.into(), are_list_prices };
         let mut by_model = by_model.write().unwrap_or_else(PoisonError::into_inner);
         if by_model.len() < MAX_CACHED {
             by_model.insert(names.public.to_owned(), prices.clone());
@@ -171,7 +176,12 @@ fn has_amount(price: &Price, modality: Modality) -> bool {
 impl ModelPrices {
     /// Returns whether the model has no price at all.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.prices.is_empty()
+    }
+
+    /// Returns whether these are the list prices of the vendor, and not prices of the settings.
+    pub fn are_list_prices(&self) -> bool {
+        self.are_list_prices
     }
 
     /// Returns the price that applies; of several possible ones that with the highest cost. `quantities` is called with a price,
@@ -182,7 +192,7 @@ impl ModelPrices {
         quantities: impl Fn(&Price) -> Quantities,
     ) -> Option<(Arc<Price>, Usd)> {
         let mut highest = None;
-        for price in &*self.0 {
+        for price in &*self.prices {
             let met = attributes.meet(&price.when);
             if met == Met::No {
                 continue;

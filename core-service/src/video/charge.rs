@@ -6,7 +6,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{operation::Operation, parameters::VideoParameters, state::JobState};
+use super::{
+    operation::Operation,
+    parameters::VideoParameters,
+    provider::RenderUsage,
+    state::{JobState, VideoContent},
+};
 use crate::{
     config::Price,
     error::codes,
@@ -27,6 +32,10 @@ pub struct Charge {
     pub estimate: Usd,
     /// Whether the estimate is held, spent or released.
     pub state: ChargeState,
+    /// Whether the price is the vendor's list price: then a cost that the provider reports is what was spent. A price of the settings is
+    /// what the operator charges, whatever the provider bills.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_list_price: bool,
     /// The key of the administrator who ended the hold by hand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_by: Option<String>,
@@ -63,7 +72,8 @@ impl Charge {
         let highest = prices.highest(&attributes(parameters), |_| quantities);
         let (price, estimate) =
             highest.map_or((None, Usd::ZERO), |(price, amount)| (Some(Price::clone(&price)), amount));
-        Self { team: team.to_owned(), price, estimate, state: ChargeState::Held, resolved_by: None }
+        let is_list_price = prices.are_list_prices();
+        Self { team: team.to_owned(), price, estimate, state: ChargeState::Held, is_list_price, resolved_by: None }
     }
 
     /// Returns the cost; `None` until it is known, and without a price.
@@ -85,13 +95,14 @@ impl Charge {
     #[must_use]
     pub(super) fn after(&self, state: &JobState, parameters: &VideoParameters, is_cleaned_up: bool) -> Self {
         let end = match (self.state, state) {
-            (ChargeState::Held, JobState::Succeeded { content, .. }) => {
-                let used = content
-                    .map_or_else(|| requested(parameters), |content| delivered(parameters, content.duration_millis));
-                let cost = self.price.as_ref().map_or(Usd::ZERO, |price| prices::cost(price, &used));
+            (ChargeState::Held, JobState::Succeeded { content, usage, .. }) => {
+                let billed = usage.cost.filter(|_| self.is_list_price);
+                let by_price = |price| prices::cost(price, &used(parameters, *usage, *content));
+                let cost = self.price.as_ref().map_or(Usd::ZERO, |price| billed.unwrap_or_else(|| by_price(price)));
                 // Only for new videos: the length of the source of another operation may be unknown at the create, and the estimate
-                // wrong then.
+                // wrong then. So may the length of input videos be, whose seconds some providers bill and report.
                 let is_plausible = parameters.operation != Operation::Generate
+                    || parameters.has_video_input() && !usage.is_empty()
                     || cost.micros() <= self.estimate.micros().saturating_mul(MAX_COST_FACTOR);
                 if is_plausible { ChargeState::Settled(cost) } else { ChargeState::Held }
             }
@@ -131,14 +142,28 @@ fn requested(parameters: &VideoParameters) -> Quantities {
     Quantities { video_millis: u64::from(parameters.seconds) * 1000, ..Quantities::default() }
 }
 
+/// Returns what a finished video has used: what the provider reports, else its file, else what was requested.
+pub(super) fn used(parameters: &VideoParameters, usage: RenderUsage, content: Option<VideoContent>) -> Quantities {
+    match (usage.video_millis, content) {
+        (Some(video_millis), _) => Quantities { video_millis, ..Quantities::default() },
+        (None, Some(content)) => delivered(parameters, content.duration_millis),
+        (None, None) => requested(parameters),
+    }
+}
+
 /// Returns what was delivered. Providers bill the seconds of the request, and their files are longer or shorter by some frames, so
 /// a file that differs by less than [`MIN_DIFFERENCE_MILLIS`] is charged as requested. So is an extension: the file of some providers
 /// begins with its source, which they do not bill again.
-pub(super) fn delivered(parameters: &VideoParameters, duration_millis: u64) -> Quantities {
+fn delivered(parameters: &VideoParameters, duration_millis: u64) -> Quantities {
     let requested = requested(parameters);
     let differs = parameters.operation != Operation::Extend
         && duration_millis.abs_diff(requested.video_millis) >= MIN_DIFFERENCE_MILLIS;
     if differs { Quantities { video_millis: duration_millis, ..requested } } else { requested }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde requires")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn attributes(parameters: &VideoParameters) -> Attributes {
@@ -168,31 +193,55 @@ mod tests {
         },
     };
 
-    /// Returns the cost in dollars of a job that requested one second and got nine, at a dollar per second.
-    fn cost(operation: Operation) -> Option<i64> {
+    fn usd(text: &str) -> Usd {
+        Usd::parse(text).unwrap()
+    }
+
+    /// Returns the charge, at a dollar per second, of a job that requested one second and got nine, for which its provider reports this
+    /// usage.
+    fn charge(operation: Operation, usage: RenderUsage, is_list_price: bool) -> Charge {
         let now = Timestamp(0);
         let job = Job::new(JobId::new(), Owner::new("alice"), request(), now, Duration::from_mins(1));
         let content = VideoContent { width: 320, height: 180, duration_millis: 9_000, has_audio: false };
         let events = [
             Event::SubmissionStarted(now),
             Event::Accepted(UpstreamTask("task".to_owned()), now),
-            Event::Rendered(clip()),
+            Event::Rendered(clip().with_usage(usage)),
             Event::Stored(Vec::new(), Some(content)),
         ];
         let job = events.into_iter().fold(job, |job, event| job.after(event, now).unwrap());
-        let price = Price { model: "*".to_owned(), per_second: Usd::parse("1"), ..Price::default() };
-        let (team, estimate) = (String::new(), Usd::parse("1").unwrap());
-        let charge = Charge { team, price: Some(price), estimate, state: ChargeState::Held, resolved_by: None };
+        let price = Price { model: "*".to_owned(), per_second: Some(usd("1")), ..Price::default() };
+        let (team, estimate, state) = (String::new(), usd("1"), ChargeState::Held);
+        let charge = Charge { team, price: Some(price), estimate, state, is_list_price, resolved_by: None };
         let parameters = VideoParameters { operation, ..job.request.parameters };
-        charge.after(&job.state, &parameters, true).cost().map(|cost| cost.micros() / 1_000_000)
+        charge.after(&job.state, &parameters, true)
     }
 
     #[test]
     fn extension_costs_its_new_seconds_and_an_edit_those_of_its_file() {
+        let cost = |operation| charge(operation, RenderUsage::default(), false).cost();
         // The file of an extension may begin with its source.
-        assert_eq!(cost(Operation::Extend), Some(1));
+        assert_eq!(cost(Operation::Extend), Some(usd("1")));
         // The length of its source may be unknown at the create.
-        assert_eq!(cost(Operation::Edit), Some(9));
+        assert_eq!(cost(Operation::Edit), Some(usd("9")));
         assert_eq!(cost(Operation::Generate), None, "implausible");
+    }
+
+    #[test]
+    fn reported_usage_is_charged_before_the_file_and_a_reported_cost_only_for_a_list_price() {
+        let seconds = RenderUsage { video_millis: Some(2_500), cost: None };
+        for operation in [Operation::Generate, Operation::Extend, Operation::Edit] {
+            assert_eq!(charge(operation, seconds, false).cost(), Some(usd("2.5")));
+            let usage = RenderUsage { cost: Some(usd("0.7")), ..seconds };
+            assert_eq!(charge(operation, usage, true).cost(), Some(usd("0.7")));
+            assert_eq!(charge(operation, usage, false).cost(), Some(usd("2.5")), "the price of the settings");
+        }
+        let long = RenderUsage { video_millis: Some(9_000), cost: None };
+        assert_eq!(charge(Operation::Generate, long, false).cost(), None, "implausible");
+        let excessive = RenderUsage { video_millis: None, cost: Some(usd("3.01")) };
+        assert_eq!(charge(Operation::Generate, excessive, true).cost(), None, "implausible");
+        // Without a price there is no cost.
+        let unpriced = Charge { price: None, ..charge(Operation::Generate, seconds, true) };
+        assert_eq!(unpriced.cost(), None);
     }
 }

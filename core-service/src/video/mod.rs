@@ -45,6 +45,6 @@ mod validate;
 
 pub use operation::Operation;
 pub use provider::{
-    Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, Search, Slot, UpstreamTask, Variant,
-    VideoModel, VideoProvider,
+    Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, RenderUsage, Search, Slot, UpstreamTask,
+    Variant, VideoModel, VideoProvider,
 };

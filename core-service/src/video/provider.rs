@@ -18,6 +18,7 @@ use crate::{
     context::RequestContext,
     error::ProviderError,
     model_facts::{ModelFacts, fit::FitPolicy},
+    usd::Usd,
 };
 
 /// A served model: its provider, and its facts.
@@ -189,6 +190,41 @@ pub enum Progress {
 pub struct Clip {
     /// The files; exactly one is [`Variant::Video`].
     pub files: Vec<ClipFile>,
+    /// What the provider reports as used. Empty in jobs from before it was kept.
+    #[serde(default, skip_serializing_if = "RenderUsage::is_empty")]
+    pub usage: RenderUsage,
+}
+
+impl Clip {
+    /// Creates a result without a reported usage.
+    pub fn new(files: impl IntoIterator<Item = ClipFile>) -> Self {
+        Self { files: files.into_iter().collect(), usage: RenderUsage::default() }
+    }
+
+    /// Returns the result with this usage.
+    #[must_use]
+    pub fn with_usage(self, usage: RenderUsage) -> Self {
+        Self { usage, ..self }
+    }
+}
+
+/// What a provider reports that a render has used, in the quantities that prices know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RenderUsage {
+    /// The billed seconds, in milliseconds. They may include those of input videos.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video_millis: Option<u64>,
+    /// What the provider bills.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Usd>,
+}
+
+impl RenderUsage {
+    /// Returns whether the provider reported nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One file of a finished render.

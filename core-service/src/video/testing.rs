@@ -269,7 +269,7 @@ pub(crate) fn clip() -> Clip {
         media_type: media_type.to_owned(),
         location: variant.as_str().to_owned(),
     };
-    Clip { files: vec![file(Variant::Video, "video/mp4"), file(Variant::Thumbnail, "image/jpeg")] }
+    Clip::new([file(Variant::Video, "video/mp4"), file(Variant::Thumbnail, "image/jpeg")])
 }
 
 /// A render in progress.

@@ -104,8 +104,8 @@ fn encode(event: ImageEvent, echo: ResponseEcho, endpoint: Endpoint, links: &Lin
         ImageEvent::Preview(pb::ImagePreview { picture_index, partial_index, picture, create_time }) => {
             (picture.unwrap_or_default(), create_time, Some(partial_index), picture_index, None)
         }
-        ImageEvent::Finished(pb::ImageFinished { picture_index, picture, create_time, usage }) => {
-            let usage = wire::Usage::from(usage.unwrap_or_default());
+        ImageEvent::Finished(pb::ImageFinished { picture_index, picture, create_time, usage, cost_micros }) => {
+            let usage = wire::Usage::from(usage.unwrap_or_default()).with_cost(cost_micros);
             (picture.unwrap_or_default(), create_time, None, picture_index, Some(usage))
         }
         ImageEvent::Failed(failure) => {

@@ -182,7 +182,8 @@ async fn stream_has_the_events_of_openai() {
         (kind.to_owned(), event)
     };
     let details = json!({"text_tokens": 2, "image_tokens": 1});
-    let usage = json!({"input_tokens": 3, "output_tokens": 4, "total_tokens": 7, "input_tokens_details": details});
+    let usage = json!({"input_tokens": 3, "output_tokens": 4, "total_tokens": 7, "input_tokens_details": details,
+        "cost": 0.04});
     let expected = [
         event("image_generation.partial_image", json!({"partial_image_index": 0})),
         event("image_generation.completed", json!({"usage": usage})),

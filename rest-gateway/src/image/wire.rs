@@ -2,7 +2,8 @@
 
 use base64::{display::Base64Display, engine::general_purpose::STANDARD};
 use serde::{Serialize, Serializer};
-use triptych_proto::{time::unix_seconds, v1 as pb};
+use serde_json::value::RawValue;
+use triptych_proto::{time::unix_seconds, usd::usd, v1 as pb};
 
 use crate::{
     error::GatewayError,
@@ -180,6 +181,9 @@ pub(super) struct Usage {
     output_tokens: u64,
     total_tokens: u64,
     input_tokens_details: InputTokensDetails,
+    /// US dollars, as in the usage of a chat; an extension of OpenAI's API. Only in streams: other responses have a header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost: Option<Box<RawValue>>,
 }
 
 /// Input tokens that the provider does not attribute to images count as text tokens.
@@ -194,7 +198,16 @@ impl From<pb::ImageUsage> for Usage {
         let pb::ImageUsage { input_tokens, output_tokens, total_tokens, input_image_tokens } = usage;
         let text_tokens = input_tokens.saturating_sub(input_image_tokens);
         let input_tokens_details = InputTokensDetails { text_tokens, image_tokens: input_image_tokens };
-        Self { input_tokens, output_tokens, total_tokens, input_tokens_details }
+        Self { input_tokens, output_tokens, total_tokens, input_tokens_details, cost: None }
+    }
+}
+
+impl Usage {
+    /// Returns the usage with this cost, in millionths of a dollar.
+    pub(super) fn with_cost(self, micros: Option<i64>) -> Self {
+        // A decimal number is valid JSON.
+        let cost = micros.and_then(|micros| RawValue::from_string(usd(micros)).ok());
+        Self { cost, ..self }
     }
 }
 

@@ -1,12 +1,13 @@
 //! Token usage of streamed responses. The client receives it once, in a last chunk without choices as in OpenAI's API, wherever the
 //! upstream sends it.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
     fake_upstream::Reply,
     rest_response::{Events, event_data},
-    test_server::{TestServer, chat_body, with_local_and_remote_core},
+    test_server::{TestServer, chat_body, with_local_and_remote_core, within_timeout},
 };
 
 /// Returns an event with this choice, or without choices if it is null, and with a usage of this many completion tokens.
@@ -102,6 +103,42 @@ async fn chunk_without_a_choice_is_dropped_unless_usage_is_requested() {
             assert_eq!(chunks, [(true, None), (true, Some(json!(2)))], "{options}");
             assert_eq!(usage_of_chunks(server, &separate, &options).await, [(true, None), (true, None)], "{options}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn usage_is_requested_from_the_upstream_without_keys_and_prices_and_listed_but_not_sent() {
+    let requests = [
+        (json!({"stream": true}), json!({"include_usage": true})),
+        (json!({"stream": true, "stream_options": {"include_usage": false}}), json!({"include_usage": true})),
+        (
+            json!({"stream": true, "stream_options": {"include_obfuscation": false}}),
+            json!({"include_usage": true, "include_obfuscation": false}),
+        ),
+    ];
+    with_local_and_remote_core(async |server| {
+        for (members, options) in &requests {
+            let reply = Reply::stream().send(&event(&content_choice("a"), None)).send(&event(&finish_choice(), None));
+            server.upstream.enqueue(reply.send(&event(&json!(null), Some(70))).send("data: [DONE]\n\n"));
+            let events = Events::new(server.chat(chat_body(members)).await).read_all().await;
+            assert_eq!(&server.upstream.received().await.json()["stream_options"], options, "{members}");
+            assert!(events.len() == 3 && events.iter().all(|event| !event.contains("usage")), "{events:#?}");
+        }
+        // Written with a delay.
+        within_timeout("the usage", async {
+            loop {
+                let response = server.request(Method::GET, "/v1/usage?group_by=key").send().await.unwrap();
+                let usage: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+                let row = &usage["data"][0];
+                if row["calls"] == 3 {
+                    let tokens = (&row["input_tokens"], &row["output_tokens"]);
+                    assert_eq!(tokens, (&json!(3), &json!(210)), "not estimated by the text: {usage}");
+                    break;
+                }
+            }
+        })
+        .await;
     })
     .await;
 }

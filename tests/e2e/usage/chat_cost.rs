@@ -31,6 +31,26 @@ async fn streamed(server: &TestServer, options: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn stream_of_a_key_without_a_price_is_listed_with_the_tokens_of_the_upstream() {
+    let configure = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
+        settings.keys = vec![Key { name: "alice".to_owned(), secret: Some(ALICE.into()), ..Key::default() }];
+    };
+    with_local_and_remote_core_and_settings(configure, async |server| {
+        enqueue_stream(server);
+        let body = serde_json::from_str(&chat_body(&json!({"stream": true}))).unwrap();
+        let response = post(server, ALICE, "/v1/chat/completions", &body).await;
+        let events = within_timeout("the stream", Events::new(response).read_all()).await;
+        assert_eq!(events.last().map(String::as_str), Some("data: [DONE]"));
+        assert_eq!(server.upstream.received().await.json()["stream_options"], json!({"include_usage": true}));
+        let usage = usage_with_calls(server, ALICE, "/v1/usage?group_by=model", 1).await;
+        let row = &usage["data"][0];
+        let tokens = (&row["model"], &row["input_tokens"], &row["output_tokens"], &row["cost"]);
+        assert_eq!(tokens, (&json!(MODEL), &json!(10), &json!(20), &json!("0.00")));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn usage_of_complete_and_streamed_chats_has_the_cost_that_is_recorded() {
     with_prices(AccountLimits::default(), async |server| {
         let complete = chat(server, ALICE).await;

@@ -2,6 +2,7 @@
 
 mod chat_cost;
 mod estimates;
+mod image_cost;
 
 use core_service::{
     config::{AccountLimits, Key, Price, PriceConditions, Settings, Team},

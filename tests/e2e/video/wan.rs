@@ -3,12 +3,17 @@
 
 use std::time::Duration;
 
-use core_service::config::{Settings, VideoServiceType};
-use serde_json::json;
+use core_service::{
+    config::{Price, Settings, VideoServiceType},
+    usd::Usd,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
 use triptych_proto::v1::{self as pb, video_frame::Position, video_reference::Kind};
 
 use super::{
     common_scenarios::{CommonScenarios, disable_circuit_breaker},
+    create,
     provider_case::{
         Call::{Cancel, Create, File, Link, Poll},
         Exchange, MP4, ProviderCase, Scenario,
@@ -17,6 +22,7 @@ use super::{
         assert_cancelled_job_is_final, assert_foreign_link_gets_no_key, assert_lost_submission_is_not_repeated, frame,
         reference, submission_of,
     },
+    wait_until_final,
 };
 use crate::test_server::{TestServer, with_local_and_remote_core_and_settings};
 
@@ -97,6 +103,32 @@ async fn every_response_gives_the_same_outcome_over_rest_and_grpc() {
                 let is_submission = request.path == PROVIDER.tasks;
                 assert_eq!(request.header("x-dashscope-async"), is_submission.then_some("enable"), "{}", request.head);
             }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn video_costs_the_seconds_that_the_provider_reports() {
+    let configure = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
+        configure(settings, gateway);
+        settings.prices =
+            vec![Price { model: PROVIDER.model.to_owned(), per_second: Usd::parse("0.10"), ..Price::default() }];
+    };
+    with_local_and_remote_core_and_settings(configure, async |server| {
+        for (call, fixture) in [CREATED, SUCCEEDED, (File, MP4)] {
+            PROVIDER.enqueue(server, "task-1", call, fixture);
+        }
+        // Four seconds are requested, the file has one, and the provider reports five.
+        let id = create(server, &PROVIDER.body()).await;
+        let video = wait_until_final(server, &id).await;
+        assert_eq!((&video["estimated_cost"], &video["cost"]), (&json!("0.40"), &json!("0.50")), "{video}");
+        let usage = server.request(Method::GET, "/v1/usage").send().await.unwrap().text().await.unwrap();
+        let usage: Value = serde_json::from_str(&usage).unwrap();
+        let row = &usage["data"][0];
+        assert_eq!((&row["cost"], &row["video_seconds"]), (&json!("0.50"), &json!(5.0)), "{usage}");
+        for _ in 0..3 {
+            server.upstream.received().await;
         }
     })
     .await;

@@ -91,11 +91,6 @@ pub(super) struct Metering {
 }
 
 impl Metering {
-    /// Returns whether the usage of the response is needed: for a limit of tokens, or for the cost.
-    pub(super) fn needs_usage(&self) -> bool {
-        self.admission.counts_tokens() || self.meter.is_priced()
-    }
-
     fn record(&self, usage: &pb::Usage) {
         self.admission.record_tokens(usage.total_tokens);
         self.meter.record(quantities(usage));

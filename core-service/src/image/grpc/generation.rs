@@ -28,6 +28,7 @@ use crate::{
     media::MediaStore,
     prices::Quantities,
     size::Size,
+    usd::Usd,
 };
 
 /// The upper limit of the safety margin before a deadline; see [`response_deadline`].
@@ -74,6 +75,8 @@ pub(super) struct Generation {
     pub(super) meter: CallMeter,
     /// What the provider has delivered so far.
     pub(super) used: Quantities,
+    /// What the events of a stream have reported of the cost so far.
+    pub(super) reported_cost: Usd,
     pub(super) report: CallReport,
     pub(super) resizer: ImageResizer,
     pub(super) media_store: MediaStore,
@@ -162,7 +165,12 @@ impl Generation {
                     self.outcomes.record_finished(index)?;
                     self.used.images += 1;
                     self.meter.record(self.used);
-                    let finished = pb::ImageFinished { picture_index: index, picture, create_time, usage: None };
+                    let finished = pb::ImageFinished {
+                        picture_index: index,
+                        picture,
+                        create_time,
+                        ..pb::ImageFinished::default()
+                    };
                     return Ok(Some(Event::Finished(finished)));
                 }
                 ImageEvent::Failed { index, error } => self.outcomes.record_failed(index, error)?,
@@ -177,6 +185,13 @@ impl Generation {
             }
         }
         Ok(None)
+    }
+
+    /// Returns the cost since the last call of this function; `None` if the model has no price.
+    fn take_cost(&mut self) -> Option<Usd> {
+        let cost = self.meter.cost(self.used)?;
+        let earlier = std::mem::replace(&mut self.reported_cost, cost);
+        Some(cost.minus(earlier))
     }
 
     /// Returns the message for an image. Stores the image if it is delivered as a link or no longer fits into the response.
@@ -215,7 +230,8 @@ impl StreamState {
             Self::Generating(mut generation) => match generation.next().await {
                 Ok(Some(Event::Finished(finished))) => {
                     let usage = generation.outcomes.take_usage();
-                    let event = Event::Finished(pb::ImageFinished { usage, ..finished });
+                    let cost_micros = generation.take_cost().map(Usd::micros);
+                    let event = Event::Finished(pb::ImageFinished { usage, cost_micros, ..finished });
                     return Ok(Some((event, Self::Generating(generation))));
                 }
                 Ok(Some(event)) => return Ok(Some((event, Self::Generating(generation)))),

@@ -6,7 +6,10 @@ mod generation;
 mod outcomes;
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -28,7 +31,7 @@ use super::{
     ImageProvider,
     parameters::{Background, ImageParameters, Quality},
     resize::{ImageResizer, Target},
-    response::SharedItem,
+    response::{self, SharedItem},
     validate::{self, Validated},
 };
 use crate::{
@@ -229,6 +232,7 @@ impl ImageGrpc {
             _admission: admission,
             meter,
             used: Quantities::default(),
+            reported_cost: Usd::ZERO,
             report,
             resizer: self.resizer.clone(),
             media_store,
@@ -367,8 +371,13 @@ impl ImageService for ImageGrpc {
         let pb::StreamImagesRequest { image, idempotency_key: _, partial_images } = request.clone();
         let admitted = self.admit(image, partial_images, &context)?;
         let admission = admitted.admission.clone();
-        let work =
-            |context: RequestContext| self.stream(context, admitted.clone()).map_ok(SharedItem::Streamed).boxed();
+        // Set before the client gets the first item if this request is the one that is executed and paid for.
+        let is_paid = Arc::new(AtomicBool::new(false));
+        let work = |context: RequestContext| {
+            let is_paid = Arc::clone(&is_paid);
+            let messages = self.stream(context, admitted.clone()).map_ok(SharedItem::Streamed);
+            messages.inspect(move |_| is_paid.store(true, Ordering::Relaxed)).boxed()
+        };
         // Validation errors are the status of the call; later errors are items of the stream, so that clients get its metadata at
         // once.
         let Some(items) = self.shared(&context, "StreamImages", &request, work).await? else {
@@ -376,8 +385,9 @@ impl ImageService for ImageGrpc {
         };
         // Moved into the stream, so that the call counts as in flight until the stream is dropped.
         let in_flight = admission.clone();
-        let messages = items.map(|item| match item {
-            Ok(SharedItem::Streamed(message)) => Ok(message),
+        let messages = items.map(move |item| match item {
+            Ok(SharedItem::Streamed(message)) if is_paid.load(Ordering::Relaxed) => Ok(message),
+            Ok(SharedItem::Streamed(message)) => Ok(response::without_cost(message)),
             Ok(SharedItem::Unary(_)) => Err(Error::Internal("a shared stream has a unary response".to_owned()).into()),
             Err(error) => Err(error.into()),
         });

@@ -45,7 +45,7 @@ impl VideoProvider for Scripted {
         self.called("poll", &task.0)?;
         let location = "location".to_owned();
         let file = ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location };
-        Ok(Progress::Ready(Clip { files: vec![file] }))
+        Ok(Progress::Ready(Clip::new([file])))
     }
 
     async fn fetch(&self, file: &ClipFile, _: &RequestContext) -> Result<Chunks<Bytes>, ProviderError> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::document::DocumentError;
 use super::{
-    provider::{Clip, UpstreamTask, Variant},
+    provider::{Clip, RenderUsage, UpstreamTask, Variant},
     time::Timestamp,
 };
 
@@ -63,6 +63,9 @@ pub enum JobState {
         /// Size, duration and sound of the video file. `None` if it could not be read, or in jobs from before it was kept.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         content: Option<VideoContent>,
+        /// What the provider reports as used. Empty in jobs from before it was kept.
+        #[serde(default, skip_serializing_if = "RenderUsage::is_empty")]
+        usage: RenderUsage,
     },
     /// Ended without a result; final.
     Failed {
@@ -170,11 +173,13 @@ impl JobState {
                 Ok(S::Rendering { task, percent, missing: missing.saturating_add(1), since })
             }
             (S::Rendering { task, .. }, E::Rendered(clip)) => Ok(S::Storing { task, clip, renewals: 0 }),
-            (S::Storing { task, renewals, .. }, E::Rendered(clip)) => {
-                Ok(S::Storing { task, clip, renewals: renewals.saturating_add(1) })
+            (S::Storing { task, clip, renewals }, E::Rendered(renewed)) => {
+                // A response with new links may be without the usage.
+                let usage = if renewed.usage.is_empty() { clip.usage } else { renewed.usage };
+                Ok(S::Storing { task, clip: renewed.with_usage(usage), renewals: renewals.saturating_add(1) })
             }
-            (S::Storing { task, .. }, E::Stored(media, content)) => {
-                Ok(S::Succeeded { media, task: Some(task), content })
+            (S::Storing { task, clip, .. }, E::Stored(media, content)) => {
+                Ok(S::Succeeded { media, task: Some(task), content, usage: clip.usage })
             }
             (
                 S::Queued | S::Submitting { .. } | S::Rendering { .. } | S::Storing { .. },

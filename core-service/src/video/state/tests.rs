@@ -1,6 +1,7 @@
 //! The table of transitions, and the JSON documents of states.
 
 use super::*;
+use crate::usd::Usd;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -9,7 +10,11 @@ fn task() -> UpstreamTask {
 }
 
 fn clip() -> Clip {
-    Clip { files: Vec::new() }
+    Clip::new([])
+}
+
+fn usage() -> RenderUsage {
+    RenderUsage { video_millis: Some(5_500), cost: Usd::parse("0.25") }
 }
 
 fn states() -> [JobState; 7] {
@@ -17,8 +22,8 @@ fn states() -> [JobState; 7] {
         JobState::Queued,
         JobState::Submitting { since: Some(NOW), searches: 1 },
         JobState::Rendering { task: task(), percent: 40, missing: 2, since: Some(NOW) },
-        JobState::Storing { task: task(), clip: clip(), renewals: 1 },
-        JobState::Succeeded { media: Vec::new(), task: Some(task()), content: None },
+        JobState::Storing { task: task(), clip: clip().with_usage(usage()), renewals: 1 },
+        JobState::Succeeded { media: Vec::new(), task: Some(task()), content: None, usage: usage() },
         JobState::Failed { percent: 40, code: "c".to_owned(), message: "m".to_owned() },
         JobState::Cancelled { percent: 40, submission: Some(NOW), may_be_billed: true },
     ]
@@ -88,6 +93,15 @@ fn missed_polls_are_counted_until_the_next_progress_and_renewals_for_good() {
 }
 
 #[test]
+fn reported_usage_is_kept_with_the_result_also_if_new_links_are_without_it() {
+    let state = JobState::Rendering { task: task(), percent: 5, missing: 0, since: None };
+    let events =
+        [Event::Rendered(clip().with_usage(usage())), Event::Rendered(clip()), Event::Stored(Vec::new(), None)];
+    let state = events.into_iter().fold(state, |state, event| state.apply(event).unwrap());
+    assert!(matches!(state, JobState::Succeeded { usage: kept, .. } if kept == usage()), "{state:?}");
+}
+
+#[test]
 fn a_final_state_never_changes() {
     for state in states().into_iter().filter(JobState::is_final) {
         for event in events() {
@@ -108,7 +122,10 @@ fn a_state_survives_serialization() {
 #[test]
 fn a_document_without_a_version_is_readable() {
     let old = r#"{"phase":"succeeded","media":[]}"#;
-    assert_eq!(JobState::from_json(old).unwrap(), JobState::Succeeded { media: Vec::new(), task: None, content: None });
+    let succeeded = JobState::Succeeded { media: Vec::new(), task: None, content: None, usage: RenderUsage::default() };
+    assert_eq!(JobState::from_json(old).unwrap(), succeeded);
+    let old = r#"{"version":1,"phase":"storing","task":"t","clip":{"files":[]}}"#;
+    assert_eq!(JobState::from_json(old).unwrap(), JobState::Storing { task: task(), clip: clip(), renewals: 0 });
     let old = r#"{"version":1,"phase":"submitting"}"#;
     assert_eq!(JobState::from_json(old).unwrap(), JobState::Submitting { since: None, searches: 0 });
     let old = r#"{"version":1,"phase":"cancelled","percent":7}"#;

@@ -82,6 +82,7 @@ impl ImageService for CoreStub {
                         total_tokens: 7,
                         input_image_tokens: 1,
                     }),
+                    cost_micros: Some(40_000),
                 })),
             }),
         }));

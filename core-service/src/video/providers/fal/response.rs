@@ -50,7 +50,7 @@ pub(super) fn parse_poll(response: &Response, interval: Duration) -> Result<Prog
             return Err(ProviderError::Unreadable("the upstream's response is not the status of a request".to_owned()));
         };
         Ok(match status.trim().to_ascii_uppercase().as_str() {
-            "COMPLETED" => Progress::Ready(Clip { files: Vec::new() }),
+            "COMPLETED" => Progress::Ready(Clip::new([])),
             "CANCELLED" | "CANCELED" => Progress::Cancelled,
             // `IN_QUEUE`, `IN_PROGRESS`, and unknown states. fal reports no percentage.
             _ => Progress::Working { percent: None, poll_after },
@@ -124,7 +124,7 @@ fn clip(members: &Members<'_>) -> Clip {
         media_type: "video/mp4".to_owned(),
         location: url.into_owned(),
     });
-    Clip { files: video.into_iter().collect() }
+    Clip::new(video)
 }
 
 #[cfg(test)]

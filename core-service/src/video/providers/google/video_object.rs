@@ -26,7 +26,7 @@ pub(in crate::video::providers) fn clip(members: &Members<'_>, task: &str) -> Re
     };
     let location = location.to_text()?;
     let file = ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location };
-    Ok(Some(Clip { files: vec![file] }))
+    Ok(Some(Clip::new([file])))
 }
 
 fn address<'a>(video: &Members<'a>) -> Option<Cow<'a, str>> {

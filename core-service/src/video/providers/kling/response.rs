@@ -114,7 +114,7 @@ fn clip(task: &Members<'_>) -> Clip {
         media_type: "video/mp4".to_owned(),
         location: url.into_owned(),
     };
-    Clip { files: url.map(file).into_iter().collect() }
+    Clip::new(url.map(file))
 }
 
 /// Returns the failure that Kling's error code means, otherwise `by_status`. The code decides rather than the HTTP status,

@@ -179,7 +179,7 @@ fn final_states_end_the_task_and_all_others_are_work_in_progress() {
         let expected = Ok(Progress::Working { percent: None, poll_after: interval });
         assert_eq!(poll(&format!(r#"{{"task_status":"{status}"}}"#)), expected, "{status}");
     }
-    assert_eq!(poll(r#"{"task_status":"succeed"}"#), Ok(Progress::Ready(Clip { files: Vec::new() })));
+    assert_eq!(poll(r#"{"task_status":"succeed"}"#), Ok(Progress::Ready(Clip::new([]))));
     let failed = |message: &str| poll(&json!({"task_status": "failed", "task_status_msg": message}).to_string());
     let refused = "Failure to pass the risk control system";
     assert_eq!(failed(refused), Ok(Progress::Failed(ProviderError::ContentPolicy(refused.to_owned()))));

@@ -102,7 +102,7 @@ fn clip(members: &Members<'_>) -> Clip {
     let link = members.list("videoUrls").into_iter().find_map(url);
     let link = link.or_else(|| members.string("videoUrl").map(Cow::into_owned)).filter(|link| !link.is_empty());
     let video = link.map(|location| ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location });
-    Clip { files: video.into_iter().collect() }
+    Clip::new(video)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use http::StatusCode;
 
 use super::{
-    super::common::{exchange::Response, outcome::permanent_refusal},
+    super::common::{exchange::Response, outcome::permanent_refusal, usage},
     api::Api,
     errors::{error_in_status, error_of, failure},
 };
@@ -13,7 +13,7 @@ use crate::{
     error::ProviderError,
     json::members::{Members, read_object},
     upstream::retry_after,
-    video::{Cancellation, Clip, ClipFile, Progress, Variant},
+    video::{Cancellation, Clip, ClipFile, Progress, RenderUsage, Variant},
 };
 
 /// The beginning of `ClipFile::location` for a result that is a file of version 1; its id follows. Other locations are links.
@@ -134,5 +134,8 @@ fn clip(api: Api, task: &Members<'_>) -> Clip {
         Api::V2 => task.object("content").string("url").map(Cow::into_owned),
     };
     let file = |location| ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location };
-    Clip { files: location.map(file).into_iter().collect() }
+    // Only version 2 reports a usage. Billed: the seconds of input videos and of the result.
+    let reported = task.object("usage");
+    let video_millis = usage::millis(&reported, "total_seconds").or_else(|| usage::millis(&reported, "output_seconds"));
+    Clip::new(location.map(file)).with_usage(RenderUsage { video_millis, ..RenderUsage::default() })
 }

@@ -18,7 +18,7 @@ use crate::{
     media::MediaType,
     model_facts::FactsTable,
     video::{
-        Cancellation, Clip, Progress, RenderRequest, Slot,
+        Cancellation, Clip, Progress, RenderRequest, RenderUsage, Slot,
         inputs::{InputContent, InputRole, InputSource, RenderInput, StoredInput},
         parameters::VideoParameters,
         testing,
@@ -111,9 +111,26 @@ fn final_states_end_the_task_and_all_others_are_work_in_progress() {
     }
     let poll_v2 = |task: &str| parse_poll(Api::V2, &reply(200, &format!(r#"{{"task":{task}}}"#)), INTERVAL);
     assert_eq!(poll_v2(r#"{"status":"cancelled"}"#), Ok(Progress::Cancelled));
-    assert_eq!(poll_v2(r#"{"status":"succeeded"}"#), Ok(Progress::Ready(Clip { files: Vec::new() })));
+    assert_eq!(poll_v2(r#"{"status":"succeeded"}"#), Ok(Progress::Ready(Clip::new([]))));
     assert!(matches!(poll_v2(r#"{"status":"expired"}"#), Ok(Progress::Failed(ProviderError::Timeout(_)))));
     assert!(matches!(poll_v2("{}"), Err(ProviderError::Unreadable(_))));
+}
+
+#[test]
+fn billed_seconds_of_version_2_are_in_the_result() {
+    let usage_of = |usage: &str| {
+        let task = format!(r#"{{"task":{{"status":"succeeded","usage":{usage}}}}}"#);
+        match parse_poll(Api::V2, &reply(200, &task), INTERVAL) {
+            Ok(Progress::Ready(clip)) => clip.usage,
+            other => panic!("{other:?}"),
+        }
+    };
+    let seconds = |millis| RenderUsage { video_millis: Some(millis), cost: None };
+    assert_eq!(usage_of(r#"{"total_seconds":10,"input_seconds":6,"output_seconds":4}"#), seconds(10_000));
+    assert_eq!(usage_of(r#"{"total_seconds":null,"output_seconds":4}"#), seconds(4_000));
+    for odd in ["null", "[]", r#"{"total_seconds":0,"output_seconds":"x"}"#] {
+        assert_eq!(usage_of(odd), RenderUsage::default(), "{odd}");
+    }
 }
 
 #[test]

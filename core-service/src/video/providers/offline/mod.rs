@@ -143,13 +143,11 @@ impl VideoProvider for OfflineVideo {
                     media_type: media_type.to_owned(),
                     location: text.clone(),
                 };
-                Ok(Progress::Ready(Clip {
-                    files: vec![
-                        file(Variant::Video, VIDEO_MEDIA_TYPE),
-                        file(Variant::Thumbnail, STILLS_MEDIA_TYPE),
-                        file(Variant::Spritesheet, STILLS_MEDIA_TYPE),
-                    ],
-                }))
+                Ok(Progress::Ready(Clip::new([
+                    file(Variant::Video, VIDEO_MEDIA_TYPE),
+                    file(Variant::Thumbnail, STILLS_MEDIA_TYPE),
+                    file(Variant::Spritesheet, STILLS_MEDIA_TYPE),
+                ])))
             }
         }
     }

@@ -124,7 +124,7 @@ fn link(members: &Members<'_>) -> Option<String> {
 fn clip(id: &str, url: Option<String>) -> Result<Clip, ProviderError> {
     let location = Location { id: id.to_owned(), url }.to_text()?;
     let video = ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location };
-    Ok(Clip { files: vec![video] })
+    Ok(Clip::new([video]))
 }
 
 fn poll_after(headers: &HeaderMap, interval: Duration) -> Duration {

@@ -8,13 +8,17 @@ use serde_json::Value;
 use super::super::common::{
     exchange::Response,
     outcome::{percent_of_fraction, permanent_refusal},
+    usage,
 };
 use crate::{
     error::{ProviderError, UpstreamDetails},
     json::members::{Members, read_object, text},
     upstream::{parse_error_response_with, retry_after},
-    video::{Clip, ClipFile, Progress, Variant},
+    video::{Clip, ClipFile, Progress, RenderUsage, Variant},
 };
+
+/// The unit of reported costs (<https://docs.dev.runwayml.com/guides/pricing/>).
+const CREDITS_PER_DOLLAR: u64 = 100;
 
 /// Returns the id of the task that a response to a submission reports.
 pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
@@ -76,7 +80,8 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
 fn clip(members: &Members<'_>) -> Clip {
     let link = members.list("output").first().and_then(|link| text(link)).map(Cow::into_owned);
     let video = link.map(|location| ClipFile { variant: Variant::Video, media_type: "video/mp4".to_owned(), location });
-    Clip { files: video.into_iter().collect() }
+    let cost = usage::cost(&members.object("cost"), "credits", CREDITS_PER_DOLLAR);
+    Clip::new(video).with_usage(RenderUsage { cost, ..RenderUsage::default() })
 }
 
 /// Returns the failure of a task by the prefix of its code, because Runway adds codes below the known ones.
@@ -102,6 +107,7 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::usd::Usd;
 
     fn poll(body: &str) -> Result<Progress, ProviderError> {
         let response = Response { status: StatusCode::OK, headers: HeaderMap::new(), body: body.to_owned().into() };
@@ -118,6 +124,20 @@ mod tests {
             (r#"{"status":"UPSCALING","progress":"x"}"#, None),
         ] {
             assert_eq!(poll(body), Ok(Progress::Working { percent, poll_after: Duration::from_secs(5) }), "{body}");
+        }
+    }
+
+    #[test]
+    fn cost_in_credits_is_in_the_result() {
+        let usage_of = |cost: &str| match poll(&format!(r#"{{"status":"SUCCEEDED","cost":{cost}}}"#)) {
+            Ok(Progress::Ready(clip)) => clip.usage,
+            other => panic!("{other:?}"),
+        };
+        let cost = |usd| RenderUsage { video_millis: None, cost: Usd::parse(usd) };
+        assert_eq!(usage_of(r#"{"credits":60}"#), cost("0.60"));
+        assert_eq!(usage_of(r#"{"credits":"12.5"}"#), cost("0.125"));
+        for odd in ["null", "60", r#"{"credits":0}"#, r#"{"credits":-60}"#, r#"{"credits":"many"}"#] {
+            assert_eq!(usage_of(odd), RenderUsage::default(), "{odd}");
         }
     }
 

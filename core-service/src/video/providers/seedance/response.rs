@@ -78,7 +78,7 @@ fn clip(members: &Members<'_>) -> Clip {
         media_type: "video/mp4".to_owned(),
         location: url.into_owned(),
     });
-    Clip { files: files.into_iter().collect() }
+    Clip::new(files)
 }
 
 fn embedded_error(error: &str) -> ProviderError {
@@ -108,7 +108,7 @@ mod tests {
         }
         assert_eq!(poll(r#"{"status":"cancelled"}"#), Ok(Progress::Cancelled));
         assert!(matches!(poll(r#"{"status":"expired"}"#), Ok(Progress::Failed(ProviderError::Timeout(_)))));
-        assert_eq!(poll(r#"{"status":"succeeded","content":{}}"#), Ok(Progress::Ready(Clip { files: Vec::new() })));
+        assert_eq!(poll(r#"{"status":"succeeded","content":{}}"#), Ok(Progress::Ready(Clip::new([]))));
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn clip(members: &Members<'_>) -> Clip {
         media_type: "video/mp4".to_owned(),
         location: url.into_owned(),
     };
-    Clip { files: url.map(file).into_iter().collect() }
+    Clip::new(url.map(file))
 }
 
 /// Returns the error of a failed task that reports none.

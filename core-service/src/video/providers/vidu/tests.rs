@@ -165,7 +165,7 @@ fn states_before_the_final_ones_are_progress_without_percentage() {
 #[test]
 fn final_states_and_missing_tasks_end_the_polling() {
     let poll = |status: u16, body: &str| parse_poll(&reply(status, body), POLL_INTERVAL);
-    let without_files = Progress::Ready(Clip { files: Vec::new() });
+    let without_files = Progress::Ready(Clip::new([]));
     assert_eq!(poll(200, r#"{"state":"success","creations":[]}"#), Ok(without_files));
     assert_eq!(poll(200, r#"{"state":"failed","err_code":"UserCancelled"}"#), Ok(Progress::Cancelled));
     assert_eq!(poll(404, r#"{"code":404,"reason":"TaskNotFound"}"#), Ok(Progress::Missing));

@@ -4,13 +4,13 @@ use std::{borrow::Cow, time::Duration};
 
 use http::StatusCode;
 
-use super::super::common::{exchange::Response, outcome::permanent_refusal};
+use super::super::common::{exchange::Response, outcome::permanent_refusal, usage};
 use crate::{
     dashscope_errors::{self, error_of},
     error::ProviderError,
     json::members::{Members, read_object},
     upstream::{parse_error_response_with, retry_after},
-    video::{Clip, ClipFile, Progress, Variant},
+    video::{Clip, ClipFile, Progress, RenderUsage, Variant},
 };
 
 /// The state that DashScope reports for a task that it does not find: because it is older than a day, in another region, or was
@@ -61,7 +61,7 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
         return Err(error().unwrap_or_else(unreadable));
     };
     Ok(match status.trim().to_ascii_lowercase().as_str() {
-        "succeeded" => Progress::Ready(clip(&output)),
+        "succeeded" => Progress::Ready(clip(&output, &members.object("usage"))),
         "failed" => Progress::Failed(error().unwrap_or_else(|| {
             ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned())
         })),
@@ -73,14 +73,16 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
 }
 
 /// Returns the result of a task. Without a link the result has no files, and the job runner then fails the job.
-fn clip(output: &Members<'_>) -> Clip {
+fn clip(output: &Members<'_>, reported: &Members<'_>) -> Clip {
     let url = output.string("video_url").or_else(|| output.object("results").string("video_url"));
     let file = |url: Cow<'_, str>| ClipFile {
         variant: Variant::Video,
         media_type: "video/mp4".to_owned(),
         location: url.into_owned(),
     };
-    Clip { files: url.map(file).into_iter().collect() }
+    // Billed: the seconds of input videos and of the result.
+    let video_millis = usage::millis(reported, "duration");
+    Clip::new(url.map(file)).with_usage(RenderUsage { video_millis, ..RenderUsage::default() })
 }
 
 /// The first page of a list of tasks.

@@ -18,7 +18,7 @@ use crate::{
     media::MediaType,
     model_facts::FactsTable,
     video::{
-        Clip, LostSubmission, Operation, Progress, RenderRequest, Search, Slot, UpstreamTask,
+        Clip, LostSubmission, Operation, Progress, RenderRequest, RenderUsage, Search, Slot, UpstreamTask,
         inputs::{InputContent, InputRole, InputSource, RenderInput, StoredInput},
         parameters::VideoParameters,
         testing::request as job_request,
@@ -202,8 +202,26 @@ fn new_states_are_work_in_progress_and_the_state_unknown_is_a_missing_task() {
     }
     assert_eq!(poll("UNKNOWN"), Ok(Progress::Missing));
     assert_eq!(poll("CANCELED"), Ok(Progress::Cancelled));
-    assert_eq!(poll("SUCCEEDED"), Ok(Progress::Ready(Clip { files: Vec::new() })));
+    assert_eq!(poll("SUCCEEDED"), Ok(Progress::Ready(Clip::new([]))));
     assert!(matches!(poll("FAILED"), Ok(Progress::Failed(ProviderError::Broken(_)))));
+}
+
+#[test]
+fn billed_seconds_are_those_of_inputs_and_result_and_odd_ones_count_as_not_reported() {
+    let usage_of = |usage: &str| {
+        let task = format!(r#"{{"output":{{"task_status":"SUCCEEDED"}},"usage":{usage}}}"#);
+        match parse_poll(&reply(200, &task), Duration::from_secs(5)) {
+            Ok(Progress::Ready(clip)) => clip.usage,
+            other => panic!("{other:?}"),
+        }
+    };
+    let seconds = |millis| RenderUsage { video_millis: Some(millis), cost: None };
+    let billed = r#"{"duration":8.5,"input_video_duration":3.5,"output_video_duration":5,"SR":720}"#;
+    assert_eq!(usage_of(billed), seconds(8_500));
+    assert_eq!(usage_of(r#"{"duration":"5"}"#), seconds(5_000));
+    for odd in ["null", "7", "{}", r#"{"duration":0}"#, r#"{"duration":-1}"#, r#"{"duration":[5]}"#] {
+        assert_eq!(usage_of(odd), RenderUsage::default(), "{odd}");
+    }
 }
 
 #[test]

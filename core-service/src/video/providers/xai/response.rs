@@ -6,13 +6,16 @@ use std::{borrow::Cow, time::Duration};
 use http::StatusCode;
 use serde_json::Value;
 
-use super::super::common::{exchange::Response, outcome::permanent_refusal};
+use super::super::common::{exchange::Response, outcome::permanent_refusal, usage};
 use crate::{
     error::ProviderError,
     json::members::{Members, read_object},
     upstream::{parse_error_member_with, parse_error_response_with, retry_after},
-    video::{Clip, ClipFile, Progress, Variant},
+    video::{Clip, ClipFile, Progress, RenderUsage, Variant},
 };
+
+/// The unit of reported costs (<https://docs.x.ai/developers/cost-tracking>).
+const TICKS_PER_DOLLAR: u64 = 10_000_000_000;
 
 /// Returns the id of the request that a response to a submission reports.
 pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderError> {
@@ -83,9 +86,9 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
             let message = "the provider withheld the video, because it does not respect its moderation".to_owned();
             Progress::Failed(ProviderError::ContentPolicy(message))
         }
-        "done" => Progress::Ready(clip(&video)),
+        "done" => Progress::Ready(clip(&video, members)),
         // Some responses have the finished video and no status.
-        "" if video.string("url").is_some() => Progress::Ready(clip(&video)),
+        "" if video.string("url").is_some() => Progress::Ready(clip(&video, members)),
         "" => return Err(ProviderError::Unreadable("the upstream's response is not a request".to_owned())),
         "failed" => Progress::Failed(members.error().map_or_else(
             || ProviderError::Broken("the render failed at the upstream, which gave no reason".to_owned()),
@@ -98,11 +101,38 @@ fn progress(members: &Members<'_>, poll_after: Duration) -> Result<Progress, Pro
 }
 
 /// Returns the result of a request. Without a link the result has no files, and the job runner then fails the job.
-fn clip(video: &Members<'_>) -> Clip {
+fn clip(video: &Members<'_>, members: &Members<'_>) -> Clip {
     let file = video.string("url").map(|url| ClipFile {
         variant: Variant::Video,
         media_type: "video/mp4".to_owned(),
         location: url.into_owned(),
     });
-    Clip { files: file.into_iter().collect() }
+    let cost = usage::cost(&members.object("usage"), "cost_in_usd_ticks", TICKS_PER_DOLLAR);
+    Clip::new(file).with_usage(RenderUsage { cost, ..RenderUsage::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::usd::Usd;
+
+    #[test]
+    fn cost_in_ticks_is_in_the_result_rounded_up_to_a_millionth_of_a_dollar() {
+        let usage_of = |usage: &str| {
+            let body = format!(r#"{{"status":"done","video":{{"url":"https://x"}},"usage":{usage}}}"#).into();
+            match parse_poll(&Response { status: StatusCode::OK, headers: HeaderMap::new(), body }, Duration::ZERO) {
+                Ok(Progress::Ready(clip)) => clip.usage,
+                other => panic!("{other:?}"),
+            }
+        };
+        let cost = |usd| RenderUsage { video_millis: None, cost: Usd::parse(usd) };
+        assert_eq!(usage_of(r#"{"cost_in_usd_ticks":2500000000}"#), cost("0.25"));
+        assert_eq!(usage_of(r#"{"cost_in_usd_ticks":"37756001"}"#), cost("0.003776"));
+        for odd in ["null", "7", r#"{"cost_in_usd_ticks":0}"#, r#"{"cost_in_usd_ticks":-1}"#] {
+            assert_eq!(usage_of(odd), RenderUsage::default(), "{odd}");
+        }
+        assert_eq!(usage_of(r#"{"cost_in_usd_ticks":99999999999999999999}"#), RenderUsage::default());
+    }
 }

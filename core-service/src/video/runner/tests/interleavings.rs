@@ -223,7 +223,7 @@ impl Model {
                 vec![Self { request: Some(Request::Sent(index)), ..waiting }]
             }
             JobState::Submitting { .. } => self.search(index, job, fence),
-            JobState::Rendering { .. } => write(job.after(Event::Rendered(Clip { files: Vec::new() }), NOW).unwrap()),
+            JobState::Rendering { .. } => write(job.after(Event::Rendered(Clip::new([])), NOW).unwrap()),
             JobState::Storing { .. } => write(job.after(Event::Stored(Vec::new(), None), NOW).unwrap()),
             JobState::Succeeded { .. } | JobState::Failed { .. } | JobState::Cancelled { .. } => {
                 self.clean_up(index, job, fence)

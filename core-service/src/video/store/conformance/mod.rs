@@ -31,7 +31,7 @@ use crate::{
         inputs::{InputRole, InputSource, StoredInput},
         job::{Job, JobId, JobKey, JobOrigin, JobRequest},
         parameters::VideoParameters,
-        provider::UpstreamTask,
+        provider::{RenderUsage, UpstreamTask},
         state::{Event, JobState, Phase},
         time::{Clock, Timestamp},
     },

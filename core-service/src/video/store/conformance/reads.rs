@@ -74,7 +74,8 @@ pub(super) async fn a_list_can_be_filtered_by_state_and_model_and_its_pages_are_
             0 => (&mut queued, None),
             1 => (&mut cancelled, Some(job.cancelled(NOW, None).unwrap())),
             _ => {
-                let state = JobState::Succeeded { media: Vec::new(), task: None, content: None };
+                let state =
+                    JobState::Succeeded { media: Vec::new(), task: None, content: None, usage: RenderUsage::default() };
                 (&mut rendered, Some(Job { state, revision: job.revision + 1, ..job.clone() }))
             }
         };
@@ -145,7 +146,12 @@ pub(super) async fn a_list_has_no_extra_members(store: Store) {
 pub(super) async fn a_render_is_found_at_the_other_jobs_of_its_provider(store: Store) {
     let mut job = job();
     let task = UpstreamTask("t\"\\ü".to_owned());
-    job.state = JobState::Succeeded { media: Vec::new(), task: Some(task.clone()), content: None };
+    job.state = JobState::Succeeded {
+        media: Vec::new(),
+        task: Some(task.clone()),
+        content: None,
+        usage: RenderUsage::default(),
+    };
     insert(&store, job.clone()).await;
     let has =
         async |provider: &str, task: &UpstreamTask, id: &JobId| store.has_render(provider, task, id).await.unwrap();

@@ -48,6 +48,7 @@ async function nonStreamingImages(path, options, entry) {
 }
 
 async function streamImages(path, options, entry) {
+  let cost = 0;
   for await (const { data } of stream(path, options)) {
     const { image_index: index = 0, output_format: format = "png" } = data;
     if (data.type.endsWith(".failed")) {
@@ -58,7 +59,13 @@ async function streamImages(path, options, entry) {
     if (data.type.endsWith(".partial_image")) {
       entry.preview(index, blob);
     } else {
-      entry.info({ size: data.size, usage: data.usage });
+      const { size, usage } = data;
+      entry.info({ size, usage });
+      if (usage.cost != null) {
+        // Each image has its own part of the cost.
+        cost += usage.cost;
+        entry.info({ cost: String(cost) });
+      }
       entry.image(index, { blob, format, revisedPrompt: data.revised_prompt });
     }
   }

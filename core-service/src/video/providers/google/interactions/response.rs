@@ -101,7 +101,7 @@ fn completed(members: &Members<'_>, task: &str) -> Result<Progress, ProviderErro
     }
     let text = output_text(members);
     Ok(if text.is_empty() {
-        Progress::Ready(Clip { files: Vec::new() })
+        Progress::Ready(Clip::new([]))
     } else {
         let message = format!("the model returned text instead of a video: {text}");
         Progress::Failed(if refusal::is_policy(&text) {

@@ -65,7 +65,7 @@ fn progress(members: &Members<'_>, task: &str, poll_after: Duration) -> Result<P
     Ok(match filtered.iter().find_map(filter_reasons) {
         Some(reasons) => Progress::Failed(ProviderError::ContentPolicy(reasons)),
         // Finished without a file and without a reason: the job runner fails the job.
-        None => Progress::Ready(Clip { files: Vec::new() }),
+        None => Progress::Ready(Clip::new([])),
     })
 }
 

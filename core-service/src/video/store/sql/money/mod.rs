@@ -7,7 +7,7 @@ use crate::{
     ledger::{Usage, end_hold, open_hold, record_usage},
     usd::Usd,
     video::{
-        charge::{ChargeState, MAX_COST_FACTOR, delivered},
+        charge::{ChargeState, MAX_COST_FACTOR, used},
         job::Job,
         state::JobState,
         store::{JobLimits, StoreError},
@@ -39,10 +39,8 @@ pub(super) async fn settle(
     if !before.state.is_final() && next.state.is_final() {
         usage.calls = 1;
         match &next.state {
-            JobState::Succeeded { content, .. } => {
-                let parameters = &next.request.parameters;
-                let millis = content.map_or(u64::from(parameters.seconds) * 1000, |content| content.duration_millis);
-                usage.quantities = delivered(parameters, millis);
+            JobState::Succeeded { content, usage: reported, .. } => {
+                usage.quantities = used(&next.request.parameters, *reported, *content);
             }
             JobState::Failed { .. } => usage.errors = 1,
             JobState::Queued
