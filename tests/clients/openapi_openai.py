@@ -1,8 +1,8 @@
-"""Checks responses and events against OpenAI's own OpenAPI description.
+"""Checks responses and events against OpenAI's own OpenAPI description, and against Triptych's.
 
-    openapi_openai.py PATH_OF_TRIPTYCH
+    openapi_openai.py PATH_OF_TRIPTYCH [DOCUMENT]
 
-Starts Triptych on free ports: first with its built-in engines, then with a chat upstream for what these do not generate.
+DOCUMENT is a file instead of Triptych's document that is served. Starts Triptych on free ports: first with its built-in engines, then with a chat upstream for what these do not generate.
 """
 
 import json
@@ -11,9 +11,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 from fake_provider import start_triptych
-from openai_description import Description
+from openai_description import Description, OwnDocument
 from openai_upstream import SCRIPTS, chat_upstream
 from openapi_narrow import DATA_URL
 
@@ -57,10 +58,12 @@ def events(text):
 
 
 class Client:
-    """Sends requests to an endpoint of the description, and checks each response with it."""
+    """Sends requests to an endpoint of the description, and checks each response with it and with Triptych's own document."""
 
-    def __init__(self, rest, description):
+    def __init__(self, rest, description, document):
         self.rest, self.description = rest, description
+        text = Path(document).read_text() if document else call("GET", f"{rest.removesuffix('/v1')}/openapi.json")[1]
+        self.own = OwnDocument(json.loads(text))
         self.types = set()
 
     def send(self, method, path, body=None, identity="", query=""):
@@ -70,18 +73,20 @@ class Client:
         assert status == 200, text
         value = json.loads(text)
         self.description.check(self.description.of(method, path), value)
+        self.own.check(method, path, "application/json", value)
         return value
 
     def stream(self, path, body):
         """Returns the events of a stream."""
         status, text = call("POST", self.rest + path, body | {"stream": True})
         assert status == 200, text
-        return self.check_events(self.description.of("post", path, "text/event-stream"), text)
+        return self.check_events(self.description.of("post", path, "text/event-stream"), "post", path, text)
 
-    def check_events(self, schema, text):
+    def check_events(self, schema, method, path, text):
         found = events(text)
         for event in found:
             self.description.check(schema, event)
+            self.own.check(method, path, "text/event-stream", event)
             self.types.add(event.get("type"))
         return found
 
@@ -127,7 +132,7 @@ def check_background(client):
     seen = client.stream("/responses", body)
     identity = seen[0]["response"]["id"]
     _, text = call("GET", f"{client.rest}/responses/{identity}?stream=true&starting_after=2")
-    assert client.check_events("ResponseStreamEvent", text) == [event for event in seen if event["sequence_number"] > 2]
+    assert client.check_events("ResponseStreamEvent", "get", "/responses/{response_id}", text) == [event for event in seen if event["sequence_number"] > 2]
     waiting = [client.send("post", "/responses", body) for _ in range(3)]
     assert waiting[0]["status"] == "queued"
     client.send("post", "/responses/{response_id}/cancel", identity=waiting[2]["id"])
@@ -170,8 +175,8 @@ def check_upstream(client):
         client.stream("/chat/completions", body)
     check_responses(client, "m", [{"input": script} | include for script in SCRIPTS])
     check_responses(client, "m", [{"input": "reason", "reasoning": {"summary": "auto"}}])
-    for kind in ("refusal", "reasoning_text", "reasoning_summary_text"):
-        assert {f"response.{kind}.delta", f"response.{kind}.done"} <= client.types, client.types
+    for kind in ("refusal.delta", "reasoning_text.done", "reasoning_summary_text.done"):
+        assert f"response.{kind}" in client.types, client.types
 
 
 def check_errors(client):
@@ -197,19 +202,22 @@ def check_failure(description):
         raise AssertionError(f"not found: {wrong}")
 
 
-def main(program):
+def main(program, document=None):
     description = Description()
     check_failure(description)
     with start_triptych(program, {"TRIPTYCH_OFFLINE_CHAT_TOKENS_PER_SECOND": "0"}) as rest:
-        client = Client(rest, description)
+        client = Client(rest, description, document)
+        # Each type of event has its own schema.
+        client.own.refuse("post", "/responses", "text/event-stream", {"type": "response.x", "sequence_number": 0})
+        client.own.refuse("post", "/responses", "text/event-stream", {"type": "response.output_text.delta", "sequence_number": 0})
         for check in (check_models, check_chat, check_images, check_background, check_errors, check_videos):
             check(client)
         check_responses(client, "offline-chat", RESPONSES)
     with chat_upstream() as upstream, start_triptych(program, {"CHAT_BASE_URL": upstream, "CHAT_MODEL": "m"}) as rest:
-        check_upstream(Client(rest, description))
+        check_upstream(Client(rest, description, document))
     description.finish()
     counts = description.counts
     print(f"  ok   {sum(counts.values())} responses and events are valid by {len(counts)} schemas of OpenAI's description")
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])
