@@ -13,18 +13,18 @@ use super::{
 };
 use crate::{chat::read_request, json::extra::append_member};
 
-/// The values of `include`. Those of tools that are not served have no effect.
-const INCLUDES: [&str; 8] = [
-    "reasoning.encrypted_content",
-    LOGPROBS,
-    "message.input_image.image_url",
+/// The values of `include`. Items always have the URLs of their images.
+const INCLUDES: [&str; 3] = [ENCRYPTED_REASONING, LOGPROBS, "message.input_image.image_url"];
+const ENCRYPTED_REASONING: &str = "reasoning.encrypted_content";
+const LOGPROBS: &str = "message.output_text.logprobs";
+/// The values of `include` for hosted tools that are not served. SDKs send them beside these tools only.
+const UNSERVED_INCLUDES: [&str; 5] = [
     "file_search_call.results",
     "web_search_call.results",
     "web_search_call.action.sources",
     "computer_call_output.output.image_url",
     "code_interpreter_call.outputs",
 ];
-const LOGPROBS: &str = "message.output_text.logprobs";
 
 /// The settings of a validated request.
 #[derive(Debug, Clone, Default)]
@@ -205,9 +205,13 @@ fn read_identifiers(
 
 fn read_includes(fields: &mut Fields<'_>, settings: &mut Settings) -> Result<(), InvalidRequest> {
     for include in fields.optional("include", Node::array)?.unwrap_or_default() {
+        if UNSERVED_INCLUDES.contains(&include.string().unwrap_or_default().as_str()) {
+            let message = format!("{} belongs to a hosted tool that is not served; leave it out", include.raw());
+            return Err(include.unsupported(message));
+        }
         match include.one_of(&INCLUDES)? {
             LOGPROBS => settings.logprobs = true,
-            "reasoning.encrypted_content" => settings.encrypted_reasoning = true,
+            ENCRYPTED_REASONING => settings.encrypted_reasoning = true,
             _ => {}
         }
     }

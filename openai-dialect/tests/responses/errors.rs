@@ -76,6 +76,10 @@ fn unserved_features_are_refused_by_name() {
         document[member] = Value::Null;
         assert!(ResponseRequest::parse(&document.to_string()).is_ok());
     }
+    for include in ["web_search_call.results", "file_search_call.results", "computer_call_output.output.image_url"] {
+        let document = json!({"input": "Hi", "include": ["message.input_image.image_url", include]});
+        assert_rejected(&document, "include[1]", include);
+    }
     for tool in
         ["web_search", "file_search", "computer_use_preview", "code_interpreter", "mcp", "local_shell", "apply_patch"]
     {

@@ -6,7 +6,7 @@ use triptych_proto::v1::{self as pb, response_service_server::ResponseService};
 use super::CoreStub;
 use crate::core_client::ReplyStream;
 
-const RESPONSE: &str = r#"{"id":"resp_1","object":"response","status":"completed"}"#;
+const RESPONSE: &str = r#"{"id":"resp_1","object":"response","created_at":1,"status":"completed","background":false,"completed_at":2,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":null,"max_tool_calls":null,"model":"m","output":[],"parallel_tool_calls":true,"previous_response_id":null,"prompt_cache_key":null,"reasoning":{"effort":null,"summary":null},"safety_identifier":null,"service_tier":null,"store":true,"temperature":null,"text":{"format":{"type":"text"}},"tool_choice":"auto","tools":[],"top_logprobs":0,"top_p":null,"truncation":"disabled","metadata":{}}"#;
 
 fn event(sequence_number: u64, kind: &str) -> pb::ResponseEvent {
     let data_json = format!(r#"{{"type":"{kind}","sequence_number":{sequence_number}}}"#);
