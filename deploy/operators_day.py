@@ -6,7 +6,8 @@
 Installs the archive, writes a configuration, probes a scripted upstream, starts the service with the command line of its systemd unit, and
 then: two teams spend their budgets under load; every query of the dashboards whose metrics exist returns data from Prometheus; the alert
 rule for stuck jobs fires; a key is created, limited, rotated and revoked and a price changed without a restart; a backup is made
-while videos render, and restored. Needs Python; without `prometheus`, the steps with it are skipped with a message.
+while videos render, and restored; two processes behind a load balancer are restarted under load. Needs Python; without `prometheus`, or
+without both `haproxy` and `nginx`, the steps with them are skipped with a message.
 """
 
 import contextlib
@@ -16,7 +17,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -32,6 +32,11 @@ from pathlib import Path
 
 import check
 from check import OPENER, queries, selectors
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "clients"))
+from load_balancers import chat_only
+from processes import executable
+from server import free_port
 
 # As many tokens as the calls permit.
 USAGE = {"prompt_tokens": 3, "completion_tokens": 1000, "total_tokens": 1003}
@@ -87,11 +92,6 @@ class Upstream(check.Upstream):
 
     def respond_json(self, status: int, body: dict) -> None:
         self.respond(status, "application/json", json.dumps(body).encode())
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 class Machine:
@@ -262,7 +262,7 @@ def watch(machine: Machine, deploy: Path) -> None:
     """Prometheus scrapes the service: the queries of the dashboards return data, and the alert for stuck jobs fires."""
     program = shutil.which("prometheus")
     if not program:
-        print("    SKIPPED the dashboards and the alert: no prometheus")
+        print("    SKIPPED dashboards and alert: prometheus is not installed")
         return
     place = machine.place / "prometheus"
     place.mkdir()
@@ -364,6 +364,17 @@ def back_up(machine: Machine) -> None:
     machine.stop()
 
 
+def roll(machine: Machine) -> None:
+    """Two processes behind a load balancer are restarted one after the other: no client sees an error."""
+    proxy = next(filter(executable, ("haproxy", "nginx")), None)
+    if proxy is None:
+        print("    SKIPPED rolling restart: neither haproxy nor nginx is installed")
+        return
+    directory = machine.place / "rolling"
+    directory.mkdir()
+    chat_only(str(machine.program), directory, proxy, rounds=1)
+
+
 def main() -> None:
     archive = Path(sys.argv[1]).resolve()
     deploy = Path(__file__).resolve().parent
@@ -379,6 +390,7 @@ def main() -> None:
             "dashboards and the alert for a stuck job": lambda: watch(machine, deploy),
             "keys and a price change without a restart": lambda: change(machine, upstream),
             "backup and restore": lambda: back_up(machine),
+            "rolling restart behind a load balancer": lambda: roll(machine),
         }
         try:
             for name, step in steps.items():

@@ -171,4 +171,4 @@ else
     passed "Debian package"
 fi
 
-printf 'SKIPPED: %s\n' "${skipped[@]}" | grep -v '^SKIPPED: $' || true
+for reason in "${skipped[@]}"; do echo "SKIPPED $reason"; done

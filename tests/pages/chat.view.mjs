@@ -30,9 +30,9 @@ async function send(page, text, count) {
   await page.waitForSelector(`.turn-reply:nth-child(${count})[aria-busy=false]`);
 }
 
-async function conversation({ page, url, watched, takePictures }) {
+async function conversation({ page, url, watched, checkWidths }) {
   const bodies = await open(page, url);
-  await takePictures("chat-empty");
+  await checkWidths("chat-empty");
   await watched.tabTo("summary");
   await watched.tabTo(".composer textarea");
   await page.keyboard.type("Explain");
@@ -59,7 +59,7 @@ async function conversation({ page, url, watched, takePictures }) {
   );
   assert.deepEqual([bodies[1].temperature, bodies[1].max_tokens], [0.5, 12]);
   await page.getByText("maximum number of tokens").waitFor();
-  await takePictures("chat");
+  await checkWidths("chat");
 
   // Again, then with another message.
   await page.getByRole("button", { name: "Generate the reply again" }).click();
@@ -85,7 +85,7 @@ async function conversation({ page, url, watched, takePictures }) {
   await page.getByText("No messages yet").waitFor();
 }
 
-async function tools({ page, url, takePictures }) {
+async function tools({ page, url, checkWidths }) {
   const bodies = await open(page, url);
   await page.locator("summary", { hasText: "Tools" }).click();
   const definitions = page.getByLabel("Tool definitions");
@@ -101,7 +101,7 @@ async function tools({ page, url, takePictures }) {
   const card = page.locator(".tool-card");
   assert.match(await card.locator(".code pre").textContent(), /"city": "/);
   await card.getByLabel("Result").fill("22 °C and *sunny*");
-  await takePictures("chat-tools");
+  await checkWidths("chat-tools");
   await page.getByRole("button", { name: "Send the results" }).click();
   await page.waitForSelector(".turn-reply:nth-child(4)[aria-busy=false]");
   const [, call, result] = bodies[1].messages;
@@ -167,7 +167,7 @@ async function stopped({ page, url, watched }) {
   assert.ok(await page.getByRole("button", { name: "Generate the reply again" }).isVisible());
 }
 
-async function failures({ page, url, watched, takePictures }) {
+async function failures({ page, url, watched, checkWidths }) {
   watched.allow(/HTTP 429: POST/, /status of 429/);
   const bodies = await open(page, url);
   await page.getByLabel("Model", { exact: true }).selectOption("Other…");
@@ -177,7 +177,7 @@ async function failures({ page, url, watched, takePictures }) {
   await page.getByText("fault injection: rate limit").waitFor();
   await page.getByText("Try again in 2 s.").waitFor();
   assert.equal(bodies[0].model, "offline-chat-fault-429");
-  await takePictures("chat-error");
+  await checkWidths("chat-error");
 
   // A stream that breaks keeps the text that has arrived.
   await page.getByLabel("Name of the model").fill("offline-chat-fault-cut");
@@ -216,14 +216,14 @@ export default [
     title: "in Chinese",
     locale: "zh-CN",
     environment: FAST,
-    test: async ({ page, url, takePictures }) => {
+    test: async ({ page, url, checkWidths }) => {
       await page.goto(`${url}playground`);
       await page.getByText("内置模拟").waitFor();
       await page.fill(".composer textarea", "你好");
       await page.keyboard.press("Enter");
       await page.waitForSelector(".turn-reply[aria-busy=false]");
       await page.getByText(/\d+ 个 token/).waitFor();
-      await takePictures("chat-zh");
+      await checkWidths("chat-zh");
     },
   },
 ];

@@ -40,7 +40,7 @@ function examplesOf(document, { requestBody, responses }) {
     .map((value) => (typeof value === "string" ? value : JSON.stringify(value, null, 2)));
 }
 
-async function everyOperation({ page, url, takePictures }) {
+async function everyOperation({ page, url, checkWidths }) {
   const all = await operations(url);
   await page.goto(`${url}docs`);
   await page.locator(".nav-link").first().waitFor();
@@ -49,7 +49,7 @@ async function everyOperation({ page, url, takePictures }) {
     all.map(({ operationId }) => operationId).filter((id) => !links.includes(id)),
     [],
   );
-  await takePictures("docs");
+  await checkWidths("docs");
   for (const { operationId, summary, path, method, responses, examples } of all) {
     await page.goto(`${url}docs#${operationId}`);
     await page.waitForFunction((summary) => document.getElementById("docs-title").textContent === summary, summary);
@@ -72,7 +72,7 @@ async function everyOperation({ page, url, takePictures }) {
   }
 }
 
-async function byKeyboard({ page, url, watched, takePictures }) {
+async function byKeyboard({ page, url, watched, checkWidths }) {
   await page.goto(`${url}docs`);
   await watched.tabTo(".docs-nav input");
   await page.keyboard.type("negative_prompt createVideo");
@@ -91,7 +91,7 @@ async function byKeyboard({ page, url, watched, takePictures }) {
   const count = await page.locator(".member").count();
   await page.keyboard.press("Enter");
   await page.waitForFunction((count) => document.querySelectorAll(".member").length > count, count);
-  await takePictures("docs-operation");
+  await checkWidths("docs-operation");
 
   await page.goBack();
   await page.waitForFunction(() => document.getElementById("docs-title").textContent === "Calls of the REST API");
@@ -113,7 +113,7 @@ async function examples({ page, url }) {
   }
 }
 
-async function grpc({ page, url, root, takePictures }) {
+async function grpc({ page, url, root, checkWidths }) {
   const directory = join(root, "proto/triptych/v1");
   const files = await Promise.all((await readdir(directory)).map((file) => readFile(join(directory, file), "utf8")));
   const methods = files.flatMap((text) => [...text.matchAll(/^ {2}rpc (\w+)\(/gm)].map(([, method]) => method));
@@ -121,7 +121,7 @@ async function grpc({ page, url, root, takePictures }) {
   await page.waitForFunction(() => document.getElementById("docs-title")?.textContent === "gRPC");
   const shown = await page.locator("section:has(#section-grpc) dt code").allTextContents();
   assert.deepEqual(shown.sort(), methods.sort());
-  await takePictures("docs-grpc");
+  await checkWidths("docs-grpc");
   await page.click('.nav-link[href="#grpc-errors"]');
   await page.waitForFunction(() => document.activeElement.id === "section-grpc-errors");
   await page.click("#language-button");

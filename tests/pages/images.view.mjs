@@ -29,9 +29,9 @@ async function other(page, size) {
   await page.getByLabel("Width and height in pixels").fill(size);
 }
 
-async function previews({ page, url, watched, takePictures }) {
+async function previews({ page, url, watched, checkWidths }) {
   const requests = await open(page, url);
-  await takePictures("images-empty");
+  await checkWidths("images-empty");
   await watched.tabTo(".images-prompt");
   await page.keyboard.type("A red lighthouse at night");
   await page.getByLabel("Size", { exact: true }).selectOption("512 × 512");
@@ -59,7 +59,7 @@ async function previews({ page, url, watched, takePictures }) {
   assert.deepEqual(sizes, [512, 512]);
   assert.match(await page.locator(".entry .meta").textContent(), /512 × 512.*in total.*\d+ tokens.*req_/);
   await page.getByText("2 images are complete").waitFor({ state: "attached" });
-  await takePictures("images");
+  await checkWidths("images");
 
   await watched.tabTo(".tile-open");
   await page.keyboard.press("Enter");
@@ -140,7 +140,7 @@ function opacity(page, png, points) {
   );
 }
 
-async function edit({ page, url, watched, takePictures }) {
+async function edit({ page, url, watched, checkWidths }) {
   await keepForms(page);
   const requests = await open(page, url);
   await page.fill(".images-prompt", "A house on a hill");
@@ -170,7 +170,7 @@ async function edit({ page, url, watched, takePictures }) {
   await page.getByLabel("Paint", { exact: true }).check();
   await rectangle("200", "0", "56", "56");
   await page.getByRole("button", { name: "Undo" }).click();
-  await takePictures("images-mask");
+  await checkWidths("images-mask");
   await page.getByRole("button", { name: "Use the mask" }).click();
   await page.getByRole("button", { name: "Change the mask" }).waitFor();
 
@@ -191,7 +191,7 @@ async function edit({ page, url, watched, takePictures }) {
     [230, 20], // undone
   ];
   assert.deepEqual(await opacity(page, form.mask, points), [256, 256, 0, 255, 0, 255, 255]);
-  await takePictures("images-edit");
+  await checkWidths("images-edit");
 
   // Without its picture, the mask is gone as well.
   await page.getByRole("button", { name: "Remove picture 1" }).click();
@@ -201,7 +201,7 @@ async function edit({ page, url, watched, takePictures }) {
   assert.match(requests[2].url(), /\/v1\/images\/generations$/);
 }
 
-async function failures({ page, url, watched, takePictures }) {
+async function failures({ page, url, watched, checkWidths }) {
   watched.allow(/HTTP 400: POST/, /status of 400/, /request failed: POST .*ERR_ABORTED/);
   await open(page, url);
   await page.getByLabel("Model", { exact: true }).selectOption("Other…");
@@ -210,7 +210,7 @@ async function failures({ page, url, watched, takePictures }) {
   await page.keyboard.press("Control+Enter");
   await page.getByText("content_policy_violation").waitFor();
   await page.getByText("The provider refuses this content.").waitFor();
-  await takePictures("images-error");
+  await checkWidths("images-error");
 
   await page.getByLabel("Name of the model").fill("offline-image-fault-slow");
   await page.getByRole("button", { name: "Generate" }).click();
@@ -227,10 +227,10 @@ export default [
   {
     title: "in Chinese",
     locale: "zh-CN",
-    test: async ({ page, url, takePictures }) => {
+    test: async ({ page, url, checkWidths }) => {
       await page.goto(`${url}playground#images`);
       await page.getByText("内置模拟").waitFor();
-      await takePictures("images-zh");
+      await checkWidths("images-zh");
     },
   },
 ];

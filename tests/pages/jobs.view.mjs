@@ -20,16 +20,16 @@ async function createVideo(url, members, key) {
   return response.json();
 }
 
-async function empty({ page, url, watched, takePictures }) {
+async function empty({ page, url, watched, checkWidths }) {
   await page.goto(`${url}jobs`);
   await page.getByText("No videos yet").waitFor();
-  await takePictures("jobs-empty");
+  await checkWidths("jobs-empty");
   watched.allow(/HTTP 404/, /status of 404/);
   await page.goto(`${url}jobs#video_0`);
   await page.getByText("This video does not exist").waitFor();
 }
 
-async function listAndDetails({ page, url, takePictures }) {
+async function listAndDetails({ page, url, checkWidths }) {
   const clip = await createVideo(url, { callback_url: "https://webhook-fault-0.invalid/", seed: 7 });
   await createVideo(url, { model: "offline-video-fault-fails", prompt: "Waves at night" });
   const stuck = await createVideo(url, { model: "offline-video-fault-stuck", prompt: "A long story" });
@@ -39,7 +39,7 @@ async function listAndDetails({ page, url, takePictures }) {
   await row(clip.id).locator("img").waitFor();
   await page.locator(".job .badge-bad").waitFor();
   await row(stuck.id).getByText("Generating").waitFor();
-  await takePictures("jobs");
+  await checkWidths("jobs");
 
   // Filters.
   const shown = () => page.locator(".job").count();
@@ -64,14 +64,14 @@ async function listAndDetails({ page, url, takePictures }) {
   await page.locator(".details").getByText("$0.05").first().waitFor();
   await page.getByText("Delivered").waitFor();
   await page.getByText("1 attempt", { exact: true }).waitFor();
-  await takePictures("jobs-details");
+  await checkWidths("jobs-details");
   await page.getByRole("button", { name: "Send again" }).click();
   await page.getByText("2 attempts").waitFor();
 
   // Again, with the estimate, as a new video.
   await page.locator("[data-action=again]").click();
   await page.locator("dialog").getByText("$0.05").waitFor();
-  await takePictures("jobs-again");
+  await checkWidths("jobs-again");
   await page.locator("dialog .button-primary").click();
   await page.waitForFunction((old) => !location.hash.includes(old), clip.id);
   await page.locator(".details .badge-good").waitFor();
@@ -97,7 +97,7 @@ async function listAndDetails({ page, url, takePictures }) {
     .filter({ has: page.locator(".timeline") })
     .locator("dd");
   assert.deepEqual(await work.allTextContents(), ["offline", stuck.id, "1"]);
-  await takePictures("jobs-running");
+  await checkWidths("jobs-running");
   await page.locator("[data-action=cancel]").click();
   await page.locator("dialog .button-danger").click();
   await page.getByText("The video was cancelled").waitFor();
@@ -110,7 +110,7 @@ async function listAndDetails({ page, url, takePictures }) {
 /// A PNG of one pixel.
 const PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGD4DwABBAEAX+XDSwAAAABJRU5ErkJggg==";
 
-async function runAgainWithInputs({ page, url, watched, takePictures }) {
+async function runAgainWithInputs({ page, url, watched, checkWidths }) {
   const frame = { type: "image_url", image_url: { url: `data:image/png;base64,${PIXEL}` }, frame_type: "first_frame" };
   const first = await createVideo(url, { prompt: "A pixel", frame_images: [frame] });
   await page.goto(`${url}jobs#${first.id}`);
@@ -118,7 +118,7 @@ async function runAgainWithInputs({ page, url, watched, takePictures }) {
   await page.locator(".details").getByText("First frame stored with the video").waitFor();
   await page.locator("[data-action=again]").click();
   await page.locator("dialog").getByText("First frame stored with the video").waitFor();
-  await takePictures("jobs-again-inputs");
+  await checkWidths("jobs-again-inputs");
   await page.locator("dialog .button-primary").click();
   await page.waitForFunction((old) => !location.hash.includes(old), first.id);
   await page.locator(".details .badge-good").waitFor();
@@ -157,7 +157,7 @@ async function runAgainWithInputs({ page, url, watched, takePictures }) {
   await page.locator("dialog").getByText("This input cannot be used again").waitFor();
 }
 
-async function owners({ page, url, watched, takePictures }) {
+async function owners({ page, url, watched, checkWidths }) {
   watched.allow(/HTTP 401/, /status of 401/);
   await createVideo(url, { prompt: "Video of alice" }, ALICE);
   await createVideo(url, { prompt: "Video of the administrator" }, ADMIN);
@@ -166,7 +166,7 @@ async function owners({ page, url, watched, takePictures }) {
   await page.keyboard.press("Enter");
   await page.waitForFunction(() => document.querySelectorAll(".job .badge-good").length === 2);
   await page.getByText("alice", { exact: true }).waitFor();
-  await takePictures("jobs-owners");
+  await checkWidths("jobs-owners");
   await page.getByLabel("Owner").fill("alice");
   await page.getByLabel("Owner").press("Enter");
   await page.waitForFunction(() => document.querySelectorAll(".job").length === 1);
@@ -181,12 +181,12 @@ async function owners({ page, url, watched, takePictures }) {
   assert.equal(await page.getByLabel("Owner").isVisible(), false);
 }
 
-async function unreachable({ page, url, watched, takePictures }) {
+async function unreachable({ page, url, watched, checkWidths }) {
   watched.allow(/request failed/, /ERR_FAILED/);
   await page.route("**/v1/videos?*", (route) => route.abort());
   await page.goto(`${url}jobs`);
   await page.getByText("The gateway cannot be reached.").waitFor();
-  await takePictures("jobs-error");
+  await checkWidths("jobs-error");
   await page.unroute("**/v1/videos?*");
   await page.getByRole("button", { name: "Try again" }).click();
   await page.getByText("No videos yet").waitFor();

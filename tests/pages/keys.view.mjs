@@ -49,7 +49,7 @@ async function takeSecret(page) {
   return secret;
 }
 
-async function lifeOfAKey({ page, url, watched, takePictures }) {
+async function lifeOfAKey({ page, url, watched, checkWidths }) {
   watched.allow(/400.*admin\/v1\/keys/);
   await open(page, url);
   await item(page, "ops").getByText("Administrator").waitFor();
@@ -66,7 +66,7 @@ async function lifeOfAKey({ page, url, watched, takePictures }) {
   await page.getByLabel("Models").fill("offline-*, gpt-4o");
   await page.getByLabel("$ a month").fill("12.50");
   await page.getByLabel("Requests a minute").fill("sixty");
-  await takePictures("key-create");
+  await checkWidths("key-create");
   await page.keyboard.press("Enter");
   await dialog(page).getByText("expected an integer").waitFor();
   assert.equal(await page.getByLabel("Requests a minute").getAttribute("aria-invalid"), "true");
@@ -78,7 +78,7 @@ async function lifeOfAKey({ page, url, watched, takePictures }) {
   await page.keyboard.type("research");
   await page.keyboard.press("Enter");
   await dialog(page).locator(".key-secret").waitFor();
-  await takePictures("key-secret");
+  await checkWidths("key-secret");
   const secret = await takeSecret(page);
   const created = await json(url, "admin/v1/keys/alice");
   assert.deepEqual(
@@ -124,7 +124,7 @@ async function lifeOfAKey({ page, url, watched, takePictures }) {
   assert.notEqual(rotated, secret);
   for (const key of [secret, rotated]) assert.equal((await call(url, "v1/models", { key })).status, 200);
   await item(page, "alice").getByText("previous secret valid until").waitFor();
-  await takePictures("keys");
+  await checkWidths("keys");
 
   // A revocation asks first, and hides the key unless revoked ones are shown.
   await page.getByRole("button", { name: "Revoke the key alice" }).click();
@@ -139,7 +139,7 @@ async function lifeOfAKey({ page, url, watched, takePictures }) {
   assert.equal(await item(page, "alice").getByRole("button").count(), 0);
   await page.click("#language-button");
   await item(page, "alice").getByText("已吊销", { exact: true }).waitFor();
-  await takePictures("keys-zh");
+  await checkWidths("keys-zh");
 }
 
 async function takenNameAndOwnKey({ page, url, watched }) {
@@ -175,7 +175,7 @@ async function manyKeys({ page, url }) {
   assert.ok(await page.getByRole("button", { name: "Show more" }).isHidden());
 }
 
-async function ledger({ page, url, watched, takePictures }) {
+async function ledger({ page, url, watched, checkWidths }) {
   watched.allow(/400.*ledger\/holds/);
   const budget = { name: "carol", limits: { budget_total: "50" } };
   const { secret } = await json(url, "admin/v1/keys", { body: budget });
@@ -197,14 +197,14 @@ async function ledger({ page, url, watched, takePictures }) {
   assert.equal(await page.locator(".hold").count(), 2);
   await page.getByRole("button", { name: "Verify the ledger" }).click();
   await page.getByText("The sums of all budgets agree").waitFor();
-  await takePictures("ledger");
+  await checkWidths("ledger");
 
   const row = (id) => page.locator(`[data-hold="${id}"]`);
   await row(videos[0]).getByRole("button").click();
   await page.getByLabel("Cost in US dollars").fill("much");
   await inDialog(page, "Resolve").click();
   await dialog(page).getByText("cost: expected an amount").waitFor();
-  await takePictures("ledger-resolve");
+  await checkWidths("ledger-resolve");
   await page.getByLabel("Cost in US dollars").fill("0.70");
   await inDialog(page, "Resolve").click();
   await row(videos[0]).waitFor({ state: "detached" });
@@ -243,12 +243,12 @@ async function otherKeys({ page, url, watched }) {
   await item(page, "ops").waitFor();
 }
 
-async function adminPort({ page, url, watched, takePictures }) {
+async function adminPort({ page, url, watched, checkWidths }) {
   watched.allow(/404.*admin\/v1\/keys/);
   await open(page, url);
   await page.getByText("API keys are not administered at this port").waitFor();
   assert.equal(await page.getByRole("button", { name: "Create a key" }).count(), 0);
-  await takePictures("keys-elsewhere");
+  await checkWidths("keys-elsewhere");
 }
 
 export default [

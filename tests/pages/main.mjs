@@ -25,28 +25,36 @@ const all = (await readdir(here))
   .sort();
 for (const name of names) assert.ok(all.includes(name), `unknown view ${name}; views: ${all.join(", ")}`);
 
-/// Saves pictures of a page: `NAME-WIDTH-THEME.png`.
-async function takePictures(page, name) {
-  if (!values.pictures) return;
-  await mkdir(values.pictures, { recursive: true });
+/// Fails if a page is wider than the window at one of the three widths. With `--pictures`, also saves pictures of it, in light and dark:
+/// `NAME-WIDTH-THEME.png`.
+async function checkWidths(page, name) {
   const size = page.viewportSize();
   for (const width of WIDTHS) {
-    for (const theme of ["light", "dark"]) {
-      await page.setViewportSize({ width, height: 900 });
+    await page.setViewportSize({ width, height: 900 });
+    for (const theme of values.pictures ? ["light", "dark"] : []) {
       await page.emulateMedia({ colorScheme: theme });
-      await page.evaluate(() => scrollTo(0, 0));
-      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-      const overflow = await page.evaluate(
-        () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
-      );
+      await settled(page);
       await page.screenshot({ path: join(values.pictures, `${name}-${width}-${theme}.png`), fullPage: true });
-      assert.ok(overflow <= 0, `${name} is ${overflow} px too wide at ${width} px`);
     }
+    await settled(page);
+    const overflow = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
+    assert.ok(overflow <= 0, `${name} is ${overflow} px too wide at ${width} px`);
   }
   await page.emulateMedia({ colorScheme: null });
   await page.setViewportSize(size);
 }
 
+/// Waits until the page is drawn, at its top.
+function settled(page) {
+  return page.evaluate(() => {
+    scrollTo(0, 0);
+    return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  });
+}
+
+if (values.pictures) await mkdir(values.pictures, { recursive: true });
 await checkTexts(join(values.root, "rest-gateway/pages/js/i18n"));
 const browser = await launch();
 let failed = 0;
@@ -71,7 +79,7 @@ try {
           gateway,
           root: values.root,
           watched,
-          takePictures: (picture) => takePictures(watched.page, picture),
+          checkWidths: (name) => checkWidths(watched.page, name),
         });
         await watched.assertClean();
         gateway.assertClean();

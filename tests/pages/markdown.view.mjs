@@ -23,7 +23,7 @@ if (1 < 2) { "<b>" }
 \`\`\`
 `;
 
-async function markdown({ page, url, takePictures }) {
+async function markdown({ page, url, checkWidths }) {
   await page.goto(`${url}playground#chat`);
   await page.waitForSelector(".composer");
   await page.evaluate((text) => {
@@ -37,7 +37,7 @@ async function markdown({ page, url, takePictures }) {
   await page.reload();
   const reply = page.locator(".turn-reply .markdown");
   await reply.waitFor();
-  await takePictures("chat-markdown");
+  await checkWidths("chat-markdown");
   const tags = await reply.evaluate((element) => [...element.children].map((child) => child.tagName + child.className));
   assert.deepEqual(tags, ["H4", "P", "P", "OL", "BLOCKQUOTE", "DIVtable-wrap", "DIVcode"]);
   assert.equal(await reply.locator("img, script, b").count(), 0);

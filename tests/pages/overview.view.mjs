@@ -12,14 +12,14 @@ async function send(page, watched, panel, prompt) {
   await page.keyboard.press("Enter");
 }
 
-async function everyControlByKeyboard({ page, url, watched, takePictures }) {
+async function everyControlByKeyboard({ page, url, watched, checkWidths }) {
   await page.goto(url);
   await page.waitForSelector(".card-video .try");
   assert.equal(await page.title(), "Triptych");
   assert.deepEqual(await page.locator(".panel .badge").allTextContents(), Array(3).fill("Built-in mock"));
   await page.getByText("Ready", { exact: true }).waitFor();
   assert.equal(await page.locator(".connection-url").textContent(), `${url}v1`);
-  await takePictures("overview");
+  await checkWidths("overview");
 
   await page.keyboard.press("Tab");
   assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
@@ -47,7 +47,7 @@ async function everyControlByKeyboard({ page, url, watched, takePictures }) {
   await video.evaluate((video) => video.play());
   await page.waitForFunction(() => document.querySelector(".card-video video").currentTime > 0.2);
   assert.deepEqual(await video.evaluate((video) => [video.videoWidth, video.videoHeight]), [640, 360]);
-  await takePictures("overview-results");
+  await checkWidths("overview-results");
 
   // Code: arrow keys select tabs.
   await watched.tabTo("#snippets .section-head [role=tab][aria-selected=true]");
@@ -61,7 +61,7 @@ async function everyControlByKeyboard({ page, url, watched, takePictures }) {
   assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^from openai import OpenAI/);
 }
 
-async function switches({ page, url, watched, takePictures }) {
+async function switches({ page, url, watched, checkWidths }) {
   await page.goto(url);
   await page.waitForSelector(".card-video .try");
   await watched.tabTo("#language-button");
@@ -69,7 +69,7 @@ async function switches({ page, url, watched, takePictures }) {
   await page.getByRole("heading", { name: "对话、图像与视频，同一个网关" }).waitFor();
   assert.equal(await page.getAttribute("html", "lang"), "zh");
   assert.match(await page.inputValue(".card-chat textarea"), /网关/);
-  await takePictures("overview-zh");
+  await checkWidths("overview-zh");
   await watched.tabTo("#theme-button");
   await page.keyboard.press("Enter");
   await page.keyboard.press("Enter");
@@ -89,12 +89,12 @@ async function chatCanBeStopped({ page, url, watched }) {
   await page.locator(".card-chat").getByText("Stopped").waitFor();
 }
 
-async function keyDialog({ page, url, watched, takePictures }) {
+async function keyDialog({ page, url, watched, checkWidths }) {
   watched.allow(/HTTP 401: GET .*v1\/models/, /status of 401/);
   await page.goto(url);
   await page.getByText("This gateway requires an API key").waitFor();
   assert.match(await page.locator("#snippets pre").textContent(), /Authorization: Bearer \$KEY/);
-  await takePictures("overview-key");
+  await checkWidths("overview-key");
   await watched.tabTo("#status button");
   await page.keyboard.press("Enter");
   const input = page.locator("#key-input");
@@ -102,7 +102,7 @@ async function keyDialog({ page, url, watched, takePictures }) {
   await page.keyboard.type("a wrong key of no one");
   await page.keyboard.press("Enter");
   await page.getByText("The gateway does not accept this key.").waitFor();
-  await takePictures("key-dialog");
+  await checkWidths("key-dialog");
   await page.keyboard.press("Control+A");
   await page.keyboard.type(KEY);
   await page.keyboard.press("Enter");

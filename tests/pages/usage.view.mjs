@@ -73,7 +73,7 @@ const section = (page, title) =>
 const total = (page, title) =>
   page.locator(".total", { has: page.getByText(title, { exact: true }) }).locator(".total-value");
 
-async function administrator({ page, url, watched, takePictures }) {
+async function administrator({ page, url, watched, checkWidths }) {
   await makeCalls(url);
   await useKey(page, "ops");
   await page.goto(`${url}usage`);
@@ -88,7 +88,7 @@ async function administrator({ page, url, watched, takePictures }) {
   assert.deepEqual(await section(page, "By team").locator(".bar-name").allTextContents(), ["research", "(no team)"]);
   assert.match(await page.locator(".day-chart").getAttribute("aria-label"), /The highest day is .+ with \$0\.09/);
   assert.equal(await page.locator(".anonymous").count(), 0);
-  await takePictures("usage");
+  await checkWidths("usage");
 
   // Another measure, by keyboard.
   await watched.tabTo("[role=tablist] [aria-selected=true]");
@@ -127,13 +127,13 @@ async function administrator({ page, url, watched, takePictures }) {
   assert.equal(lines.length, 5);
 }
 
-async function periods({ page, url, watched, takePictures }) {
+async function periods({ page, url, watched, checkWidths }) {
   watched.allow(NO_ADMINISTRATOR);
   await useKey(page, "alice");
   await page.goto(`${url}usage#2025-01-01..2025-12-31`);
   await page.getByText("No calls in this period").waitFor();
   assert.equal(await page.getByLabel("From").inputValue(), "2025-01-01");
-  await takePictures("usage-empty");
+  await checkWidths("usage-empty");
   await page.getByLabel("Period").selectOption("7d");
   await page.waitForFunction(() => location.hash === "#7d");
   assert.ok(await page.getByLabel("From").isHidden());
@@ -177,7 +177,7 @@ async function keyNeeded({ page, url, watched }) {
   await page.getByText("No calls in this period").waitFor();
 }
 
-async function withoutKeys({ page, url, takePictures }) {
+async function withoutKeys({ page, url, checkWidths }) {
   await page.goto(`${url}usage`);
   await page.getByText("This gateway has no API keys").waitFor();
   await page.getByText("No calls in this period").waitFor();
@@ -191,7 +191,7 @@ async function withoutKeys({ page, url, takePictures }) {
   await page.click("#language-button");
   await page.getByText("此网关未配置 API 密钥").waitFor();
   assert.deepEqual(await section(page, "按密钥").locator(".bar-name").allTextContents(), ["（无密钥）"]);
-  await takePictures("usage-zh");
+  await checkWidths("usage-zh");
 }
 
 async function manyKeys({ page, url }) {

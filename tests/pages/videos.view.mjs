@@ -30,7 +30,7 @@ async function smallClip(page) {
   await page.fill("[data-field=seconds] input", "1");
 }
 
-async function createAndUse({ page, url, takePictures }) {
+async function createAndUse({ page, url, checkWidths }) {
   await openForm(page, url);
   // What the model does not have has no field; what it has is there.
   const names = await page
@@ -50,7 +50,7 @@ async function createAndUse({ page, url, takePictures }) {
   await page.getByText("$0.15").waitFor();
   await smallClip(page);
   await page.getByText("$0.05").waitFor();
-  await takePictures("videos-form");
+  await checkWidths("videos-form");
 
   await page.fill("[data-field=prompt] textarea", "Slow pan over hills");
   await page.getByRole("button", { name: "Create the video" }).click();
@@ -65,7 +65,7 @@ async function createAndUse({ page, url, takePictures }) {
   await page.keyboard.press("End");
   await page.keyboard.press("Enter");
   assert.ok((await video.evaluate((video) => video.currentTime)) > 0.5);
-  await takePictures("videos-result");
+  await checkWidths("videos-result");
 
   // A remix, an edit and an extension are new videos.
   for (const [action, prompt] of [
@@ -93,7 +93,7 @@ async function createAndUse({ page, url, takePictures }) {
   await page.waitForFunction(() => document.querySelectorAll(".video-card").length === 3);
 }
 
-async function frames({ page, url, takePictures }) {
+async function frames({ page, url, checkWidths }) {
   await openForm(page, url);
   await smallClip(page);
   const picture = await page.evaluate(() => {
@@ -112,7 +112,7 @@ async function frames({ page, url, takePictures }) {
   await first.getByText("this type of file is not accepted").waitFor();
   await first.locator("input[type=file]").setInputFiles(file);
   await first.locator("img").waitFor();
-  await takePictures("videos-frames");
+  await checkWidths("videos-frames");
   const request = page.waitForRequest((request) => request.url().endsWith("/v1/videos") && request.method() === "POST");
   await page.getByRole("button", { name: "Create the video" }).click();
   const json = (await request).postDataJSON();
@@ -127,7 +127,7 @@ async function frames({ page, url, takePictures }) {
   await page.getByText("Images: 2 of 8").waitFor();
   await page.getByRole("button", { name: "Remove second.png" }).click();
   await page.getByText("Images: 1 of 8").waitFor();
-  await takePictures("videos-references");
+  await checkWidths("videos-references");
 }
 
 async function errorsAtFields({ page, url, watched }) {
@@ -172,7 +172,7 @@ async function cancel({ page, url }) {
 }
 
 /// A model with fixed sizes and durations, sound by default, and no frames: its fields are selects of these.
-async function otherModel({ page, url, takePictures }) {
+async function otherModel({ page, url, checkWidths }) {
   await page.route("**/v1/models", async (route) => {
     const response = await route.fetch();
     const json = await response.json();
@@ -207,7 +207,7 @@ async function otherModel({ page, url, takePictures }) {
   await page.click("#language-button");
   await page.getByText("模型默认值").first().waitFor({ state: "attached" });
   assert.deepEqual(await options("seconds"), ["模型默认值", "4 秒", "8 秒"]);
-  await takePictures("videos-zh");
+  await checkWidths("videos-zh");
 }
 
 export default [

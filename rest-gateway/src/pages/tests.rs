@@ -92,3 +92,9 @@ async fn metrics_count_pages_and_assets_by_route() {
         assert!(metrics.text().contains(&line), "{line} is not in {}", metrics.text());
     }
 }
+
+#[test]
+fn embedded_files_are_at_most_300_kib() {
+    let size: usize = super::embedded::FILES.iter().map(|file| file.gzip.len()).sum();
+    assert!(size <= 300 * 1024, "the pages have {size} bytes, but may have {}", 300 * 1024);
+}

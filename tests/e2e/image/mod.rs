@@ -188,6 +188,26 @@ async fn edit_accepts_a_multipart_form() {
 }
 
 #[tokio::test]
+async fn files_of_the_built_in_engine_name_it_in_their_metadata() {
+    let names_engine =
+        |file: &[u8]| file.windows(36).any(|bytes| bytes == b"Triptych offline-image (mock engine)".as_slice());
+    with_local_and_remote_core(async |server| {
+        for format in ["png", "jpeg", "webp"] {
+            let body = json!({"prompt": "A barn", "size": "64x48", "output_format": format, "response_format": "b64_json"});
+            let generated = generate(server, body).await["data"][0]["b64_json"].as_str().unwrap().to_owned();
+            assert!(names_engine(&STANDARD.decode(&generated).unwrap()), "generation of {format}");
+            let images = json!([{"image_url": format!("data:image/{format};base64,{generated}")}]);
+            let body = json!({"prompt": "in the snow", "images": images, "output_format": format, "response_format": "b64_json"});
+            let response = server.post("/v1/images/edits", &body).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            let edited: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+            assert!(names_engine(&decoded(&edited["data"][0])), "edit of {format}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn injected_fault_returns_its_own_status_and_code() {
     with_local_and_remote_core(async |server| {
         for (fault, status, code) in [

@@ -1,6 +1,8 @@
 //! Finds the words of a prompt that the engine can draw.
 
+mod leftover;
 mod parse;
+mod plain_words;
 mod terms;
 mod words;
 

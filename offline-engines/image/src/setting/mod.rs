@@ -164,21 +164,4 @@ fn time_for(prompt: &ParsedPrompt, scene: Scene, rng: &mut Rng) -> Time {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prompt_without_a_known_subject_gets_the_abstract_scene_or_a_named_landscape() {
-        for seed in 0..20 {
-            let scene = |text: &str| Setting::from_prompt(text, seed).scene;
-            for text in
-                ["", "a panda", "一只熊猫", "a red stapler on a table", "quarterly planning", "a hot dog in the rain"]
-            {
-                assert_eq!(scene(text), Scene::Abstract, "{text}");
-            }
-            assert_eq!(scene("a panda in a bamboo forest"), Scene::Forest);
-            assert_eq!(scene("a cup on a table"), Scene::Studio);
-            assert_eq!(scene("an astronaut on mars"), Scene::Mars);
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! Matches the known words in a prompt and attributes colours to subjects.
 
+use super::leftover::{self, Kind};
 use super::terms::{Meaning, Scene, Style, Subject, Time, Weather};
 use super::words;
 use crate::colour::Rgb;
@@ -18,14 +19,21 @@ pub(crate) struct ParsedPrompt {
     pub(crate) colours: Vec<Rgb>,
     /// Whether [`Meaning::Futuristic`] occurs.
     pub(crate) futuristic: bool,
-    /// Whether [`Meaning::Unknown`] occurs.
+    /// Whether the prompt names a subject that cannot be drawn: by [`Meaning::Unknown`], or by a word that is not known at all.
     pub(crate) has_unknown_subject: bool,
 }
 
 impl ParsedPrompt {
     pub(crate) fn parse(text: &str) -> Self {
-        let matches = find(text);
-        let mut prompt = Self::default();
+        let letters = letters(text);
+        let mut matches = find(&letters);
+        let kinds = leftover::classify(&letters, &known_kinds(&letters, &matches));
+        for found in &mut matches {
+            if is_part_of_longer_word(found, &letters, &kinds) {
+                found.meaning = Meaning::Unknown;
+            }
+        }
+        let mut prompt = Self { has_unknown_subject: leftover::has_unknown_head(&letters, &kinds), ..Self::default() };
         for (index, found) in matches.iter().enumerate() {
             match found.meaning {
                 Meaning::Scene(scene) if !prompt.scenes.contains(&scene) => prompt.scenes.push(scene),
@@ -70,11 +78,40 @@ struct Match {
     meaning: Meaning,
 }
 
+/// Returns the characters of a prompt, as the known words are spelled.
+fn letters(text: &str) -> Vec<char> {
+    text.to_lowercase().chars().map(|letter| if letter == '-' { ' ' } else { letter }).collect()
+}
+
+/// Returns the kinds of the characters of known words. Those of styles and colours describe a subject and are none.
+fn known_kinds(letters: &[char], matches: &[Match]) -> Vec<Option<Kind>> {
+    let mut kinds = vec![None; letters.len()];
+    for found in matches {
+        let kind = match found.meaning {
+            Meaning::Scene(_) | Meaning::Subject(_) | Meaning::Time(_) | Meaning::Weather(_) | Meaning::Unknown => {
+                Kind::Known
+            }
+            Meaning::Style(_) | Meaning::Colour(_) | Meaning::Futuristic | Meaning::Ignored => Kind::Plain,
+        };
+        kinds[found.start..found.end].fill(Some(kind));
+    }
+    kinds
+}
+
+/// Returns whether a Chinese word of one character begins a longer word that is not known: neither 狗尾巴草 (foxtail) nor 鱼香肉丝 (a dish)
+/// names an animal. After such a word, as in 鲤鱼 (a carp), the character is the head and has its own meaning.
+fn is_part_of_longer_word(found: &Match, letters: &[char], kinds: &[Kind]) -> bool {
+    let is_continued = kinds.get(found.end) == Some(&Kind::Content) && leftover::is_han(letters[found.end]);
+    found.chinese
+        && found.end - found.start == 1
+        && matches!(found.meaning, Meaning::Subject(_) | Meaning::Scene(_))
+        && is_continued
+}
+
 /// Finds the known words. Longer words are matched first and their characters removed, so that 日落 (sunset) does not also
 /// match 日 (sun), nor 上海 (Shanghai) 海 (sea).
-fn find(text: &str) -> Vec<Match> {
-    let mut letters: Vec<char> =
-        text.to_lowercase().chars().map(|letter| if letter == '-' { ' ' } else { letter }).collect();
+fn find(letters: &[char]) -> Vec<Match> {
+    let mut letters = letters.to_vec();
     let mut entries: Vec<(Vec<char>, Meaning)> = words::TABLE
         .iter()
         .flat_map(|(words, meaning)| words.split(',').map(|word| (word.trim().chars().collect(), *meaning)))
@@ -140,55 +177,4 @@ fn is_subject_colour(matches: &[Match], colour: usize) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn longer_word_prevents_matches_within_it() {
-        assert_eq!(ParsedPrompt::parse("上海").scenes, [Scene::City]);
-        assert_eq!(ParsedPrompt::parse("日落").time, Some(Time::Sunset));
-        assert!(ParsedPrompt::parse("a scattered catalogue").subjects.is_empty());
-    }
-
-    #[test]
-    fn subject_whose_name_contains_a_known_one_is_unknown() {
-        for text in
-            ["一只熊猫", "猫头鹰", "a hot dog", "hot dogs with mustard", "热狗", "海豹在沙滩上", "an old fish tank"]
-        {
-            let prompt = ParsedPrompt::parse(text);
-            assert!(prompt.has_unknown_subject && prompt.subjects.is_empty(), "{text}: {prompt:?}");
-        }
-        assert!(ParsedPrompt::parse("熊猫和猫").has_subject(Subject::Cat));
-        assert!(ParsedPrompt::parse("a dog that eats a hot dog").has_subject(Subject::Dog));
-    }
-
-    #[test]
-    fn colour_before_a_subject_is_attributed_to_it() {
-        for text in ["a red vintage car on a desert road", "沙漠公路上的红色老爷车"] {
-            let prompt = ParsedPrompt::parse(text);
-            assert_eq!(prompt.scenes.first(), Some(&Scene::Desert), "{text}");
-            assert!(matches!(prompt.subjects[..], [(Subject::Car, Some(_))]), "{text}: {prompt:?}");
-            assert!(prompt.colours.is_empty());
-        }
-    }
-
-    #[test]
-    fn english_and_chinese_prompts_parse_alike() {
-        let pairs = [
-            ("a sunset over mountains", "山间的日落"),
-            ("a cute cat by a window", "窗边可爱的猫"),
-            ("a lighthouse by the sea at night", "海边的灯塔 夜晚"),
-            ("cherry blossoms by a pagoda at dusk", "黄昏 宝塔旁的樱花"),
-        ];
-        for (english, chinese) in pairs {
-            let (a, b) = (ParsedPrompt::parse(english), ParsedPrompt::parse(chinese));
-            assert_eq!(a.time, b.time, "{chinese}");
-            for (subject, _) in &a.subjects {
-                assert!(b.has_subject(*subject), "{chinese}: {subject:?}");
-            }
-            for scene in &a.scenes {
-                assert!(b.scenes.contains(scene), "{chinese}: {scene:?}");
-            }
-        }
-    }
-}
+mod tests;
