@@ -11,6 +11,9 @@ fn main() {
     divan::main();
 }
 
+/// Neither shows previews nor cancels.
+const OBSERVER: () = ();
+
 fn request(quality: Quality) -> ImageRequest {
     ImageRequest {
         prompt: "A beautiful sunset over mountains".to_owned(),
@@ -24,11 +27,11 @@ fn request(quality: Quality) -> ImageRequest {
 
 #[divan::bench(args = [Quality::Low, Quality::Standard, Quality::High], sample_count = 10)]
 fn paint_one_megapixel(bencher: Bencher<'_, '_>, quality: Quality) {
-    bencher.bench(|| paint(&request(quality), &()).unwrap());
+    bencher.bench(|| paint(&request(quality), &OBSERVER).unwrap());
 }
 
 #[divan::bench(args = [Format::Png, Format::Jpeg { quality: 90 }, Format::WebP], sample_count = 10)]
 fn encode_one_megapixel(bencher: Bencher<'_, '_>, format: Format) {
-    let picture = paint(&request(Quality::Standard), &()).unwrap();
+    let picture = paint(&request(Quality::Standard), &OBSERVER).unwrap();
     bencher.bench(|| encode(&picture, format).unwrap());
 }

@@ -78,7 +78,8 @@ def measure(program: str, base: str, case: str, at_once: int, calls: int, **memb
         environment = {name: value for name, value in os.environ.items() if "TRIPTYCH" not in name and "PROXY" not in name.upper()}
         server = subprocess.Popen([program], cwd=directory, env=environment | settings, stdout=subprocess.PIPE, text=True)
         try:
-            port = next(int(line.rsplit(":", 1)[1].split("/")[0]) for line in server.stdout if "REST" in line)
+            port = next((int(line.rsplit(":", 1)[1].split("/")[0]) for line in server.stdout if "REST" in line), None)
+            assert port, "Triptych ended before it listened"
 
             def call(number: int) -> None:
                 client = http.client.HTTPConnection("127.0.0.1", port, timeout=600)

@@ -8,8 +8,8 @@
 - `life`: statements and row versions of a job from its create to its file.
 - `held`: creates while a transaction of another program keeps dead rows from being removed.
 
-Without names, all of them. The clients are processes that share the machine with the nodes and with PostgreSQL, whose CPU times are
-printed for that reason. Except for `life`, the renders are those of a model that never finishes. Needs Linux, the installed binaries of
+Without names, all of them. The clients share the machine with the nodes and with PostgreSQL: the CPU times of the nodes and of PostgreSQL
+are printed, because rates and latencies depend on what the clients leave to them. Except for `life`, the renders are those of a model that never finishes. Needs Linux, the installed binaries of
 PostgreSQL with pg_stat_statements, about 21,000 open files (`ulimit -n`), and otherwise the standard library only.
 """
 
@@ -30,7 +30,7 @@ from scaling_load import Load, call, created_ids  # noqa: E402
 from scaling_nodes import Nodes  # noqa: E402
 
 IN_FLIGHT, CREATE_SECONDS, CONNECTIONS = 10_000, 10, 64
-# With the default of 8, a node has 4 submissions at a time, and its transactions have few jobs each.
+# The default of 8 is 4 submissions at a time for each node: the jobs in flight would take longer to fill, with few jobs in a transaction.
 MANY = {"TRIPTYCH_JOBS_CONCURRENCY": "128"}
 # The jobs of `life`, the seconds of their renders, and the seconds between two polls.
 LIFE_JOBS, RENDER, POLL = 600, (8, 12), 2
@@ -85,6 +85,7 @@ def fill(nodes: Nodes) -> list[str]:
     print(f"   {IN_FLIGHT} jobs: created in {created:.0f} s, all submitted {rendering:.0f} s later, {commits} commits during the creates", flush=True)
     if not nodes.sqlite:
         print("   most frequent statements until then:", *nodes.frequent_statements(), sep="\n      ", flush=True)
+    # Until the polls alone remain: the costs that are measured next are those of jobs in flight.
     time.sleep(15)
     return ids
 
@@ -176,30 +177,33 @@ def life(program: str) -> None:
     settings = {"VIDEO_SERVICE_TYPE": "openai", "VIDEO_BASE_URL": upstream.url, "VIDEO_MODELS": "scripted"}
     settings |= {"TRIPTYCH_VIDEO_OPENAI_POLL_INTERVAL": f"{POLL}s"}
     nodes = Nodes(program, 2, False, **settings, **MANY)
+
+    def totals() -> tuple[int, int, int]:
+        return nodes.statements(), nodes.commits(), nodes.wal()
+
     time.sleep(5)
-    idle, idle_statements, start = nodes.row_versions(), nodes.statements(), time.perf_counter()
+    idle, idle_totals, start = nodes.row_versions(), totals(), time.perf_counter()
     time.sleep(10)
     took = time.perf_counter() - start
-    before, statements, start = nodes.row_versions(), nodes.statements(), time.perf_counter()
-    commits, wal = nodes.commits(), nodes.wal()
-    # The row versions and statements of two idle nodes per second.
+    before, before_totals, start = nodes.row_versions(), totals(), time.perf_counter()
+    # The row versions, statements, transactions and WAL of two idle nodes per second.
     base = {name: (before[name] - idle.get(name, 0)) / took for name in before}
-    base_statements = (statements - idle_statements) / took
+    base_totals = [(b - a) / took for a, b in zip(idle_totals, before_totals)]
     asyncio.run(created_ids(nodes.ports, LIFE_JOBS, "scripted"))
     while nodes.value("SELECT COUNT(*) FROM video_jobs WHERE completed_at IS NULL") != "0":
         time.sleep(0.5)
     print(f"   all {LIFE_JOBS} jobs finished {time.perf_counter() - start:.0f} s after the first create; a render takes {RENDER[0]} to {RENDER[1]} s")
-    commits, wal = (nodes.commits() - commits) / LIFE_JOBS, (nodes.wal() - wal) / LIFE_JOBS
+    # PostgreSQL's processes report the statistics of tables up to a second late.
     time.sleep(2)
     took, after = time.perf_counter() - start, nodes.row_versions()
+    statements, commits, wal = ((b - a - rate * took) / LIFE_JOBS for a, b, rate in zip(before_totals, totals(), base_totals))
     per_job = {name: (after[name] - before.get(name, 0) - base.get(name, 0) * took) / LIFE_JOBS for name in after}
     rows = [[name, f"{count:.2f}"] for name, count in sorted(per_job.items(), key=lambda item: -item[1]) if count >= 0.01]
     rows.append(["**all**", f"{sum(per_job.values()):.2f}"])
-    table(f"Row versions of a job from its create to its file ({LIFE_JOBS} jobs)", ["table: inserts, updates (heap-only), deletes", "for each job"], rows)
+    table(f"Row versions of a job from its create to its file ({LIFE_JOBS} jobs)", ["table", "inserts, updates and deletes for each job"], rows)
     updates = nodes.value("SELECT SUM(n_tup_hot_upd) || ' of ' || SUM(n_tup_upd) FROM pg_stat_user_tables")
-    statements = (nodes.statements() - statements - base_statements * took) / LIFE_JOBS
     print(f"   for each job: {commits:.1f} transactions, {statements:.1f} statements, {wal / 1024:.1f} KiB of WAL")
-    print(f"   two idle nodes: {base_statements:.1f} statements/s; heap-only updates: {updates}")
+    print(f"   two idle nodes: {base_totals[0]:.1f} statements/s; heap-only updates: {updates}")
     print("   most frequent statements:", *nodes.frequent_statements(), sep="\n      ", flush=True)
     nodes.stop()
 

@@ -10,7 +10,7 @@ from videos import Server
 
 DATABASE = "triptych"
 TICKS = os.sysconf("SC_CLK_TCK")
-# Statements of other databases and of the measurement itself are not counted.
+# Statements of other databases, and those that read statistics of PostgreSQL (`pg_stat_…`), are not counted.
 OWN = "dbid = (SELECT oid FROM pg_database WHERE datname = current_database()) AND query NOT LIKE '%pg_stat_%'"
 
 
@@ -21,7 +21,7 @@ def cpu_of(pid: int, with_children: bool = False) -> float:
 
 
 class Nodes:
-    """Some nodes over a PostgreSQL database of their own, or one with SQLite."""
+    """Nodes that share a PostgreSQL server started for them, or one node with SQLite."""
 
     def __init__(self, program: str, count: int, sqlite: bool, **settings: str) -> None:
         self.sqlite, self.directory = sqlite, Path(tempfile.mkdtemp(prefix="scaling-"))

@@ -81,7 +81,7 @@ def move_imports(code: str) -> str:
 
 
 def exports(files: dict[str, Any]) -> Iterator[str]:
-    """Writes `__init__.py`, which has the messages, enums and enum values of all files: names are unique in the contract."""
+    """Yields the text of `__init__.py`, which has the messages, enums and enum values of all files: names are unique in the contract."""
     yield f'{HEADER}"""The messages and enums of the package triptych.v1."""\n\n'
     for name, file in sorted(files.items()):
         names = [message.name for message in file.message_type]
@@ -91,7 +91,7 @@ def exports(files: dict[str, Any]) -> Iterator[str]:
 
 
 def services(files: dict[str, Any]) -> Iterator[str]:
-    """Writes `services.py`, which has the stubs of all services: `chat` for ChatService."""
+    """Yields the text of `services.py`, which has the stubs of all services: `chat` for ChatService."""
     found = [(name, service.name) for name, file in sorted(files.items()) for service in file.service]
     yield f'{HEADER}"""The stubs of all services."""\n\nimport grpc\n\n'
     yield f"from triptych_client.v1 import {', '.join(sorted({f'{name}_pb2_grpc' for name, _ in found}))}\n"
@@ -104,7 +104,7 @@ def services(files: dict[str, Any]) -> Iterator[str]:
 
 
 def service_configs(root: Path) -> Iterator[str]:
-    """Writes `service_config.py`, which has the retry policies as compact JSON."""
+    """Yields the text of `service_config.py`, which has the retry policies as compact JSON."""
     yield f'{HEADER}"""Service configurations of gRPC, as JSON."""\n\n'
     for name, path in SERVICE_CONFIGS.items():
         yield f"{name} = {json.dumps(json.loads((root / path).read_text('utf-8')), separators=(',', ':'))!r}\n"

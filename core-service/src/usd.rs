@@ -43,7 +43,7 @@ impl Usd {
         Some(Self { micros: whole.checked_mul(MICROS_PER_USD)?.checked_add(decimals)? })
     }
 
-    /// Returns `count / per` times this amount, rounded up to a millionth. Saturates.
+    /// Returns `count / per` times this amount, rounded up to a millionth. Saturates. A `per` of 0 counts as 1.
     #[must_use]
     pub fn times(self, count: u64, per: u64) -> Self {
         // Does not overflow: each factor has at most 64 bits, and one is signed.
@@ -114,7 +114,9 @@ impl<'de> Deserialize<'de> for Usd {
             Err(_) => None,
         };
         amount.ok_or_else(|| {
-            D::Error::custom("must be an amount of US dollars with up to six decimals, as text: \"12.50\"")
+            D::Error::custom(
+                "must be an amount of US dollars: a text with up to six decimals, such as \"12.50\", or a whole number",
+            )
         })
     }
 }

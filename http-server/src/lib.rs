@@ -1,4 +1,4 @@
-//! The connection layer of both ports: HTTP/1.1 and HTTP/2 on one listener, with limits, timeouts and graceful shutdown.
+//! The connection layer of the REST, gRPC and admin ports: HTTP/1.1 and HTTP/2 on one listener, with limits, timeouts and graceful shutdown.
 //!
 //! | module | content |
 //! | --- | --- |

@@ -29,16 +29,16 @@ def start_with_upstream(program: str, upstream: str, **settings: str):
     with tempfile.TemporaryDirectory() as directory, tempfile.TemporaryFile("w+") as log:
         process = subprocess.Popen([program], cwd=directory, env=environment | own | settings, stdout=subprocess.PIPE, stderr=log, text=True)
         try:
-            ports = {}
-            while len(ports) < 2:
-                line = process.stdout.readline()
-                assert line, "Triptych did not start"
-                if found := re.match(r" *(REST|gRPC) .*:(\d+)", line):
-                    ports[found[1]] = int(found[2])
-
             def read_log() -> str:
                 log.seek(0)
                 return log.read()
+
+            ports = {}
+            while len(ports) < 2:
+                line = process.stdout.readline()
+                assert line, f"Triptych ended before it listened; the end of its log:\n{read_log()[-2000:]}"
+                if found := re.match(r" *(REST|gRPC) .*:(\d+)", line):
+                    ports[found[1]] = int(found[2])
 
             yield SimpleNamespace(process=process, rest=ports["REST"], grpc=ports["gRPC"], log=read_log)
         finally:

@@ -72,7 +72,7 @@ async def over_grpc(port: int, upstream: Upstream, stream: bool) -> float:
             call = channel.unary_stream(STREAM_CHAT)(CHAT_REQUEST)
         else:
             call = channel.unary_unary(CREATE_CHAT)(CHAT_REQUEST)
-        # grpcio sends a call only when a task awaits it.
+        # A task of its own, which sends the call while this one waits for the request.
         response = asyncio.ensure_future(call.read() if stream else call.wait_for_connection())
         await upstream.requested
         if upstream.interval is not None:

@@ -1,4 +1,4 @@
-"""Shared by the clients of image providers: a server that responds with the fixtures of the tests, and Triptych in front of it."""
+"""A server that responds as an image provider with the fixtures of the tests, and Triptych on free ports, for any client."""
 
 import json
 import os
@@ -67,7 +67,8 @@ def fake_provider(provider, post_fixture, image=b"", get_fixture=lambda path: No
 
 @contextmanager
 def start_triptych(program, settings):
-    """Starts Triptych on free ports with these environment variables and no others. Yields its REST base URL."""
+    """Starts Triptych on free ports with these settings as its environment variables, and of its caller's only PATH. Yields its REST
+    base URL."""
     with start_both_apis(program, settings) as (rest, _):
         yield rest
 
@@ -84,17 +85,19 @@ def start_both_apis_in(directory, program, settings):
     """As `start_both_apis`, in this directory, to which the paths of Unix sockets are relative."""
     ports = {"TRIPTYCH_REST_LISTEN": "127.0.0.1:0", "TRIPTYCH_GRPC_LISTEN": "127.0.0.1:0"}
     environment = {"PATH": os.environ["PATH"], **ports, **settings}
-    process = subprocess.Popen(
-        [program], cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        lines = iter(process.stdout.readline, "")
-        named = [next(line.split()[1] for line in lines if line.split()[:1] == [name]) for name in ("REST", "gRPC")]
-        threading.Thread(target=process.stdout.read, daemon=True).start()
-        yield named
-    finally:
-        process.terminate()
-        process.wait(30)
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen([program], cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            lines = iter(process.stdout.readline, "")
+            named = [next((line.split()[1] for line in lines if line.split()[:1] == [name]), None) for name in ("REST", "gRPC")]
+            if None in named:
+                log.seek(0)
+                raise RuntimeError(f"Triptych ended before it listened; the end of its log:\n{log.read()[-2000:]}")
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield named
+        finally:
+            process.terminate()
+            process.wait(30)
 
 
 def generate_images(rest, **members):

@@ -96,7 +96,7 @@ class ScriptedProvider:
             return self._submit(line, apis[0], headers, raw)
 
     def _exchange(self, line, raw):
-        """Returns the key for an assertion of the service account, as an access token."""
+        """Returns the response to a token request of the service account: the provider's key as access token, or a refusal."""
         form = urllib.parse.parse_qs(raw.decode())
         shape = {"grant_type": [{"urn:ietf:params:oauth:grant-type:jwt-bearer"}], "assertion": [re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")]}
         if wrong := mismatch(form, shape):

@@ -76,6 +76,11 @@ async function lifeOfAKey({ page, url, watched, checkWidths }) {
   assert.ok(await page.getByLabel("Team", { exact: true }).evaluate((e) => e === document.activeElement));
   await page.keyboard.press("Control+A");
   await page.keyboard.type("research");
+  await page.getByLabel("Models").fill(`offline-*, ${"m".repeat(1000)}`);
+  await page.keyboard.press("Enter");
+  await dialog(page).getByText("limits.models[1]: must have 1 to").waitFor();
+  assert.equal(await page.getByLabel("Models").getAttribute("aria-invalid"), "true");
+  await page.getByLabel("Models").fill("offline-*, gpt-4o");
   await page.keyboard.press("Enter");
   await dialog(page).locator(".key-secret").waitFor();
   await checkWidths("key-secret");

@@ -33,7 +33,7 @@ class Server:
         self.start()
 
     def start(self) -> None:
-        """Returns when the process listens, which its start-up banner shows."""
+        """Starts the process, and returns once its start-up banner shows that it listens."""
         log = os.path.join(self._directory.name, "log")
         with open(log, "ab") as errors:
             self._process = subprocess.Popen(

@@ -2,20 +2,23 @@
 
 use serde_json::Value;
 
+use super::is_equivalent;
+
 /// A JSON object under construction.
 ///
 /// Members keep their order and values are kept as text, so that numbers from a client's `extra_json` keep their spelling.
-/// Names are unique: with a repeated member some servers read the first value and some the last.
+/// Names are unique, regardless of case: with a repeated member some servers read the first value and some the last, and some
+/// ignore case.
 #[derive(Debug, Default)]
 pub(crate) struct JsonObject(Vec<(String, String)>);
 
 impl JsonObject {
-    /// Adds a member; has no effect if the name exists.
+    /// Adds a member; has no effect if the name exists in any case.
     pub(crate) fn add(&mut self, name: &str, value: impl Into<Value>) {
         self.add_raw(name, value.into().to_string());
     }
 
-    /// Adds a member whose value is JSON text; has no effect if the name exists.
+    /// Adds a member whose value is JSON text; has no effect if the name exists in any case.
     pub(crate) fn add_raw(&mut self, name: &str, value: impl Into<String>) {
         if !self.contains(name) {
             self.0.push((name.to_owned(), value.into()));
@@ -24,12 +27,12 @@ impl JsonObject {
 
     /// Sets a member whose value is JSON text: replaces the one with that name, if any, and moves it to the end.
     pub(crate) fn set_raw(&mut self, name: &str, value: impl Into<String>) {
-        self.0.retain(|(known, _)| known != name);
+        self.0.retain(|(known, _)| !is_equivalent(known, name));
         self.0.push((name.to_owned(), value.into()));
     }
 
     fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
+        self.0.iter().any(|(known, _)| is_equivalent(known, name))
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -279,8 +279,8 @@ impl Keys {
 fn log_conflicts(sources: &Sources) {
     for Overridden { name, shared } in sources.overridden() {
         tracing::warn!(
-            "the stored API key `{name}` is not used, because a key in the setting `keys` has the same {shared}; remove that one to use \
-             the stored key"
+            "the stored API key `{name}` is not used, because a key in the setting `keys` has the same {shared}; remove the key in the \
+             setting to use the stored one"
         );
     }
     let teams: HashSet<_> = sources.teams.iter().map(|team| team.name.as_str()).collect();

@@ -1,7 +1,7 @@
 //! Fetches a picture or a file from a URL in a request, without letting the client reach the private network (SSRF).
 //!
-//! The [address policy](AddressPolicy) is applied to the URL itself, to every resolved address (only those are connected
-//! to), and to both again after each redirect. No proxy and no cookies are used; time and size are limited.
+//! The [address policy](AddressPolicy) is applied to an address in the URL itself, to every address that its host name resolves to (only
+//! permitted ones of these are connected to), and to both again after each redirect. No proxy and no cookies are used; time and size are limited.
 
 use std::time::Duration;
 
@@ -151,8 +151,11 @@ fn reason_of(error: &reqwest::Error) -> String {
         return NOT_PUBLIC.to_owned();
     }
     tracing::debug!("fetching an input file: {error:?}");
-    let text =
-        if error.is_timeout() || error.is_connect() { "cannot be reached" } else { "sent an incomplete response" };
+    let text = if error.is_timeout() || error.is_connect() {
+        "cannot be reached"
+    } else {
+        "sent an incomplete or malformed response"
+    };
     text.to_owned()
 }
 
@@ -225,7 +228,7 @@ mod tests {
             assert!(rejection(&loopback, &format!("{url}/{path}")).await.contains("not public"), "{path}");
         }
         assert!(rejection(&loopback, &format!("{url}/file")).await.contains("must be an http or https URL"));
-        // Any port is permitted, and no address that the name resolves to.
+        // This policy permits any port but no address.
         let none = fetcher(AddressPolicy::only(|_| false));
         assert!(rejection(&none, &format!("http://localhost:{port}/")).await.contains("not public"));
     }

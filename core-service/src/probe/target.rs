@@ -43,8 +43,8 @@ const VIDU_CREDITS: Check = Check::Get("ent/v2/credits");
 const KLING_TASKS: Check = Check::Get("v1/videos/text2video?pageNum=1&pageSize=1");
 const NO_FREE_CALL: Check = Check::Connection("the API has no call that is free of charge");
 const MIDJOURNEY_PROXY: Check = Check::Connection("proxies have no common call that is free of charge");
-const KLING_PAIR: Check = Check::Connection("a pair of keys is checked by a render only");
-const SERVICE_ACCOUNT: Check = Check::Connection("the key of a service account is checked by a render only");
+const KLING_PAIR: Check = Check::Connection("the probe signs no tokens with a pair of keys");
+const SERVICE_ACCOUNT: Check = Check::Connection("the probe requests no access token for a service account");
 
 /// A configured upstream or provider.
 #[derive(Debug)]
@@ -147,7 +147,7 @@ fn videos(video: &config::Video) -> Vec<Target> {
             VideoServiceType::Offline => return None,
         };
         let default = || if service_type == VideoServiceType::Vertex { vertex_base(&vertex) } else { openai_base() };
-        // The list of xAI is not known to have its models for videos, so that none are expected there.
+        // Whether xAI's list has its video models is not documented, so that none are expected in it.
         let models = if service_type == VideoServiceType::Xai { Vec::new() } else { models };
         let mut target = Target::new(name, base_url.or_else(default)?, auth, check, models, video.connect_timeout);
         if service_type == VideoServiceType::Runway {

@@ -13,7 +13,7 @@ use uuid::{Builder, Uuid};
 use super::{
     charge::Charge,
     parameters::VideoParameters,
-    provider::UpstreamTask,
+    provider::{PROVIDER_TIMEOUT, UpstreamTask},
     state::{Event, IllegalTransition, JobState},
     time::Timestamp,
 };
@@ -24,9 +24,8 @@ use crate::{
     priority::Priority,
 };
 
-/// How long after its begin a submission can still receive a response: the timeout of the provider call
-/// (2 minutes), and a margin for a slow database.
-pub(super) const SUBMISSION_TIME: Duration = Duration::from_secs(150);
+/// How long after its begin a submission can still receive a response: the timeout of the provider call, and a margin for a slow database.
+pub(super) const SUBMISSION_TIME: Duration = Duration::from_secs(PROVIDER_TIMEOUT.as_secs() + 30);
 
 /// The id of a job: opaque to callers, sortable by creation time, and not guessable: the media files of a job are named by it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -44,6 +44,7 @@ pub mod time;
 mod validate;
 
 pub use operation::Operation;
+pub(crate) use provider::PROVIDER_TIMEOUT;
 pub use provider::{
     Cancellation, Clip, ClipFile, LostSubmission, Progress, RenderRequest, RenderUsage, Search, Slot, UpstreamTask,
     Variant, VideoModel, VideoProvider,

@@ -21,6 +21,9 @@ use crate::{
     usd::Usd,
 };
 
+/// How long a provider may take to respond to a call. For the chunks of a file, `runner/min_rate.rs` has a limit of its own.
+pub(crate) const PROVIDER_TIMEOUT: Duration = Duration::from_mins(2);
+
 /// A served model: its provider, and its facts.
 #[derive(Debug)]
 pub struct VideoModel {

@@ -11,7 +11,7 @@ fn files(directory: &Path) -> TlsFiles {
 }
 
 #[test]
-fn end_of_the_validity_of_the_certificate_is_known() {
+fn end_of_the_validity_is_read_and_an_expired_certificate_is_a_problem() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();
     authority.issue(&["localhost"]).write(directory.path(), "a");

@@ -83,7 +83,8 @@ macro_rules! impl_value_for_integer {
 
 impl_value_for_integer!(u32, u64, i64);
 
-/// Reads Unix seconds into a field. Fractions, which some upstreams send, are truncated.
+/// A field of Unix seconds. Fractions, which some upstreams send, are truncated. 0 clears the field, and `null` leaves it unchanged; neither
+/// is reported as unrepresentable.
 pub(crate) struct UnixSeconds<'a>(pub(crate) &'a mut Option<Timestamp>);
 
 impl Field for UnixSeconds<'_> {
@@ -98,7 +99,7 @@ impl Field for UnixSeconds<'_> {
         }
 
         if let Some(Number(seconds)) = map.next_value()? {
-            // Upstreams without a clock send 0.
+            // Some upstreams send 0 because they have no clock.
             *self.0 = (seconds != 0).then(|| from_unix_seconds(seconds));
         }
         Ok(None)

@@ -165,7 +165,7 @@ fn limits(members: &Members) -> Result<pb::KeyLimits, GatewayError> {
 
 /// Returns a member that is an amount of US dollars, in millionths.
 fn usd(members: &Members, name: &str) -> Result<Option<i64>, GatewayError> {
-    let expected = "an amount of US dollars with up to six decimals as text, for example \"12.50\"";
+    let expected = "an amount of US dollars: a text with up to six decimals, such as \"12.50\", or an integer";
     members.member(name, expected, |value| match value {
         Value::String(text) => parse_usd(text),
         // Integers are exact; a fraction such as 0.1 is not, and has to be a text.

@@ -19,8 +19,8 @@ use triptych_telemetry::CallReport;
 /// The messages of a server-streaming call. Dropping the stream cancels the call.
 pub type ReplyStream<T> = BoxStream<'static, Result<T, Status>>;
 
-/// Fails if the core does not accept the API key in the value of an `authorization` header. Otherwise the report gets the headers that
-/// every response to this key has.
+/// A check of the value of an `authorization` header, `None` if it is absent. Fails if the core does not accept the API key. Otherwise the
+/// report gets the headers that every response to this key has.
 pub type KeyCheck = Arc<dyn Fn(Option<&[u8]>, &CallReport) -> Result<(), Status> + Send + Sync>;
 
 /// All services of a core, in this process or over the network. Cheap to clone.
@@ -54,7 +54,7 @@ pub struct CoreServices {
     pub model: Arc<dyn ModelService>,
     /// Stored media.
     pub media: Arc<dyn MediaService<ReadMediaStream = ReplyStream<pb::ReadMediaResponse>>>,
-    /// Checks API keys without a call, for a core in this process. `None`: a call to the core does.
+    /// Checks API keys without a call, for a core in this process. `None`: they are checked by a call to the core.
     pub key_check: Option<KeyCheck>,
     /// The health of the core.
     pub health: Arc<dyn Health<WatchStream = ReplyStream<HealthCheckResponse>>>,

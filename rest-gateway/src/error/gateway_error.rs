@@ -34,6 +34,10 @@ pub(super) struct ErrorBody {
     pub(super) headers: HeaderMap,
 }
 
+/// The message for a bug.
+pub(super) const INTERNAL_MESSAGE: &str =
+    "Internal server error; the log has the details under the x-request-id of this response";
+
 /// How clients retry a failed request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
@@ -126,8 +130,8 @@ impl GatewayError {
     /// 404 below `/v1/responses`, and for conversations.
     pub(crate) fn unsupported_responses_endpoint(path: &str) -> Self {
         let message = format!(
-            "endpoint \"{path}\" is not supported; of the Responses API, responses is (create, get, delete, cancel, input_items); a \
-             conversation continues with previous_response_id"
+            "endpoint \"{path}\" is not supported; those of the Responses API are create, get, delete, cancel and input_items below \
+             /v1/responses; a conversation continues with previous_response_id"
         );
         Self::new(StatusCode::NOT_FOUND, "unsupported_endpoint", message)
     }
@@ -184,8 +188,7 @@ impl GatewayError {
 
     /// 500: a bug. The cause is in the log, under the request id.
     pub fn internal() -> Self {
-        let message = "Internal server error; the log has the details under the x-request-id of this response";
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", INTERNAL_MESSAGE)
     }
 
     /// Forbids retries if the upstream may have executed the request already: a retry would be billed again.

@@ -1,5 +1,5 @@
-//! Converts the core's errors, a gRPC `Status` with an [`ErrorReason`], to HTTP responses: a table has status and
-//! retries of every reason. The core converts its failures to a `Status`.
+//! Converts errors of the core, each a gRPC `Status` with an [`ErrorReason`], to HTTP responses. A table has the HTTP status of every
+//! reason, and whether clients retry.
 
 use std::{borrow::Cow, error::Error as _, time::Duration};
 
@@ -15,17 +15,14 @@ use triptych_proto::{
 };
 
 use super::{
-    gateway_error::{ErrorBody, GatewayError, Retry, error_type},
+    gateway_error::{ErrorBody, GatewayError, INTERNAL_MESSAGE, Retry, error_type},
     param,
 };
 use crate::metadata;
 
-/// Bounds of `Retry-After`. OpenAI's Node client ignores delays beyond a minute and its Python client gives up on them;
-/// within less than a second an overload does not clear.
+/// Bounds of `Retry-After`. OpenAI's Node client (7.59) ignores delays beyond one minute, and its Python client (3.57) does not retry after
+/// one beyond two minutes; within less than a second an overload does not clear.
 const RETRY_AFTER: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(1);
-
-/// The protobuf field that has the whole body of a request to `/v1/responses`.
-const DOCUMENT: &str = "request_json";
 
 /// One row of the error table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +59,7 @@ fn row(reason: ErrorReason) -> Row {
         | ErrorReason::ContentPolicyViolation
         | ErrorReason::VideoNotReady
         | ErrorReason::ModelNotPriced
-        // As OpenAI's API.
+        // 400 and not 404, as in OpenAI's API.
         | ErrorReason::PreviousResponseNotFound => (StatusCode::BAD_REQUEST, Retry::AsUsual),
         ErrorReason::InvalidApiKey => (StatusCode::UNAUTHORIZED, Retry::AsUsual),
         ErrorReason::ModelNotAllowed | ErrorReason::PermissionDenied => (StatusCode::FORBIDDEN, Retry::AsUsual),
@@ -103,7 +100,7 @@ fn closest_reason(status: &Status) -> ErrorReason {
         Code::FailedPrecondition => ErrorReason::VideoNotReady,
         Code::OutOfRange => ErrorReason::RangeNotSatisfiable,
         Code::Unauthenticated => ErrorReason::InvalidApiKey,
-        Code::PermissionDenied => ErrorReason::ModelNotAllowed,
+        Code::PermissionDenied => ErrorReason::PermissionDenied,
         Code::NotFound => ErrorReason::MediaNotFound,
         Code::AlreadyExists => ErrorReason::IdempotencyConflict,
         Code::ResourceExhausted => ErrorReason::Overloaded,
@@ -114,6 +111,15 @@ fn closest_reason(status: &Status) -> ErrorReason {
         Code::DeadlineExceeded | Code::Cancelled => ErrorReason::UpstreamTimeout,
         Code::Unavailable => ErrorReason::UpstreamUnavailable,
         Code::Ok | Code::Unknown | Code::Aborted | Code::Internal | Code::DataLoss => ErrorReason::Internal,
+    }
+}
+
+/// Returns the message of a server error without an [`ErrorReason`]; only the log has that of its status.
+fn reasonless_message(http: StatusCode) -> &'static str {
+    match http {
+        StatusCode::INTERNAL_SERVER_ERROR => INTERNAL_MESSAGE,
+        StatusCode::NOT_IMPLEMENTED => "the core does not support this call; it may be older than the gateway",
+        _ => "the service is temporarily unavailable; its log has the details under the x-request-id of this response",
     }
 }
 
@@ -139,16 +145,16 @@ impl From<Status> for GatewayError {
                 cause = root_cause(&status),
                 "call to the core failed"
             );
-            "the service is temporarily unavailable; its log has the details under the x-request-id of this response"
-                .to_owned()
+            reasonless_message(row.http).to_owned()
         } else {
             // The core's message begins with the path of the protobuf field.
             let field = violation.map_or("", |violation| violation.field.as_str());
             let rest = status.message().strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
             match (rest, &param) {
                 (Some(rest), Some(param)) => format!("{param}: {rest}"),
-                (Some(rest), None) if field == DOCUMENT => rest.to_owned(),
-                (Some(_) | None, _) => status.message().to_owned(),
+                // The client knows no field around the members that it wrote.
+                (Some(rest), None) => rest.to_owned(),
+                (None, _) => status.message().to_owned(),
             }
         };
         let requested = details.retry_info().and_then(|info| info.retry_delay);

@@ -63,7 +63,34 @@ async fn broken_connection_to_the_core_is_a_502_with_retry_after_and_without_its
         assert!(headers.contains(&("retry-after".to_owned(), "1".to_owned())), "{headers:?}");
     }
     assert_eq!(respond(Status::cancelled("Timeout expired")).await.0, 504);
-    assert_eq!(respond(Status::internal("made by a core of another version")).await.0, 500);
+}
+
+#[tokio::test]
+async fn status_without_a_reason_gets_the_message_of_its_cause() {
+    for (code, http, expected) in [
+        (Code::Internal, 500, r#""message":"Internal server error; "#),
+        (Code::Unimplemented, 501, r#""message":"the core does not support this call; "#),
+        (Code::Unavailable, 502, r#""message":"the service is temporarily unavailable; "#),
+        (Code::DeadlineExceeded, 504, r#""message":"the service is temporarily unavailable; "#),
+        // Of a proxy in front of the core, which knows no models.
+        (Code::PermissionDenied, 403, r#""code":"permission_denied""#),
+    ] {
+        let (status, _, body) = respond(Status::new(code, "made by another program")).await;
+        assert_eq!(status, http, "{body}");
+        assert!(body.contains(expected), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn field_without_a_json_path_is_not_in_the_message() {
+    let mut details = ErrorDetails::with_error_info("INVALID_FIELD", "triptych", []);
+    details.add_bad_request_violation("chat.extra_json", "must not contain `Model`");
+    let message = "chat.extra_json: must not contain `Model`";
+    let (_, _, body) = respond(Status::with_error_details(Code::InvalidArgument, message, details)).await;
+    assert!(
+        body.contains(r#""message":"must not contain `Model`","type":"invalid_request_error","param":null"#),
+        "{body}"
+    );
 }
 
 #[tokio::test]

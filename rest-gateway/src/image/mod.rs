@@ -22,8 +22,8 @@ use crate::{
     metadata::with_metadata, offload, request_memory::RequestMemory, request_state::RequestState, sse,
 };
 
-/// How long the response head of a stream waits, so that the failure of an invalid request has a status of its own. The
-/// first image takes longer.
+/// The maximum delay of a stream's response head: an error within it, such as that of an invalid request, has an HTTP status of its own.
+/// The head does not wait for the first image, which takes longer.
 const IMMEDIATE_FAILURE: Duration = Duration::from_secs(1);
 
 /// `POST /v1/images/generations`.
@@ -67,7 +67,7 @@ async fn create(
         image.delivery = pb::ImageDelivery::Bytes.into();
         let request = pb::StreamImagesRequest { image: Some(image), idempotency_key, partial_images };
         let (service, call) = (app.core.image.clone(), context.call(request));
-        // The call is the beginning of the stream: the response head does not wait for it either.
+        // The call is made within the stream, so that `peek_first_item` bounds the wait for it too.
         let events = async move { service.stream_images(call).await }.map_ok(tonic::Response::into_inner);
         let heartbeat = app.runtime().settings.heartbeat;
         // Holds the memory reservation of the body until the call ends, because the core keeps the input images until
@@ -95,8 +95,8 @@ async fn create(
     Ok(with_metadata((content_type, Body::from(json.await?)).into_response(), metadata))
 }
 
-/// The body of a response that is being sent. The pictures are kept because they hold the memory that the core has
-/// reserved for them and for their base64.
+/// The body of a response that is being sent. The pictures are kept because their bytes carry the core's memory reservation, which
+/// covers their base64 too.
 struct ImageResponse {
     json: Bytes,
     _pictures: Vec<pb::Picture>,
@@ -108,8 +108,8 @@ impl AsRef<[u8]> for ImageResponse {
     }
 }
 
-/// Converts an error of an image call. OpenAI's clients retry twice by default, so that a call could be billed three
-/// times.
+/// Converts an error of an image call, and forbids retries if the call may have been billed: OpenAI's clients retry twice by default, so
+/// that it could be billed three times.
 fn failed(status: Status) -> GatewayError {
     GatewayError::from(status).forbid_retry_if_billable()
 }

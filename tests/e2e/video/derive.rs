@@ -16,7 +16,7 @@ use crate::{
     test_server::{TestServer, with_local_and_remote_core, with_local_and_remote_core_and_settings},
 };
 
-/// Posts a request for a derived video, and returns the video after its end.
+/// Posts a request for a derived video, and returns the video once it is completed.
 async fn derived(server: &TestServer, path: &str, body: &Value) -> Value {
     let created = json_body(server.post(path, body).await).await;
     let done = wait_until_final(server, created["id"].as_str().unwrap()).await;
@@ -70,7 +70,7 @@ async fn built_in_engine_edits_and_extends_videos_and_files() {
         let first = client.extend_video(request.clone()).await.unwrap().into_inner().video.unwrap();
         assert_eq!(client.extend_video(request).await.unwrap().into_inner().video.unwrap().id, first.id);
         assert_eq!(wait_until_final(server, &first.id).await["status"], "completed");
-        // Well-formed, but of no video.
+        // A well-formed id of a video that does not exist.
         let unknown = "video_01900000000070008000000000000000".to_owned();
         let request = pb::EditVideoRequest {
             prompt: "x".to_owned(),
@@ -113,7 +113,7 @@ fn enqueue_result(server: &TestServer, id: &str) {
     server.upstream.enqueue_at(&format!("/v1/videos/{id}/content"), Reply::file("video/mp4", &CLIP));
 }
 
-/// Returns the submission of a render that succeeded, and takes its other requests.
+/// Returns the submission of a render that succeeded, and skips its poll and its download.
 async fn submission(server: &TestServer) -> ReceivedRequest {
     let first = server.upstream.received().await;
     server.upstream.skip_requests(2).await;
@@ -121,7 +121,7 @@ async fn submission(server: &TestServer) -> ReceivedRequest {
 }
 
 #[tokio::test]
-async fn own_video_of_an_openai_upstream_is_edited_extended_and_remixed_there() {
+async fn video_of_an_openai_upstream_is_edited_extended_and_remixed_there_by_its_id() {
     with_local_and_remote_core_and_settings(openai, async |server| {
         enqueue_success(server, "/v1/videos", "up-1");
         let id = create(server, &json!({"model": "sora-2", "prompt": "a boat", "seconds": 4})).await;
@@ -220,7 +220,7 @@ async fn edit_whose_response_was_lost_is_found_in_the_list() {
 }
 
 #[tokio::test]
-async fn extension_by_veo_names_the_uri_of_its_own_video() {
+async fn extension_by_veo_sends_the_uri_of_the_source_video() {
     const MODEL: &str = "veo-3.1-fast-generate-001";
     let veo = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
         settings.video.service_type = VideoServiceType::Gemini;
@@ -252,18 +252,20 @@ async fn extension_by_veo_names_the_uri_of_its_own_video() {
         let id = create(server, &json!({"model": MODEL, "prompt": "a boat", "seconds": 8})).await;
         wait_until_final(server, &id).await;
         submission(server).await;
+        // The operation of the source is polled again for the URI.
         let uri = enqueue("a");
         enqueue("b");
         let body = json!({"prompt": "on", "video": {"id": id}, "seconds": 4});
         let extension = derived(server, "/v1/videos/extensions", &body).await;
         let adjusted = json!([{"field": "seconds", "requested": "4", "used": "7"}]);
         assert_eq!(extension["adjustments"], adjusted);
+        // The poll of the source.
         server.upstream.received().await;
         let sent = submission(server).await.json();
         let instance = json!({"prompt": "on", "video": {"uri": uri}});
         assert_eq!(sent, json!({"instances": [instance], "parameters": {"resolution": "720p"}}));
-        let file = json!({"prompt": "on", "video": "https://a.test/v.mp4"});
-        let (status, error) = error_body(server.post("/v1/videos/extensions", &file).await).await;
+        let by_url = json!({"prompt": "on", "video": "https://a.test/v.mp4"});
+        let (status, error) = error_body(server.post("/v1/videos/extensions", &by_url).await).await;
         assert_eq!((status.as_u16(), &error["param"]), (400, &json!("video")), "{error}");
         assert!(error["message"].as_str().unwrap().contains("`offline-video`"), "{error}");
     })

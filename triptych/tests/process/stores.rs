@@ -1,5 +1,5 @@
-//! The stores of a process: lost while it runs or before its next start, locked against a second process, backed up and restored, and at
-//! a media URL.
+//! The data directory of a process: its loss while the process runs and before a start, its lock against a second process, backup and
+//! restore, and media files outside of it.
 
 use tempfile::tempdir;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
@@ -85,6 +85,7 @@ fn backup_of_a_running_process_is_restored_and_served_and_a_second_one_of_that_n
     let server = TriptychProcess::start(dir.path(), &[("TRIPTYCH_DATA_DIR", "new")]);
     assert!(server.get(&format!("/v1/videos/video_{id}")).starts_with("HTTP/1.1 200 "));
 
+    // A backup is not a data directory: it must be restored first.
     let output = command(dir.path(), &[("TRIPTYCH_DATA_DIR", "copy")]).output().unwrap();
     let refused = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && refused.contains("triptych restore BACKUP"), "{refused}");

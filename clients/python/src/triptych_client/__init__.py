@@ -1,6 +1,6 @@
 """Typed gRPC client of Triptych, a gateway to chat, image and video generation.
 
-`connect` returns a client for threads, `triptych_client.aio.connect` one for asyncio. `triptych_client.v1` has the messages.
+`connect` returns a synchronous client, `triptych_client.aio.connect` one for asyncio. `triptych_client.v1` has the messages.
 """
 
 from triptych_client import aio, v1

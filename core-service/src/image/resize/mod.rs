@@ -1,6 +1,6 @@
 //! Conversion of an upstream's image to the requested size and format.
 //!
-//! An image is scaled until it covers the size, and the overlap is cropped evenly. An image that already matches is passed
+//! An image is scaled until it covers the size, and the excess is cropped evenly. An image that already matches is passed
 //! through unchanged.
 
 use std::io::Cursor;
@@ -150,7 +150,7 @@ fn convert(data: Bytes, header: Header, target: Target) -> Result<Resized, Provi
     Ok(Resized { image: encode(&picture, size, target.encoding)?, original })
 }
 
-/// Scales an image to cover `size` and crops the overlap evenly.
+/// Scales an image to cover `size` and crops the excess evenly.
 fn scale_to_cover(picture: &DynamicImage, size: Size) -> Result<DynamicImage, ProviderError> {
     let alpha = picture.color().has_alpha();
     let pixel = if alpha { PixelType::U8x4 } else { PixelType::U8x3 };

@@ -106,7 +106,7 @@ async fn exif_orientation_is_applied_before_the_size_is_read() {
 }
 
 #[tokio::test]
-async fn overlap_is_cropped_evenly_and_nothing_is_distorted() {
+async fn excess_is_cropped_evenly_and_nothing_is_distorted() {
     // Three squares side by side: cropping to a square leaves the middle one.
     let thirds = RgbaImage::from_fn(300, 100, |x, _| match x / 100 {
         0 => Rgba([255, 0, 0, 255]),

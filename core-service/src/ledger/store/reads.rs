@@ -44,7 +44,7 @@ pub struct UsageFilter {
     pub limit: u32,
 }
 
-/// The sum of some calls. Members by which the usage is not grouped are empty.
+/// The sums of a group of calls. Members by which the usage is not grouped are empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageRow {
     /// The day, `YYYY-MM-DD`.
@@ -107,7 +107,8 @@ impl LedgerStore {
                 query.push(format!(" AND d.{column} = ")).push_bind(value.clone());
             }
         }
-        // By number: the names would mean the columns of the table.
+        // By position: a name would mean the column of the table, also where the query selects an empty text in its place. A cost may be
+        // recorded on a later day than its call; days with neither are left out.
         query
             .push(" GROUP BY 1, 2, 3, 4, 5 HAVING SUM(calls) > 0 OR SUM(cost) <> 0 ORDER BY 1, 2, 3, 4, 5 LIMIT ")
             .push_bind(i64::from(*limit));

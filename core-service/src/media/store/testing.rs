@@ -30,7 +30,7 @@ impl MediaStore {
         std::thread::spawn(open).join().unwrap()
     }
 
-    /// Returns the store with download URLs of a bucket, which has its files in this directory.
+    /// Returns the store with pre-signed download URLs, as if its files were in this directory of a bucket.
     pub(crate) fn with_signed_urls(&self, directory: &str) -> Self {
         Self { signer: Some(UrlSigner::new(Arc::new(FakeSigner), directory.into())), ..self.clone() }
     }
@@ -41,7 +41,7 @@ impl MediaStore {
     }
 }
 
-/// Writes the method and the validity in seconds into the query of a URL, instead of a signature.
+/// Puts the method and the validity in seconds into the query of a URL, in place of a signature.
 #[derive(Debug)]
 struct FakeSigner;
 

@@ -47,7 +47,7 @@ async fn reflection_resolves_the_error_details_of_google_rpc() {
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
     let server = TestServer::start(|_| {}).await;
-    for name in ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.BadRequest"] {
+    for name in ["google.rpc.ErrorInfo", "google.rpc.RetryInfo", "google.rpc.BadRequest", "google.rpc.QuotaFailure"] {
         let response = reflect!(v1, server, FileContainingSymbol(name));
         assert!(matches!(&response, MessageResponse::FileDescriptorResponse(_)), "{name}: {response:?}");
     }

@@ -5,7 +5,7 @@ use triptych_proto::v1 as pb;
 
 use super::{
     min_rate::with_min_rate,
-    provider_call::{PROVIDER_TIMEOUT, timed_out},
+    provider_call::timed_out,
     step::{Next, Step, StepError},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     size::Size,
     video::{
         files::media_key,
-        provider::{Clip, ClipFile, UpstreamTask, Variant, VideoProvider},
+        provider::{Clip, ClipFile, PROVIDER_TIMEOUT, UpstreamTask, Variant, VideoProvider},
         state::{Event, StoredFile, VideoContent},
     },
 };

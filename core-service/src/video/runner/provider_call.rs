@@ -1,14 +1,11 @@
 //! Timeout and interruption of one call to a provider.
 
-use std::{future::Future, time::Duration};
+use std::future::Future;
 
 use tokio::time::{Instant, timeout};
 
 use super::step::{Step, StepError};
-use crate::{context::RequestContext, error::ProviderError};
-
-/// How long a provider may take to respond to a call. For the chunks of a file, `min_rate.rs` has a limit of its own.
-pub(super) const PROVIDER_TIMEOUT: Duration = Duration::from_mins(2);
+use crate::{context::RequestContext, error::ProviderError, video::provider::PROVIDER_TIMEOUT};
 
 impl Step {
     /// Returns the context of a provider call that starts now.

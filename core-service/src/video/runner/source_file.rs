@@ -2,17 +2,14 @@
 
 use tokio::time::timeout;
 
-use super::{
-    provider_call::{PROVIDER_TIMEOUT, timed_out},
-    step::Step,
-};
+use super::{provider_call::timed_out, step::Step};
 use crate::{
     call::Call,
     error::ProviderError,
     video::{
         inputs::{InputRole, InputSource, StoredInput},
         parameters::VideoParameters,
-        provider::{Progress, RenderRequest, UpstreamTask, VideoProvider},
+        provider::{PROVIDER_TIMEOUT, Progress, RenderRequest, UpstreamTask, VideoProvider},
     },
 };
 

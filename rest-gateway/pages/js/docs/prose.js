@@ -1,7 +1,7 @@
 // Texts of the OpenAPI document, which are English and have code between backticks.
 import { h } from "../dom.js";
 
-/// Returns a paragraph.
+/// Returns a paragraph. `lang` tells screen readers and fonts that it is English on the Chinese page too.
 export function prose(text) {
   return h("p", { class: "prose", lang: "en" }, inline(text));
 }

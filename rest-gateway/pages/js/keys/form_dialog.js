@@ -4,7 +4,7 @@ import { openDialog } from "../ui/dialog.js";
 import { clearFieldErrors } from "../ui/field.js";
 import { errorNotice } from "../ui/status.js";
 
-/// Opens a dialog and resolves to what `submit()` returns, or to `undefined`.
+/// Opens a dialog. Resolves to what `submit()` returns, or to `undefined` if the dialog is cancelled.
 ///
 /// `title`, `text` and `action` are keys, or `[key, values]`. `fields` are those of `ui/field.js`, and `content` the elements around
 /// them. Errors are shown at the field that `fieldOf(error)` names, else above the buttons.

@@ -8,7 +8,7 @@ const BUDGETS = ["budget_per_day", "budget_per_month", "budget_total"];
 const PRIORITIES = ["high", "normal", "low"];
 const COUNTS = ["requests_per_minute", "tokens_per_minute", "concurrent_calls", "jobs_in_flight"];
 
-/// Opens the dialog for a new key, or for `key`, and resolves to the key that the gateway returns, or to `undefined`.
+/// Opens the dialog for a new key, or for `key`. Resolves to the key that the gateway returns, or to `undefined` if the dialog is cancelled.
 export function editKeyDialog(key = null) {
   const name = key ? null : input("name", "", { hint: "keys.form.name.hint", isMono: true });
   const members = [
@@ -49,8 +49,8 @@ export function editKeyDialog(key = null) {
       h("div", { class: "key-pair" }, counts.map(element)),
     ],
     submit: () => submit({ key, name, members, limits }),
-    // The name is the only value that can be taken.
-    fieldOf: ({ code, param }) => (code === "key_exists" ? "name" : param),
+    // `key_exists` has no `param`. An invalid name of a model is `limits.models[0]`, and all names are in one field.
+    fieldOf: ({ code, param }) => (code === "key_exists" ? "name" : param?.replace(/\[\d+\]$/, "")),
   });
 }
 
@@ -121,7 +121,8 @@ function administrator(isAdmin) {
   return withMember({ name: "admin", element, control, setError: () => {} }, "admin", () => control.checked);
 }
 
-/// Adds the member of the request and its value to a field, and whether the value has been changed.
+/// Adds to a field the `member` of the request that it sets, `read()`, which returns the value that is entered, and `isChanged()`, whether
+/// that differs from the value at first.
 function withMember(view, member, read) {
   const before = JSON.stringify(read());
   return { ...view, member, read, isChanged: () => JSON.stringify(read()) !== before };

@@ -59,7 +59,7 @@ fn columns_of_different_lengths_are_refused() {
 }
 
 #[test]
-fn text_that_is_json_becomes_that_value_and_any_other_a_string() {
+fn json_text_except_a_quoted_string_becomes_its_value_and_other_text_a_string() {
     for (text, expected) in [
         ("5.5", json!(5.5)),
         ("-3", json!(-3)),

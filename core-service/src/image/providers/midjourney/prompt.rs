@@ -3,7 +3,7 @@
 
 use openai_dialect::extra_members;
 
-use crate::json::JsonObject;
+use crate::json::{JsonObject, is_equivalent};
 use crate::{
     error::ProviderError,
     image::{
@@ -15,7 +15,8 @@ use crate::{
 
 /// The maximum length of `state`, a text that proxies keep with a task, in bytes.
 const MAX_STATE_BYTES: usize = 255;
-/// Members that are set here or belong to OpenAI's API only; `extra_json` does not set them.
+/// Members that are set here or belong to OpenAI's API only; `extra_json` does not set them, in any case: proxies in Go and C# ignore
+/// it.
 const RESERVED: [&str; 5] = ["prompt", "base64Array", "state", "moderation", "input_fidelity"];
 /// The member with the URL of a webhook, to which a proxy posts the status of a task.
 const NOTIFY_HOOK: &str = "notifyHook";
@@ -30,13 +31,6 @@ const ALIASES: [[&str; 2]; 7] = [
     ["--w", "--weird"],
     ["--style", "--raw"],
 ];
-
-/// Returns whether a proxy may treat two member names as equal: proxies in Go and C# ignore the case.
-fn is_equivalent(name: &str, member: &str) -> bool {
-    // In both directions: `to_lowercase` alone keeps `ſ`, which Go takes for an `s`; `to_uppercase` alone keeps the Kelvin sign.
-    let folded = |name: &str| name.to_uppercase().to_lowercase();
-    folded(name) == folded(member)
-}
 
 /// Returns the prompt of a grid; `group` is its index in the request. `configured` are the parameters set by the operator.
 ///

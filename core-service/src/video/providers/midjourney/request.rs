@@ -4,14 +4,15 @@ use openai_dialect::extra_members;
 
 use crate::{
     error::ProviderError,
-    json::JsonObject,
+    json::{JsonObject, is_equivalent},
     video::{Operation, RenderRequest, inputs::InputRole, parameters::VideoParameters},
 };
 
-/// Members that clients cannot set, in lower case: the inputs, the id of the job (`state`), the number of videos, and a URL
-/// that the proxy would call. Case is ignored, because proxies in Go and C# ignore it.
+/// Members that clients cannot set: prompt and inputs, the resolution (`videoType`), the number of videos (`batchSize`), the source of
+/// an extension (`action`, `taskId`, `index`), the id of the job (`state`), and a URL that the proxy would call (`notifyHook`). Case is
+/// ignored, because proxies in Go and C# ignore it.
 const RESERVED: [&str; 10] =
-    ["prompt", "image", "endimage", "state", "videotype", "batchsize", "notifyhook", "action", "taskid", "index"];
+    ["prompt", "image", "endImage", "state", "videoType", "batchSize", "notifyHook", "action", "taskId", "index"];
 
 /// Resolutions, and the `videoType` of each. For another resolution the member is not sent, and the proxy decides.
 const VIDEO_TYPES: [(&str, &str); 2] = [("480p", "vid_1.1_i2v_480"), ("720p", "vid_1.1_i2v_720")];
@@ -47,11 +48,11 @@ pub(super) fn encode(request: &RenderRequest, job_id: &str) -> Result<String, Pr
     members.add("batchSize", 1);
     members.add("state", job_id);
     for (name, value) in extra_members(extra_json).unwrap_or_default() {
-        if !RESERVED.contains(&name.to_lowercase().as_str()) {
+        if !RESERVED.iter().any(|reserved| is_equivalent(&name, reserved)) {
             members.add_raw(&name, value);
         }
     }
-    // The default of the gateway, after the members of the client: `add` has no effect if the client sent `motion`.
+    // The default of the gateway, after the members of the client: `add` has no effect if the client sent `motion` in any case.
     members.add("motion", "low");
     Ok(members.to_string())
 }
@@ -87,6 +88,11 @@ mod tests {
             "motion": "high", "loop": true});
         assert_eq!(encoded(&[InputRole::FirstFrame, InputRole::LastFrame], extra), Ok(expected));
         assert_eq!(encoded(&[InputRole::FirstFrame], "").unwrap()["motion"], "low");
+        // Go takes `ſ` for an `s`, and of two members that it takes for the same one, the last.
+        let folded = encoded(&[InputRole::FirstFrame], r#"{"ſtate":"x","batchſize":4,"Motion":"high"}"#);
+        let expected = json!({"prompt": "a boat at dusk", "image": "https://a.test/i.png",
+            "videoType": "vid_1.1_i2v_720", "batchSize": 1, "state": "video_1", "Motion": "high"});
+        assert_eq!(folded, Ok(expected));
         assert!(matches!(encoded(&[], ""), Err(ProviderError::Refused { .. })));
     }
 

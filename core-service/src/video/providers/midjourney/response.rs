@@ -55,14 +55,14 @@ pub(super) fn parse_cancellation(response: &Response) -> Result<Cancellation, Pr
     }
 }
 
-/// Returns the id of the task with this job id in a list; `None` if there is none, or no list.
+/// Returns the id of the task with this job id in a list; `None` if there is none, or the proxy has no list.
 pub(super) fn parse_list(response: &Response, job_id: &str) -> Result<Option<String>, ProviderError> {
     let Response { status, body, .. } = response;
-    if status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(response.failure());
-    }
-    if !status.is_success() || body.trim_ascii().is_empty() {
-        return Ok(None);
+    match *status {
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => return Ok(None),
+        status if !status.is_success() => return Err(response.failure()),
+        _ if body.trim_ascii().is_empty() => return Ok(None),
+        _ => {}
     }
     read_objects(body, |tasks| {
         let found = tasks.iter().find(|task| task.text("state").is_some_and(|state| state == job_id));
@@ -134,7 +134,14 @@ mod tests {
         for (status, body) in [(200, "[]"), (200, ""), (404, "no such path"), (200, r#"[{"id":"3"}]"#)] {
             assert_eq!(parse_list(&response(status, body), "video_1"), Ok(None), "{body}");
         }
-        assert!(parse_list(&response(503, ""), "video_1").is_err());
+        for status in [408, 429, 503] {
+            assert!(
+                matches!(parse_list(&response(status, ""), "video_1"), Err(error) if error.is_transient()),
+                "{status}"
+            );
+        }
+        // A rejected secret says nothing about the list: the runner searches again until the operator corrects it.
+        assert!(matches!(parse_list(&response(401, ""), "video_1"), Err(ProviderError::Credentials(_))));
     }
 
     #[test]

@@ -26,7 +26,7 @@ const POLL_AFTER: &str = "openai-poll-after-ms";
 #[derive(Debug)]
 struct Video {
     id: String,
-    /// Whether the member `object` is `"video"`. Otherwise this may also be an error that has an id and a status.
+    /// Whether the member `object` is `"video"`. Without it, the JSON object may also be an error that has an id and a status.
     is_declared: bool,
     state: State,
 }
@@ -69,7 +69,8 @@ pub(super) fn parse_submission(response: &Response) -> Result<String, ProviderEr
 /// Returns the progress of the render `id` that a response to a poll reports.
 pub(super) fn parse_poll(response: &Response, id: &str, interval: Duration) -> Result<Progress, ProviderError> {
     let Response { status, headers, body } = response;
-    // Errors of proxies may have an id and a status too. With an error status, only a final state of this video is an answer.
+    // Errors of proxies may have an id and a status too. With an error status, only a final state counts, and only in a declared video
+    // object or one with the id of this render.
     let is_answer = |video: &Video| {
         status.is_success() || (video.is_declared || video.id == id) && !matches!(video.state, State::Working { .. })
     };
@@ -142,7 +143,7 @@ fn is_setup_failure(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED)
 }
 
-/// Replaces a failure after which the outcome of a submission is unknown: here the upstream reported that the render has failed.
+/// Turns a failure that may have executed into a refusal: the outcome is known, because the upstream has reported that the render failed.
 fn with_known_outcome(error: ProviderError) -> ProviderError {
     let message = error.to_string();
     error.map_failure(|failure| {
@@ -202,6 +203,10 @@ mod tests {
             let Ok(Progress::Working { percent: Some(read), poll_after }) = poll(200, &body) else { panic!("{body}") };
             assert!(read <= 99 && poll_after == Duration::from_secs(2), "{body}: {read}");
         }
+    }
+
+    #[test]
+    fn cancelled_and_deleted_videos_are_cancelled() {
         for status in ["cancelled", "canceled", "deleted"] {
             assert_eq!(poll(200, &format!(r#"{{"id":"v","status":"{status}"}}"#)), Ok(Progress::Cancelled));
         }

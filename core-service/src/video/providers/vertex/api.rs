@@ -34,7 +34,7 @@ impl Api {
         Self { tokens, downloads, max_file_bytes }
     }
 
-    /// Sends a request, and returns its complete response, in which the token is replaced by `***`. `body` is JSON.
+    /// Sends a request, and returns its complete response, in whose body the token is replaced by `***`. `body` is JSON.
     pub(super) async fn exchange(
         &self,
         upstream: &Upstream,
@@ -81,7 +81,7 @@ impl Api {
     }
 }
 
-/// Replaces the token in a response that quotes it.
+/// Replaces the token in the body of a response that quotes it.
 async fn without_token(mut response: Response, token: Token) -> Result<Response, ProviderError> {
     let body = response.body.clone();
     let removed = if body.len() < LONG_TEXT {

@@ -147,7 +147,9 @@ impl VideoProvider for WanVideos {
         let mut tasks = Vec::with_capacity(ids.len());
         for id in ids {
             let task = self.get(&path(&id), context).await?;
-            let has_ended = !matches!(response::parse_poll(&task, self.poll_interval), Ok(Progress::Working { .. }));
+            // The candidate of a failed poll is unknown: as the error of the search, a transient one is retried.
+            let progress = redacted(&self.upstream, response::parse_poll(&task, self.poll_interval))?;
+            let has_ended = !matches!(progress, Progress::Working { .. });
             tasks.push(Candidate { id, prompt: response::parse_prompt(&task), has_ended });
         }
         search::search(lost, tasks)

@@ -5,22 +5,21 @@ use std::time::Duration;
 
 use crate::{
     error::ProviderError,
-    video::{LostSubmission, Search, UpstreamTask, time::Timestamp},
+    video::{LostSubmission, PROVIDER_TIMEOUT, Search, UpstreamTask, time::Timestamp},
 };
 
 /// The tolerated difference between the clocks of this machine and of DashScope.
 const CLOCK_SKEW: Duration = Duration::from_secs(30);
-/// How long after its beginning a submission may still create a task: the runner's timeout of a provider call.
-const LONGEST_SUBMISSION: Duration = Duration::from_mins(2);
 /// The delay before the next search, while a candidate has not ended.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(20);
 /// The offset from UTC of the times in DashScope's API, which are those of Beijing.
 const TIME_ZONE: Duration = Duration::from_hours(8);
 
-/// Returns the query string for the first page of the tasks of a model that were submitted at the time of a lost submission.
+/// Returns the query string for the first page of the tasks of a model that a submission of this time can have created, until the runner's
+/// timeout of its call.
 pub(super) fn query(model: &str, submitted_at: u64) -> String {
     let begin = Duration::from_secs(submitted_at) + TIME_ZONE;
-    let (from, to) = (date_time(begin.saturating_sub(CLOCK_SKEW)), date_time(begin + LONGEST_SUBMISSION + CLOCK_SKEW));
+    let (from, to) = (date_time(begin.saturating_sub(CLOCK_SKEW)), date_time(begin + PROVIDER_TIMEOUT + CLOCK_SKEW));
     let model: String = url::form_urlencoded::byte_serialize(model.as_bytes()).collect();
     format!("model_name={model}&start_time={from}&end_time={to}&page_no=1&page_size=50")
 }
@@ -34,7 +33,8 @@ pub(super) struct Candidate {
     pub(super) has_ended: bool,
 }
 
-/// Returns the task of the lost submission: the candidate with its prompt, if no other one has the same or none.
+/// Returns the only candidate with the prompt of the lost submission. Inconclusive if there is none, or if another candidate has the same
+/// prompt or an unknown one.
 ///
 /// # Errors
 /// [`ProviderError::Unavailable`] while a candidate has not ended; the search is repeated later.

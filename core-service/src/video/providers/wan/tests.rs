@@ -292,17 +292,27 @@ fn list_and_prompt_of_tasks_are_read() {
     );
 }
 
-#[tokio::test]
-async fn lost_submission_is_found_by_the_prompt_of_a_listed_task() {
+async fn find(bodies: &[&str]) -> (Result<Search, ProviderError>, Vec<String>) {
     let entries = |address, context: &_| {
         let settings = Wan { base_url: Some(address), api_key: Some("key".into()), ..Wan::default() };
         entries(&settings, context)
     };
+    testing::search("wan2.6", bodies, entries).await
+}
+
+#[tokio::test]
+async fn lost_submission_is_found_by_the_prompt_of_a_listed_task() {
     let list = r#"{"total_page":1,"data":[{"task_id":"1"},{"task_id":"2"}]}"#;
     let task = |prompt: &str| json!({"output": {"task_status": "SUCCEEDED", "orig_prompt": prompt}}).to_string();
-    let bodies = [list, &task("a ship"), &task("a boat")];
-    let (found, paths) = testing::search("wan2.6", &bodies, entries).await;
+    let (found, paths) = find(&[list, &task("a ship"), &task("a boat")]).await;
     assert_eq!(found, Ok(Search::Found(UpstreamTask("2".to_owned()))));
     assert!(paths[0].starts_with("/api/v1/tasks?model_name=wan2.6-t2v&start_time=20261122182930&"), "{paths:?}");
     assert_eq!(paths[1..], ["/api/v1/tasks/1", "/api/v1/tasks/2"]);
+}
+
+#[tokio::test]
+async fn failed_poll_of_a_listed_task_is_the_error_of_the_search() {
+    let list = r#"{"total_page":1,"data":[{"task_id":"1"}]}"#;
+    let (found, _) = find(&[list, r#"{"code":"Throttling.RateQuota","message":"too many requests"}"#]).await;
+    assert!(matches!(&found, Err(error) if error.is_transient()), "{found:?}");
 }

@@ -1,0 +1,27 @@
+//! Comparison of member names as servers in Go and C# compare them.
+
+/// Returns whether a server may treat two member names as equal. Go's `encoding/json` ignores case, and so do many servers in C#: for
+/// them, a later `Model` replaces `model`.
+pub(crate) fn is_equivalent(name: &str, other: &str) -> bool {
+    if name.is_ascii() && other.is_ascii() {
+        return name.eq_ignore_ascii_case(other);
+    }
+    // In both directions: `to_lowercase` alone keeps `ſ`, which Go takes for an `s`; `to_uppercase` alone keeps the Kelvin sign.
+    let folded = |name: &str| name.to_uppercase().to_lowercase();
+    folded(name) == folded(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_equivalent;
+
+    #[test]
+    fn names_that_differ_in_case_or_in_a_letter_that_go_folds_are_equivalent() {
+        for name in ["notifyHook", "NOTIFYHOOK", "notifyHoo\u{212a}"] {
+            assert!(is_equivalent(name, "notifyHook"), "{name}");
+        }
+        assert!(is_equivalent("batch\u{17f}ize", "batchSize"));
+        assert!(!is_equivalent("batch_size", "batchSize"));
+        assert!(!is_equivalent("größe", "groesse"));
+    }
+}
