@@ -175,7 +175,7 @@ def check_upstream(client):
         client.stream("/chat/completions", body)
     check_responses(client, "m", [{"input": script} | include for script in SCRIPTS])
     check_responses(client, "m", [{"input": "reason", "reasoning": {"summary": "auto"}}])
-    for kind in ("refusal.delta", "reasoning_text.done", "reasoning_summary_text.done"):
+    for kind in ("refusal.delta", "reasoning_text.done", "reasoning_summary_text.done", "output_text.annotation.added"):
         assert f"response.{kind}" in client.types, client.types
 
 

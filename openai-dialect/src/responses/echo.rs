@@ -83,7 +83,8 @@ impl Echo {
     }
 }
 
-fn compact(json: &mut String) {
+/// Removes white space between the tokens of JSON.
+pub(super) fn compact(json: &mut String) {
     let (mut in_string, mut escaped) = (false, false);
     json.retain(|character| {
         match character {

@@ -7,6 +7,7 @@
 //!
 //! The wire format is that of OpenAI's published description of its API (github.com/openai/openai-openapi).
 
+mod annotation;
 mod conversation;
 mod echo;
 mod error;

@@ -84,6 +84,11 @@ impl Replay {
             "response.content_part.done" | "response.reasoning_summary_part.done" => {
                 assert_eq!(without_logprobs(&item[list][position]), without_logprobs(&data["part"]));
             }
+            "response.output_text.annotation.added" => {
+                let annotations = item[list][position]["annotations"].as_array_mut().unwrap();
+                assert_eq!(data["annotation_index"], json!(annotations.len()));
+                annotations.push(data["annotation"].clone());
+            }
             "response.function_call_arguments.done" => {
                 assert_eq!((&item["arguments"], &item["name"]), (&data["arguments"], &data["name"]));
             }
@@ -115,14 +120,14 @@ pub(crate) fn summary(event: &Event) -> String {
     let data: Value = serde_json::from_str(&event.data).unwrap();
     let name = event.name.strip_prefix("response.").unwrap_or(event.name);
     let mut words = vec![name.to_owned()];
-    for position in ["output_index", "content_index", "summary_index", "partial_image_index"] {
+    for position in ["output_index", "content_index", "summary_index", "partial_image_index", "annotation_index"] {
         words.extend(data.get(position).map(Value::to_string));
     }
     for member in ["delta", "text", "refusal", "arguments", "input", "partial_image_b64"] {
         words.extend(data[member].as_str().map(str::to_owned));
     }
-    for object in ["response", "item", "part"] {
-        for member in ["type", "status"] {
+    for object in ["response", "item", "part", "annotation"] {
+        for member in ["type", "status", "url"] {
             words.extend(data[object][member].as_str().map(str::to_owned));
         }
     }

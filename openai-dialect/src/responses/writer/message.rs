@@ -26,6 +26,8 @@ struct Part {
     kind: PartKind,
     text: String,
     logprobs: Logprobs,
+    /// JSON objects.
+    annotations: Vec<String>,
 }
 
 impl MessageItem {
@@ -38,7 +40,7 @@ impl MessageItem {
     pub(super) fn append(&mut self, kind: PartKind, delta: &str, logprobs: &Logprobs, output: &mut Output) {
         if self.parts.last().is_none_or(|part| part.kind != kind) {
             self.end_part(output);
-            let part = Part { kind, text: String::new(), logprobs: Logprobs::default() };
+            let part = Part { kind, text: String::new(), logprobs: Logprobs::default(), annotations: Vec::new() };
             self.emit_part("response.content_part.added", self.parts.len(), &part, output);
             self.parts.push(part);
         }
@@ -61,6 +63,24 @@ impl MessageItem {
                 logprobs.write_for_event(o);
             }
         });
+    }
+
+    /// Takes the annotations, which are JSON objects, for the last part, if it is a text.
+    pub(super) fn annotate(&mut self, annotations: &mut Vec<String>, output: &mut Output) {
+        let Some(content_index) = self.parts.len().checked_sub(1) else { return };
+        let part = &mut self.parts[content_index];
+        if part.kind != PartKind::Text {
+            return;
+        }
+        for annotation in annotations.drain(..) {
+            output.emitter.emit("response.output_text.annotation.added", |o| {
+                self.slot.write(o);
+                o.scalar("content_index", &content_index);
+                o.scalar("annotation_index", &part.annotations.len());
+                o.raw("annotation", &annotation);
+            });
+            part.annotations.push(annotation);
+        }
     }
 
     /// Ends the message with this status.
@@ -110,7 +130,7 @@ impl Write for Part {
         write_object(out, |o| match self.kind {
             PartKind::Text => {
                 o.scalar("type", "output_text");
-                o.raw("annotations", "[]");
+                o.raw("annotations", &format!("[{}]", self.annotations.join(",")));
                 self.logprobs.write_for_item(o);
                 o.scalar("text", &self.text);
             }

@@ -6,7 +6,7 @@
 use triptych_proto::v1 as pb;
 
 use super::{
-    super::{logprobs::Logprobs, settings::Settings, tools::Tools},
+    super::{annotation::url_citations, logprobs::Logprobs, settings::Settings, tools::Tools},
     call::CallItem,
     message::{MessageItem, PartKind},
     output::Output,
@@ -46,6 +46,8 @@ pub(super) struct TurnState {
     /// The calls, in the order in which they began.
     pub(super) calls: Vec<CallItem>,
     indexer: ToolCallIndexer,
+    /// Annotations that have arrived before the text they belong to.
+    annotations: Vec<String>,
     /// Number of output items before the turn.
     first_item: usize,
     pub(super) finish_reason: Option<String>,
@@ -141,6 +143,10 @@ impl TurnState {
             if has_image_tool {
                 self.transcript.content.push_str(&content);
             }
+        }
+        self.annotations.extend(url_citations(&extra_json));
+        if let Some(message) = &mut self.message {
+            message.annotate(&mut self.annotations, output);
         }
         if let Some(refusal) = refusal.filter(|refusal| !refusal.is_empty()) {
             self.message_mut(output).append(PartKind::Refusal, &refusal, &Logprobs::default(), output);
