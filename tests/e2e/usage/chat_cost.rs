@@ -32,8 +32,9 @@ async fn streamed(server: &TestServer, options: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn stream_of_a_key_without_a_price_is_listed_with_the_tokens_of_the_upstream() {
-    let configure = |settings: &mut Settings, _: &mut rest_gateway::Settings| {
+    let configure = |settings: &mut Settings, gateway: &mut rest_gateway::Settings| {
         settings.keys = vec![Key { name: "alice".to_owned(), secret: Some(ALICE.into()), ..Key::default() }];
+        gateway.runtime.cors_allow_origins = vec![PAGE.to_owned()];
     };
     with_local_and_remote_core_and_settings(configure, async |server| {
         enqueue_stream(server);
