@@ -46,8 +46,8 @@ fn extra_without<'a>(field: &str, extra_json: &str, field_of: impl Fn(&str) -> O
     }
     let extras = extra_members(extra_json).ok_or_else(|| Error::invalid(field, "must be a JSON object or empty"))?;
     let is_value = |value: &str| !matches!(value, "null" | "[]" | "{}");
-    let repeated = extras.iter().filter(|(_, value)| is_value(value));
-    match repeated.filter_map(|(name, _)| Some((name, field_of(name)?))).next() {
+    let mut values = extras.iter().filter(|(_, value)| is_value(value));
+    match values.find_map(|(name, _)| Some((name, field_of(name)?))) {
         Some((name, member)) => {
             Err(Error::invalid(field, format!("must not contain `{name}`; set the field `{member}` instead")))
         }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::is_equivalent;
+use super::names::is_equivalent;
 
 /// A JSON object under construction.
 ///
