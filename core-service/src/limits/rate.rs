@@ -1,23 +1,30 @@
-//! One rate limit, of calls or of tokens: the generic cell rate algorithm (GCRA).
+//! One rate limit, of calls or of tokens.
 
 use std::{
     num::NonZeroU32,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, Instant},
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::Clock,
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::{InMemoryState, NotKeyed, StateStore},
 };
 
 use crate::rate_limits::RateState;
 
-/// A minute in nanoseconds.
-const MINUTE: u64 = 60_000_000_000;
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// A limit per minute. Unused capacity accumulates for one minute, and is replenished continuously.
 #[derive(Debug)]
-pub(super) struct Rate {
+pub(super) struct Rate<C: Clock<Instant = Nanos> = Elapsed> {
     limit: NonZeroU32,
-    start: Instant,
-    /// When the limit is unused again, in nanoseconds since `start`: the theoretical arrival time of the algorithm.
-    unused_at: AtomicU64,
+    limiter: RateLimiter<NotKeyed, SharedState, C, NoOpMiddleware<Nanos>>,
+    /// The state of the limiter.
+    state: SharedState,
 }
 
 /// A rate limit does not permit a call now. It has taken nothing.
@@ -30,8 +37,15 @@ pub(super) struct Refused {
 impl Rate {
     /// Returns a limit; `None` if `per_minute` is 0.
     pub(super) fn per_minute(per_minute: u32) -> Option<Self> {
-        let limit = NonZeroU32::new(per_minute)?;
-        Some(Self { limit, start: Instant::now(), unused_at: AtomicU64::new(0) })
+        NonZeroU32::new(per_minute).map(|limit| Self::with_clock(limit, Elapsed(Instant::now())))
+    }
+}
+
+impl<C: Clock<Instant = Nanos>> Rate<C> {
+    /// Returns a limit on a clock that is at 0 now.
+    fn with_clock(limit: NonZeroU32, clock: C) -> Self {
+        let state = SharedState::default();
+        Self { limit, limiter: RateLimiter::new(Quota::per_minute(limit), state.clone(), clock), state }
     }
 
     pub(super) fn limit(&self) -> NonZeroU32 {
@@ -40,21 +54,10 @@ impl Rate {
 
     /// Takes `amount` or nothing. An amount above the limit, which could never be taken, counts as the limit.
     pub(super) fn take(&self, amount: NonZeroU32) -> Result<RateState, Refused> {
-        self.take_at(self.now(), amount)
-    }
-
-    fn take_at(&self, now: u64, amount: NonZeroU32) -> Result<RateState, Refused> {
-        let amount = self.time_of(amount.min(self.limit).get());
-        let mut unused_at = self.unused_at.load(Relaxed);
-        loop {
-            let used = unused_at.saturating_sub(now) + amount;
-            if used > MINUTE {
-                return Err(Refused { retry_after: Duration::from_nanos(used - MINUTE) });
-            }
-            match self.unused_at.compare_exchange_weak(unused_at, now + used, Relaxed, Relaxed) {
-                Ok(_) => return Ok(self.state(used)),
-                Err(changed) => unused_at = changed,
-            }
+        match self.limiter.check_n(amount.min(self.limit)) {
+            Ok(Err(refused)) => Err(Refused { retry_after: refused.wait_time_from(self.limiter.clock().now()) }),
+            // The error, an amount above the burst capacity, cannot occur: the capacity is the limit.
+            Ok(Ok(())) | Err(_) => Ok(self.peek()),
         }
     }
 
@@ -70,33 +73,55 @@ impl Rate {
 
     /// Returns the state and takes nothing.
     pub(super) fn peek(&self) -> RateState {
-        self.state(self.unused_at.load(Relaxed).saturating_sub(self.now()))
-    }
-
-    /// Returns the state after a part of the limit was used. It is measured as the time until it is replenished.
-    fn state(&self, used: u64) -> RateState {
+        // The used part is measured as the time until it is replenished.
+        let used: Duration = self.state.unused_at().saturating_sub(self.limiter.clock().now()).into();
         let limit = self.limit.get();
-        let remaining = u128::from(MINUTE.saturating_sub(used)) * u128::from(limit) / u128::from(MINUTE);
-        RateState { limit, remaining: u32::try_from(remaining).unwrap_or(limit), reset: Duration::from_nanos(used) }
+        let remaining = MINUTE.saturating_sub(used).as_nanos() * u128::from(limit) / MINUTE.as_nanos();
+        RateState { limit, remaining: u32::try_from(remaining).unwrap_or(limit), reset: used }
     }
+}
 
-    /// Returns the time in which an amount is replenished. Rounded down, so that all of the limit fits into a minute.
-    fn time_of(&self, amount: u32) -> u64 {
-        // Both factors are below 2^36 and 2^32, and the quotient is at most a minute.
-        u64::try_from(u128::from(amount) * u128::from(MINUTE) / u128::from(self.limit.get())).unwrap_or(MINUTE)
+/// The state of a limiter, which the limiter itself does not tell without a call.
+#[derive(Debug, Clone, Default)]
+struct SharedState(Arc<InMemoryState>);
+
+impl SharedState {
+    /// When the limit is unused again, on the clock of the limiter: the theoretical arrival time of its algorithm (GCRA).
+    fn unused_at(&self) -> Nanos {
+        // The error leaves the state as it is.
+        let read = self.measure_and_replace(&NotKeyed::NonKey, |unused_at| Err::<((), Nanos), _>(unused_at));
+        read.err().flatten().unwrap_or_default()
     }
+}
 
-    fn now(&self) -> u64 {
-        // Sufficient for 584 years.
-        u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX - MINUTE)
+impl StateStore for SharedState {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, key: &NotKeyed, decide: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.0.measure_and_replace(key, decide)
+    }
+}
+
+/// A clock that began at this time. Those of the library do not tell when they began, which is the origin of the state's times.
+#[derive(Debug)]
+pub(super) struct Elapsed(Instant);
+
+impl Clock for Elapsed {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.0.elapsed().into()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use governor::clock::FakeRelativeClock;
 
-    const SECOND: u64 = 1_000_000_000;
+    use super::*;
 
     fn amount(amount: u32) -> NonZeroU32 {
         NonZeroU32::new(amount).unwrap()
@@ -106,39 +131,43 @@ mod tests {
     fn limit_is_replenished_continuously_and_refusal_has_the_time_to_wait() {
         assert!(Rate::per_minute(0).is_none());
         // One call is replenished each 15 seconds.
-        let rate = Rate::per_minute(4).unwrap();
-        let first = rate.take_at(0, amount(1)).unwrap();
+        let clock = FakeRelativeClock::default();
+        let rate = Rate::with_clock(amount(4), clock.clone());
+        let first = rate.take(amount(1)).unwrap();
         assert_eq!(first, RateState { limit: 4, remaining: 3, reset: Duration::from_secs(15) });
-        assert_eq!(rate.take_at(0, amount(3)).unwrap().remaining, 0);
+        assert_eq!(rate.take(amount(3)).unwrap().remaining, 0);
         let wait = |seconds| Err(Refused { retry_after: Duration::from_secs(seconds) });
-        assert_eq!(rate.take_at(0, amount(1)), wait(15));
-        assert_eq!(rate.take_at(5 * SECOND, amount(1)), wait(10));
-        assert_eq!(rate.take_at(5 * SECOND, amount(9)), wait(55), "an amount above the limit counts as the limit");
-        assert_eq!(rate.take_at(15 * SECOND, amount(1)).unwrap().remaining, 0);
+        assert_eq!(rate.take(amount(1)), wait(15));
+        clock.advance(Duration::from_secs(5));
+        assert_eq!(rate.take(amount(1)), wait(10));
+        assert_eq!(rate.take(amount(9)), wait(55), "an amount above the limit counts as the limit");
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(rate.take(amount(1)).unwrap().remaining, 0);
         // After a minute without calls, all can be used at once, and not more.
-        assert_eq!(rate.take_at(300 * SECOND, amount(4)).unwrap().remaining, 0);
-        assert_eq!(rate.take_at(300 * SECOND, amount(1)), wait(15));
+        clock.advance(Duration::from_mins(5));
+        assert_eq!(rate.take(amount(4)).unwrap().remaining, 0);
+        assert_eq!(rate.take(amount(1)), wait(15));
     }
 
     #[test]
     fn each_unit_of_a_limit_that_does_not_divide_a_minute_can_be_taken() {
         for limit in [7, 999, 1_000_003, u32::MAX] {
-            let rate = Rate::per_minute(limit).unwrap();
-            let left: Vec<_> = (0..7).map(|_| rate.take_at(0, amount(1)).unwrap().remaining).collect();
+            let rate = Rate::with_clock(amount(limit), FakeRelativeClock::default());
+            let left: Vec<_> = (0..7).map(|_| rate.take(amount(1)).unwrap().remaining).collect();
             assert_eq!(left, (1..=7).map(|taken| limit - taken).collect::<Vec<_>>());
-            assert_eq!(rate.take_at(0, amount(1)).is_ok(), limit > 7);
+            assert_eq!(rate.take(amount(1)).is_ok(), limit > 7);
         }
     }
 
     #[test]
     fn take_up_to_takes_what_is_left_of_a_larger_amount_and_peek_takes_nothing() {
-        let rate = Rate::per_minute(1000).unwrap();
+        let rate = Rate::with_clock(amount(1000), FakeRelativeClock::default());
         rate.take(amount(900)).unwrap();
-        assert!((100..200).contains(&rate.peek().remaining), "{rate:?}");
+        assert_eq!(rate.peek(), rate.peek());
+        assert_eq!(rate.peek().remaining, 100);
         rate.take_up_to(amount(500));
-        assert!(rate.peek().remaining < 50, "{rate:?}");
+        assert_eq!(rate.peek().remaining, 0);
         // 50 are replenished in 3 seconds.
-        let refused = rate.take(amount(50)).unwrap_err();
-        assert!(refused.retry_after <= Duration::from_secs(3), "{refused:?}");
+        assert_eq!(rate.take(amount(50)), Err(Refused { retry_after: Duration::from_secs(3) }));
     }
 }
