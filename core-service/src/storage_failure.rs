@@ -36,10 +36,10 @@ pub(crate) fn storage_error(what: impl Display, cause: &(dyn StdError + 'static)
 
 /// Returns the error for a failed write of a media file. As [`storage_error`], and a directory without permission to write is not writable.
 pub(crate) fn write_error(what: impl Display, cause: &(dyn StdError + 'static)) -> Error {
-    match storage_error(what, cause) {
-        Error::Storage(text) if lacks_permission(cause) => Error::StorageNotWritable(text),
-        error => error,
+    if lacks_permission(cause) {
+        return Error::StorageNotWritable(format!("{what}: {cause}"));
     }
+    storage_error(what, cause)
 }
 
 /// The name of the crate `object_store` for directories.

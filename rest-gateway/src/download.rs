@@ -81,11 +81,11 @@ pub(crate) async fn serve_file(
         Some(media) if is_head || selection == Selection::NotModified => (media, Body::empty(), metadata),
         Some(_) | None => {
             let accept_url = !is_head && accepts_redirection(headers);
-            let (metadata, media, content) = open(app, context, source, offset, length, accept_url).await?;
-            match content {
-                Content::Url(url) => return Ok(with_metadata(redirection(&url)?, metadata)),
+            let (entries, media, opened) = open(app, context, source, offset, length, accept_url).await?;
+            match opened {
+                Content::Url(url) => return Ok(with_metadata(redirection(&url)?, entries)),
                 Content::Bytes(bytes) => {
-                    (media, if is_head { Body::empty() } else { Body::from_stream(bytes) }, metadata)
+                    (media, if is_head { Body::empty() } else { Body::from_stream(bytes) }, entries)
                 }
             }
         }

@@ -56,7 +56,7 @@ pub(crate) struct TestServer {
     pub(crate) grpc: SocketAddr,
     http: reqwest::Client,
     /// The settings at start.
-    settings: Settings,
+    settings: Box<Settings>,
     core: Weak<Core>,
     stop: CancellationToken,
     servers: JoinSet<()>,
@@ -153,7 +153,7 @@ impl TestServer {
         adjust(&mut settings, &mut gateway);
 
         let core = Arc::new(Core::open(&settings).await.unwrap());
-        let weak = Arc::downgrade(&core);
+        let (weak, settings) = (Arc::downgrade(&core), Box::new(settings));
         let (rest, grpc) = (bind_free_port().await, bind_free_port().await);
         let (rest_address, grpc_address) = (rest.local_addr().unwrap(), grpc.local_addr().unwrap());
         let core_services = match location {
@@ -182,7 +182,7 @@ impl TestServer {
 
     /// Reloads the core with settings that differ from those at start.
     pub(crate) fn reload(&self, change: impl FnOnce(&mut Settings)) {
-        let mut settings = self.settings.clone();
+        let mut settings = Settings::clone(&self.settings);
         change(&mut settings);
         self.core.upgrade().unwrap().reload(&settings).unwrap();
     }

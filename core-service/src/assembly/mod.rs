@@ -89,7 +89,7 @@ pub struct Core {
     announced: Announcement,
     lost_events: Option<LostEvents>,
     /// The settings of the last reload, or those at start.
-    applied: Mutex<Settings>,
+    applied: Mutex<Box<Settings>>,
     media_store: MediaStore,
     /// The signed links by which providers fetch the inputs of videos.
     links: ProviderLinks,
@@ -210,11 +210,7 @@ impl Core {
         let health = Health::start(database.clone(), media_store.clone(), &background).await;
         metrics::describe();
         let sampler = sampler::start(database.clone(), Clock::of(&database), &background);
-        let notifications = notifications(settings, &database)?;
-        let follow = || {
-            vec![queue.follow_other_nodes(notifications, &background), key_registry.follow_other_nodes(&background)]
-        };
-        let followers = node.shares_database().then(follow).unwrap_or_default();
+        let followers = follow_other_nodes(settings, &database, &queue, &key_registry, &background)?;
         let runner = Runner::start(queue, jobs, catalog.video.clone());
         Ok(Self {
             settings: settings.clone(),
@@ -228,7 +224,7 @@ impl Core {
             health,
             announced: Announcement::default(),
             lost_events,
-            applied: Mutex::new(settings.clone()),
+            applied: Mutex::new(Box::new(settings.clone())),
             media_store,
             picture_budget,
             drain_deadline: OnceLock::new(),
@@ -260,16 +256,16 @@ impl Core {
         settings.validate()?;
         // Serializes reloads, so that keys and models always come from the same settings.
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        let running = Some(Running { settings: &applied, catalog: &self.catalog });
+        let running = Running { settings: &applied, catalog: &self.catalog };
         let (store, budget, background) = (&self.media_store, &self.picture_budget, &self.background);
-        let all = all_models(settings, &self.settings, running, store, budget, background)?;
+        let all = all_models(settings, &self.settings, Some(&running), store, budget, background)?;
         self.keys.replace(&settings.keys, &settings.teams)?;
         self.prices.store(PriceTable::of(settings));
         self.catalog.replace(all.chat, all.image, all.video);
         self.webhook_settings.store(settings.webhooks.clone());
         self.links.set_base(settings.media.public_base_url.as_deref());
         self.cors_allow_origins.store(settings.grpc.cors_allow_origins.clone());
-        applied.clone_from(settings);
+        **applied = settings.clone();
         Ok(FixedSetting::changed(&self.settings, settings))
     }
 
@@ -371,6 +367,21 @@ impl Core {
         database.close().await;
         drop(directory_lock);
     }
+}
+
+/// Starts to follow what other nodes change. Without a shared database there are none.
+fn follow_other_nodes(
+    settings: &Settings,
+    database: &Database,
+    queue: &SqlStore,
+    keys: &KeyRegistry,
+    tasks: &TaskTracker,
+) -> Result<Vec<DropGuard>, OpenError> {
+    if !database.is_shared() {
+        return Ok(Vec::new());
+    }
+    let notifications = notifications(settings, database)?;
+    Ok(vec![queue.follow_other_nodes(notifications, tasks), keys.follow_other_nodes(tasks)])
 }
 
 /// Returns and logs the job events that an earlier process stored and that the database lacks.

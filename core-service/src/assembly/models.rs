@@ -31,46 +31,43 @@ pub(super) struct AllModels {
 pub(super) fn all_models(
     settings: &Settings,
     fixed: &Settings,
-    running: Option<Running<'_>>,
+    running: Option<&Running<'_>>,
     media_store: &MediaStore,
     picture_budget: &PictureBudget,
     background: &TaskTracker,
 ) -> Result<AllModels, OpenError> {
     let downloads = Downloader::new(DownloadSettings::from(&fixed.media))?;
     let kept = |is_same: fn(&Settings, &Settings) -> bool| {
-        running.as_ref().filter(|running| is_same(running.settings, settings)).map(|running| running.catalog)
+        running.filter(|running| is_same(running.settings, settings)).map(|running| running.catalog)
     };
-    let chat = match kept(has_same_chat) {
-        Some(catalog) => catalog.chat.load().without_others(),
-        None => {
-            let chat = chat::providers::assembly::models(settings)?;
-            Models::new(chat.entries)
-                .map_err(OpenError::DuplicateModel)?
-                .with_patterns(chat.patterns, chat.discovered)
-                .with_setting(settings.chat.models_setting())
-        }
+    let chat = if let Some(catalog) = kept(has_same_chat) {
+        catalog.chat.load().without_others()
+    } else {
+        let chat = chat::providers::assembly::models(settings)?;
+        Models::new(chat.entries)
+            .map_err(OpenError::DuplicateModel)?
+            .with_patterns(chat.patterns, chat.discovered)
+            .with_setting(settings.chat.models_setting())
     };
-    let image = match kept(has_same_image) {
-        Some(catalog) => catalog.image.load().without_others(),
-        None => {
-            let (downloads, budget) = (downloads.clone(), picture_budget.clone());
-            let images = image::providers::assembly::entries(&settings.image, downloads, budget, background.clone())?;
-            Models::new(images)
-                .map_err(OpenError::DuplicateModel)?
-                .with_setting("`models` of an image provider, for example IMAGE_MODELS for [image.openai]")
-        }
+    let image = if let Some(catalog) = kept(has_same_image) {
+        catalog.image.load().without_others()
+    } else {
+        let (downloads, budget) = (downloads.clone(), picture_budget.clone());
+        let images = image::providers::assembly::entries(&settings.image, downloads, budget, background.clone())?;
+        Models::new(images)
+            .map_err(OpenError::DuplicateModel)?
+            .with_setting("`models` of an image provider, for example IMAGE_MODELS for [image.openai]")
     };
-    let video = match kept(has_same_video) {
-        Some(catalog) => catalog.video.load().without_others(),
-        None => {
-            let clips = ClipInspector::new(media_store.clone(), picture_budget.clone());
-            let max_file_bytes = fixed.jobs.max_file_bytes;
-            let videos =
-                video::providers::assembly::entries(&settings.video, media_store, &clips, downloads, max_file_bytes)?;
-            Models::new(videos)
-                .map_err(OpenError::DuplicateModel)?
-                .with_setting("`models` of a video provider, for example VIDEO_MODELS for [video.openai]")
-        }
+    let video = if let Some(catalog) = kept(has_same_video) {
+        catalog.video.load().without_others()
+    } else {
+        let clips = ClipInspector::new(media_store.clone(), picture_budget.clone());
+        let max_file_bytes = fixed.jobs.max_file_bytes;
+        let videos =
+            video::providers::assembly::entries(&settings.video, media_store, &clips, downloads, max_file_bytes)?;
+        Models::new(videos)
+            .map_err(OpenError::DuplicateModel)?
+            .with_setting("`models` of a video provider, for example VIDEO_MODELS for [video.openai]")
     };
     Ok(AllModels { chat, image, video })
 }

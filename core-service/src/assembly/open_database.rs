@@ -35,11 +35,11 @@ pub(super) async fn open_database(settings: &Settings) -> Result<Database, OpenE
     }
 }
 
-/// Returns the messages between the processes that share the database; `None` without other processes, or if they only poll.
+/// Returns the messages between the processes that share the database; `None` if they only poll.
 pub(super) fn notifications(settings: &Settings, database: &Database) -> Result<Option<Notifications>, OpenError> {
     let url = settings.database_events_url.as_ref().or(settings.database_url.as_ref());
     match (settings.database_events, url) {
-        (DatabaseEvents::Listen, Some(url)) if database.is_shared() => {
+        (DatabaseEvents::Listen, Some(url)) => {
             database.notifications(url.expose_secret()).map(Some).map_err(OpenError::Postgres)
         }
         (DatabaseEvents::Listen | DatabaseEvents::Poll, _) => Ok(None),

@@ -96,9 +96,7 @@ const FIXED: [(&str, IsEqual); 46] = fixed![
 /// The fixed settings that are secrets: `SecretString` does not implement `PartialEq`.
 const FIXED_SECRETS: [(&str, IsEqual); 3] = [
     ("database_url", |old, new| is_equal(old.database_url.as_ref(), new.database_url.as_ref())),
-    ("database_events_url", |old, new| {
-        is_equal(old.database_events_url.as_ref(), new.database_events_url.as_ref())
-    }),
+    ("database_events_url", |old, new| is_equal(old.database_events_url.as_ref(), new.database_events_url.as_ref())),
     ("media.signing_key", |old, new| is_equal(old.media.signing_key.as_ref(), new.media.signing_key.as_ref())),
 ];
 

@@ -6,8 +6,21 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::{
-    chat::Chat, database::{DatabaseEvents, validate_url}, de, error::SettingError, grpc::Grpc, image::Image, jobs::Jobs, keys::Key, limits::Team, media::Media,
-    offline::Offline, prices::Price, responses::Responses, video::Video, webhooks::Webhooks,
+    chat::Chat,
+    database::{DatabaseEvents, validate_url},
+    de,
+    error::SettingError,
+    grpc::Grpc,
+    image::Image,
+    jobs::Jobs,
+    keys::Key,
+    limits::Team,
+    media::Media,
+    offline::Offline,
+    prices::Price,
+    responses::Responses,
+    video::Video,
+    webhooks::Webhooks,
 };
 
 /// The highest `database_connections`: more than a PostgreSQL server usually accepts in all.

@@ -89,7 +89,7 @@ impl SharedState {
     /// When the limit is unused again, on the clock of the limiter: the theoretical arrival time of its algorithm (GCRA).
     fn unused_at(&self) -> Nanos {
         // The error leaves the state as it is.
-        let read = self.measure_and_replace(&NotKeyed::NonKey, |unused_at| Err::<((), Nanos), _>(unused_at));
+        let read = self.measure_and_replace(&NotKeyed::NonKey, Err::<((), Nanos), _>);
         read.err().flatten().unwrap_or_default()
     }
 }

@@ -144,6 +144,34 @@ async fn usage_is_requested_from_the_upstream_without_keys_and_prices_and_listed
 }
 
 #[tokio::test]
+async fn upstream_that_refuses_stream_options_is_asked_again_without_and_remembered() {
+    let refusal = json!({"error": {"message": "Unrecognized request argument supplied: stream_options", "type": "invalid_request_error"}});
+    with_local_and_remote_core(async |server| {
+        let stream = || {
+            let reply = Reply::stream().send(&event(&content_choice("a"), None)).send(&event(&finish_choice(), None));
+            reply.send("data: [DONE]\n\n")
+        };
+        server.upstream.enqueue(Reply::new(400, &refusal.to_string()));
+        server.upstream.enqueue(stream());
+        server.upstream.enqueue(stream());
+        for expected in [&[true, false][..], &[false]] {
+            let events = Events::new(server.chat(chat_body(&json!({"stream": true}))).await).read_all().await;
+            assert_eq!(events.len(), 3, "{events:#?}");
+            for has_options in expected {
+                let request = server.upstream.received().await.json();
+                assert_eq!(request.get("stream_options").is_some(), *has_options, "{request}");
+            }
+        }
+        // Another refusal is an error, as it is.
+        let refusal = refusal.to_string().replace("stream_options", "messages");
+        server.upstream.enqueue(Reply::new(400, &refusal));
+        assert_eq!(server.chat(chat_body(&json!({"stream": true}))).await.status(), 400);
+        server.upstream.received().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn continuous_usage_stats_sends_usage_in_every_chunk_and_at_the_end() {
     let events = [event(&content_choice("a"), Some(1)), event(&finish_choice(), Some(2))];
     let options = json!({"include_usage": true, "continuous_usage_stats": true});

@@ -95,7 +95,7 @@ async fn circuit_breaker_stays_open_across_a_reload_unless_the_settings_of_its_p
     with_local_and_remote_core_and_settings(configure, async |server| {
         let refused = async || error_body(server.chat(chat_body(&json!({}))).await).await.0.as_u16();
         server.upstream.enqueue(Reply::new(503, UNAVAILABLE));
-        assert_eq!(refused().await, 503);
+        assert_eq!(refused().await, 502);
         assert_eq!(requested_path(server).await, CHAT);
         server.reload(|settings| {
             settings.grpc.cors_allow_origins = vec!["https://a.test".to_owned()];
@@ -104,7 +104,7 @@ async fn circuit_breaker_stays_open_across_a_reload_unless_the_settings_of_its_p
             settings.image.openai.models = vec!["picture-1".to_owned()];
         });
         // No request is sent: the upstream has no reply, and the test would find the request at its end.
-        assert_eq!(refused().await, 503);
+        assert_eq!(refused().await, 502);
         let (status, error) = error_body(server.chat(chat_body(&json!({"model": "picture-1"}))).await).await;
         assert_eq!(status, 404);
         assert!(error["message"].as_str().unwrap().contains("is an image model"), "{error}");

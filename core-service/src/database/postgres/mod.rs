@@ -18,11 +18,11 @@ use sqlx::{
 };
 use url::Url;
 
+use self::time_limits::ACQUIRE_TIMEOUT;
 pub(crate) use self::{
     clock::DatabaseClock,
     notifications::{Listener, Notifications},
 };
-use self::time_limits::ACQUIRE_TIMEOUT;
 pub(super) use self::{
     lock::lock,
     outcome::{CommitMark, Outcome, outcome},

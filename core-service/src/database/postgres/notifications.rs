@@ -66,7 +66,8 @@ impl Listener {
             if let Ok(received) = timeout(SILENCE, self.0.try_recv()).await {
                 return Ok(received?.map(|notification| notification.payload().to_owned()));
             }
-            let late = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database server does not answer"));
+            let late =
+                |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database server does not answer"));
             timeout(ACQUIRE_TIMEOUT, self.0.execute("SELECT 1")).await.map_err(late)??;
         }
     }

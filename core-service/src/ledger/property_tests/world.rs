@@ -49,7 +49,7 @@ pub(super) struct World {
 }
 
 fn key_of(job: &Job) -> usize {
-    KEYS.iter().position(|key| job.owner == Owner::new(*key)).unwrap()
+    KEYS.iter().position(|key| job.owner == Owner::new(key)).unwrap()
 }
 
 impl World {

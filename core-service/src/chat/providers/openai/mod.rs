@@ -4,7 +4,11 @@ mod finish;
 mod non_streaming;
 mod stream;
 
-use std::{pin::pin, time::Duration};
+use std::{
+    pin::pin,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +16,7 @@ use futures_util::{StreamExt, TryStreamExt, stream::iter};
 use http::{HeaderMap, Method};
 use openai_dialect::chat::{ResponseAssembler, Streaming, write_request};
 use secrecy::SecretString;
+use tokio::time::Instant;
 use triptych_proto::{
     chat_stream::{ChatChunk, DeltaDecoder},
     v1 as pb,
@@ -24,7 +29,9 @@ use crate::dialect::Dialect;
 use crate::{
     call::Chunks,
     error::ProviderError,
-    upstream::{Auth, QuotaMeaning, SetupError, Timeouts, Upstream, parse_error_response, until, within},
+    upstream::{
+        Auth, QuotaMeaning, SetupError, Timeouts, Upstream, UpstreamResponse, parse_error_response, until, within,
+    },
 };
 
 const PATH: &str = "chat/completions";
@@ -39,6 +46,8 @@ const MODELS: &str = "models";
 pub struct OpenAiChat {
     upstream: Upstream,
     dialect: Dialect,
+    /// Whether the upstream has refused `stream_options`, which OpenAI's API did not have at first.
+    refuses_stream_options: AtomicBool,
 }
 
 impl OpenAiChat {
@@ -47,7 +56,7 @@ impl OpenAiChat {
     pub fn new(base: Url, key: Option<SecretString>, timeouts: Timeouts) -> Result<Self, SetupError> {
         let dialect = Dialect::from_base_url(&base);
         let upstream = Upstream::new(base, key.map_or(Auth::None, Auth::Bearer), timeouts)?;
-        Ok(Self { upstream, dialect }.with_dialect(dialect))
+        Ok(Self { upstream, dialect, refuses_stream_options: AtomicBool::new(false) }.with_dialect(dialect))
     }
 
     /// Adds these headers to every request.
@@ -88,6 +97,34 @@ impl OpenAiChat {
         let list = serde_json::from_slice::<ModelList>(trim_start_and_bom(&body));
         let list = list.map_err(|_| ProviderError::Unreadable("the response is not a list of models".to_owned()))?;
         Ok(list.data.into_iter().map(|model| model.id).collect())
+    }
+
+    /// Sends the request for a stream, until this time. If the upstream refuses `stream_options`, they are left out from then on: its streams
+    /// have no usage, which is estimated instead.
+    async fn send_stream_request(
+        &self,
+        call: &ChatCall,
+        options: Option<&pb::StreamOptions>,
+        until: Instant,
+    ) -> Result<UpstreamResponse, ProviderError> {
+        let send = async |options: Option<&pb::StreamOptions>| {
+            let mut body = Vec::with_capacity(1024);
+            write_request(&mut body, &call.model, &call.request, Streaming::Yes(options));
+            self.upstream.post_json(PATH, call, body, until).await
+        };
+        let options = options.filter(|_| !self.refuses_stream_options.load(Ordering::Relaxed));
+        match send(options).await {
+            Err(error) if options.is_some() && names_stream_options(&error) => {
+                let reply = send(None).await?;
+                self.refuses_stream_options.store(true, Ordering::Relaxed);
+                tracing::warn!(
+                    upstream = self.upstream.address(),
+                    "the upstream refuses stream_options, so the usage of its streams is estimated: {error}"
+                );
+                Ok(reply)
+            }
+            reply => reply,
+        }
     }
 
     /// Returns a complete response of a model that only streams.
@@ -136,10 +173,8 @@ impl ChatProvider for OpenAiChat {
         options: Option<pb::StreamOptions>,
     ) -> Result<Chunks<ChatChunk>, ProviderError> {
         self.dialect.adapt_streaming(&mut call.request);
-        let mut body = Vec::with_capacity(1024);
-        write_request(&mut body, &call.model, &call.request, Streaming::Yes(options.as_ref()));
         let until = until(self.upstream.timeouts.first_byte, call.context.deadline);
-        let mut reply = self.upstream.post_json(PATH, &call, body, until).await?;
+        let mut reply = self.send_stream_request(&call, options.as_ref(), until).await?;
         let started = pin!(async {
             let start = non_streaming::read_start(&mut reply).await;
             if !non_streaming::is_document(&start) {
@@ -153,4 +188,12 @@ impl ChatProvider for OpenAiChat {
         });
         within(until, started).await?
     }
+}
+
+/// Returns whether the upstream has refused a request because of its `stream_options`.
+fn names_stream_options(error: &ProviderError) -> bool {
+    let names = |text: &str| text.contains("stream_options") || text.contains("include_usage");
+    let failure = error.failure();
+    matches!(failure, ProviderError::Refused { message, field } if names(message) || field.as_deref().is_some_and(names))
+        || matches!(failure, ProviderError::NotSupported(message) if names(message))
 }

@@ -57,10 +57,8 @@ impl Unsent {
     /// Removes all changes, and returns them as messages.
     pub(super) fn take(&mut self, sender: &str) -> Vec<String> {
         let Self { jobs, others } = mem::take(self);
-        let encode = |jobs| {
-            let message = Message { sender: sender.to_owned(), jobs };
-            serde_json::to_string(&message).expect("strings and numbers can be encoded")
-        };
+        // Text and numbers: the conversion cannot fail.
+        let encode = |jobs| serde_json::json!(Message { sender: sender.to_owned(), jobs }).to_string();
         if others {
             return vec![encode(None)];
         }

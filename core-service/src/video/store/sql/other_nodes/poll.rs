@@ -67,7 +67,7 @@ impl PollSchedule {
         let messages = self.receives_messages.load(Ordering::Relaxed);
         let interval = if messages { INTERVAL_WITH_MESSAGES } else { INTERVAL };
         // Elapsed: the poll is due.
-        let _ = timeout(interval - MIN_INTERVAL, self.requested()).await;
+        let _ = timeout(interval.saturating_sub(MIN_INTERVAL), self.requested()).await;
     }
 }
 
