@@ -26,28 +26,34 @@ pub(crate) fn prompt(prompt: &str) -> Result<(), Error> {
 /// without `members`, which have one, in any case. Values that a field cannot represent are allowed: null, the empty list and the empty
 /// object.
 pub(crate) fn extra(field: &str, extra_json: &str, members: &[&str]) -> Result<(), Error> {
-    extra_without(field, extra_json, |name| members.iter().copied().find(|member| is_equivalent(name, member)))
+    extra_without(field, extra_json, |name, is_value| {
+        members.iter().copied().find(|member| is_equivalent(name, member)).filter(|member| is_value || name != *member)
+    })
 }
 
 /// Validates an `extra_json` like [`extra`], but a member may occur in it under its exact name if its own field is not set, for a value
 /// that the field cannot represent. `members` are pairs of the name and whether the field is set.
 pub(crate) fn extra_beside(field: &str, extra_json: &str, members: &[(&str, bool)]) -> Result<(), Error> {
-    extra_without(field, extra_json, |name| {
+    extra_without(field, extra_json, |name, is_value| {
         let (member, is_set) = members.iter().find(|(member, _)| is_equivalent(name, member))?;
-        (*is_set || name != *member).then_some(*member)
+        (is_value && *is_set || name != *member).then_some(*member)
     })
 }
 
-/// Validates an `extra_json`: `field_of` returns the field that a member must be set with. An upstream that ignores case would take
+/// Validates an `extra_json`: `field_of` returns the field that a member must be set with; its flag tells whether a field can represent the
+/// value. An upstream that ignores case would take
 /// `Model` for `model`, and serve another model than the one that was checked and is billed.
-fn extra_without<'a>(field: &str, extra_json: &str, field_of: impl Fn(&str) -> Option<&'a str>) -> Result<(), Error> {
+fn extra_without<'a>(
+    field: &str,
+    extra_json: &str,
+    field_of: impl Fn(&str, bool) -> Option<&'a str>,
+) -> Result<(), Error> {
     if extra_json.is_empty() {
         return Ok(());
     }
     let extras = extra_members(extra_json).ok_or_else(|| Error::invalid(field, "must be a JSON object or empty"))?;
     let is_value = |value: &str| !matches!(value, "null" | "[]" | "{}");
-    let mut values = extras.iter().filter(|(_, value)| is_value(value));
-    match values.find_map(|(name, _)| Some((name, field_of(name)?))) {
+    match extras.iter().find_map(|(name, value)| Some((name, field_of(name, is_value(value))?))) {
         Some((name, member)) => {
             Err(Error::invalid(field, format!("must not contain `{name}`; set the field `{member}` instead")))
         }
@@ -62,7 +68,7 @@ mod tests {
     #[test]
     fn member_with_a_field_is_rejected_in_any_case_unless_the_field_is_unset_and_the_name_exact() {
         let members = [("model", true), ("n", false)];
-        for extra_json in [r#"{"model":"x"}"#, r#"{"MODEL":"x"}"#, r#"{"N":4}"#] {
+        for extra_json in [r#"{"model":"x"}"#, r#"{"MODEL":"x"}"#, r#"{"N":4}"#, r#"{"MODEL":null}"#] {
             let result = extra_beside("extra_json", extra_json, &members);
             assert!(matches!(result, Err(Error::InvalidField { .. })), "{extra_json}: {result:?}");
         }

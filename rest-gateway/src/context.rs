@@ -75,7 +75,7 @@ impl RequestContext {
         }
         let idempotency_key = match idempotency_key.map(HeaderValue::to_str) {
             None => String::new(),
-            // The core checks its length.
+            // Empty: no key. The core checks the maximum length.
             Some(Ok(key)) => key.to_owned(),
             Some(Err(_)) => {
                 return Err(GatewayError::invalid_request(

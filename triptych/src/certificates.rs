@@ -53,7 +53,8 @@ impl Place {
     /// Returns an error about the period in which a certificate is valid, unless the present time is within it.
     fn expiry_error(self, config: &Config, validity: &Validity) -> Option<ConfigError> {
         let problem = validity.problem_at(SystemTime::now())?;
-        let message = format!("the certificate {problem}, and peers refuse it; replace the file by a renewed one");
+        let message =
+            format!("the certificate {problem}, and peers that verify it refuse it; replace the file by a renewed one");
         Some(config.layers.config_error(&self.setting(TlsFile::Certificate), &message))
     }
 }
@@ -63,7 +64,7 @@ fn servers(config: &Config) -> [(Place, &ServerTls); 2] {
     [(Place::Rest, &config.rest.tls), (Place::Grpc, &config.grpc_tls)]
 }
 
-/// Reads all certificates in the settings, and returns a line about each: until when it is valid.
+/// Reads all TLS files in the settings, and returns a line about each certificate that has a key: until when it is valid.
 ///
 /// # Errors
 /// A file cannot be used, or a certificate is not valid now.

@@ -1,4 +1,4 @@
-// A call of every service. tsc checks this file in strict mode, as it would check a program that uses the package.
+// A call of every service except AdminService. tsc checks this file in strict mode, as it would check a program that uses the package.
 
 import { connect, type Client, v1 } from "triptych-client";
 

@@ -2,7 +2,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,8 +41,9 @@ export class Server {
       TRIPTYCH_JOBS_LEASE: "2s",
     };
     const log = join(this.#directory, "log");
-    const stdio = ["ignore", "pipe", openSync(log, "a")];
-    this.#process = spawn(process.env.TRIPTYCH_BIN, { cwd: this.#directory, env, stdio });
+    const errors = openSync(log, "a");
+    this.#process = spawn(process.env.TRIPTYCH_BIN, { cwd: this.#directory, env, stdio: ["ignore", "pipe", errors] });
+    closeSync(errors);
     for await (const line of createInterface({ input: this.#process.stdout })) {
       if (/^ *gRPC /.test(line)) return;
     }
@@ -50,6 +51,8 @@ export class Server {
   }
 
   async kill() {
+    // A process that has ended sends no "exit" again.
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
     const exited = once(this.#process, "exit");
     this.#process.kill("SIGKILL");
     await exited;

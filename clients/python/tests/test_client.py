@@ -1,4 +1,4 @@
-"""The client for threads, against a running Triptych."""
+"""The synchronous client, against a running Triptych."""
 
 import importlib
 import json
@@ -140,7 +140,7 @@ class ClientTest(unittest.TestCase):
         self.assertEqual([violation.field for violation in details.field_violations], ["n"])
         self.assertIsNone(details.retry_delay)
 
-    def test_failures_of_upstreams_have_their_delay_and_their_risk(self) -> None:
+    def test_failures_of_upstreams_have_their_delay_and_whether_they_may_have_executed(self) -> None:
         found = {}
         for status in ("429", "500"):
             chat = v1.ChatRequest(model=f"offline-chat-fault-{status}", messages=HELLO.messages)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use openai_dialect::remove_member;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use triptych_proto::{
     chat_stream::ChatStream,
@@ -181,10 +182,12 @@ impl ChatService for ChatGrpc {
         metering.shows_usage = usage.is_requested();
         // Every stream needs its usage: without a price and without keys for the list of usage, the access log and the metrics.
         // `Normalized` removes the chunk that a client has not requested.
-        let mut options = stream_options;
-        options.get_or_insert_default().include_usage = Some(true);
+        let mut options = stream_options.unwrap_or_default();
+        options.include_usage = Some(true);
+        // A second member, null for example, could win.
+        remove_member(&mut options.extra_json, "include_usage");
         let admission = metering.admission.clone();
-        let start = with_files(files, tokens::stream(entry.provider.clone(), call, options, metering));
+        let start = with_files(files, tokens::stream(entry.provider.clone(), call, Some(options), metering));
         let result = match on_disconnect {
             OnDisconnect::Cancel => routing.scope(start).await,
             OnDisconnect::Continue | OnDisconnect::Grace(_) => {

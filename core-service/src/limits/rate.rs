@@ -74,10 +74,13 @@ impl<C: Clock<Instant = Nanos>> Rate<C> {
     /// Returns the state and takes nothing.
     pub(super) fn peek(&self) -> RateState {
         // The used part is measured as the time until it is replenished.
-        let used: Duration = self.state.unused_at().saturating_sub(self.limiter.clock().now()).into();
+        let used = self.state.unused_at().saturating_sub(self.limiter.clock().now());
         let limit = self.limit.get();
-        let remaining = MINUTE.saturating_sub(used).as_nanos() * u128::from(limit) / MINUTE.as_nanos();
-        RateState { limit, remaining: u32::try_from(remaining).unwrap_or(limit), reset: used }
+        // As the limiter, which replenishes one in whole nanoseconds: it must accept all that remains.
+        let replenish_one = (MINUTE.as_nanos() / u128::from(limit)).max(1);
+        let taken = u128::from(used.as_u64()).div_ceil(replenish_one);
+        let remaining = limit.saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX));
+        RateState { limit, remaining, reset: used.into() }
     }
 }
 
@@ -156,6 +159,15 @@ mod tests {
             let left: Vec<_> = (0..7).map(|_| rate.take(amount(1)).unwrap().remaining).collect();
             assert_eq!(left, (1..=7).map(|taken| limit - taken).collect::<Vec<_>>());
             assert_eq!(rate.take(amount(1)).is_ok(), limit > 7);
+        }
+    }
+
+    #[test]
+    fn all_that_remains_of_any_limit_can_be_taken() {
+        for limit in [7, 450_000, 999_983, u32::MAX] {
+            let rate = Rate::with_clock(amount(limit), FakeRelativeClock::default());
+            let remaining = rate.take(amount(limit / 45 * 44 + 1)).unwrap().remaining;
+            assert_eq!(rate.take(amount(remaining)).unwrap().remaining, 0, "{limit}");
         }
     }
 

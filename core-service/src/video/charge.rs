@@ -102,7 +102,7 @@ impl Charge {
                 // Only for new videos: the length of the source of another operation may be unknown at the create, and the estimate
                 // wrong then. So may the length of input videos be, whose seconds some providers bill and report.
                 let is_plausible = parameters.operation != Operation::Generate
-                    || parameters.has_video_input() && !usage.is_empty()
+                    || parameters.has_video_input() && (billed.is_some() || usage.video_millis.is_some())
                     || cost.micros() <= self.estimate.micros().saturating_mul(MAX_COST_FACTOR);
                 if is_plausible { ChargeState::Settled(cost) } else { ChargeState::Held }
             }

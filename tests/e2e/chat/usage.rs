@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fake_upstream::Reply,
-    rest_response::{Events, event_data},
+    rest_response::{Events, error_body, event_data},
     test_server::{TestServer, chat_body, with_local_and_remote_core, within_timeout},
 };
 
@@ -144,14 +144,17 @@ async fn usage_is_requested_from_the_upstream_without_keys_and_prices_and_listed
 }
 
 #[tokio::test]
-async fn upstream_that_refuses_stream_options_is_asked_again_without_and_remembered() {
-    let refusal = json!({"error": {"message": "Unrecognized request argument supplied: stream_options", "type": "invalid_request_error"}});
+async fn upstream_that_refuses_stream_options_is_asked_again_without_and_remembered_for_the_model() {
+    // As Mistral refuses it.
+    let detail = json!([{"type": "extra_forbidden", "loc": ["body", "stream_options", "include_usage"], "msg": "Extra inputs are not permitted"}]);
+    let refusal =
+        json!({"object": "error", "message": {"detail": detail}, "type": "invalid_request_error", "param": null});
     with_local_and_remote_core(async |server| {
         let stream = || {
             let reply = Reply::stream().send(&event(&content_choice("a"), None)).send(&event(&finish_choice(), None));
             reply.send("data: [DONE]\n\n")
         };
-        server.upstream.enqueue(Reply::new(400, &refusal.to_string()));
+        server.upstream.enqueue(Reply::new(422, &refusal.to_string()));
         server.upstream.enqueue(stream());
         server.upstream.enqueue(stream());
         for expected in [&[true, false][..], &[false]] {
@@ -162,11 +165,13 @@ async fn upstream_that_refuses_stream_options_is_asked_again_without_and_remembe
                 assert_eq!(request.get("stream_options").is_some(), *has_options, "{request}");
             }
         }
-        // Another refusal is an error, as it is.
-        let refusal = refusal.to_string().replace("stream_options", "messages");
-        server.upstream.enqueue(Reply::new(400, &refusal));
-        assert_eq!(server.chat(chat_body(&json!({"stream": true}))).await.status(), 400);
-        server.upstream.received().await;
+        // Options of the client are sent, and their refusal is an error, as any other.
+        let options = json!({"stream": true, "stream_options": {"include_usage": null, "unknown": 1}});
+        server.upstream.enqueue(Reply::new(422, &refusal.to_string()));
+        let (status, error) = error_body(server.chat(chat_body(&options)).await).await;
+        assert_eq!((status.as_u16(), &error["param"]), (400, &json!("stream_options.include_usage")));
+        let sent = server.upstream.received().await.json();
+        assert_eq!(sent["stream_options"], json!({"include_usage": true, "unknown": 1}));
     })
     .await;
 }

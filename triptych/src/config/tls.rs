@@ -98,8 +98,12 @@ pub(crate) fn core_setting(file: TlsFile) -> &'static str {
 /// Requires that a certificate and its key are set together.
 fn together(certificate: &Path, key: &Path) -> Result<(), Problem> {
     match (certificate.as_os_str().is_empty(), key.as_os_str().is_empty()) {
-        (true, false) => Err(("key_file", "needs certificate_file in the same section; both may name one file")),
-        (false, true) => Err(("certificate_file", "needs key_file in the same section; both may name one file")),
+        (true, false) => {
+            Err(("key_file", "needs certificate_file in the same section; both may be the path of the same file"))
+        }
+        (false, true) => {
+            Err(("certificate_file", "needs key_file in the same section; both may be the path of the same file"))
+        }
         (true, true) | (false, false) => Ok(()),
     }
 }

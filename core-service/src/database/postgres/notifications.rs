@@ -57,18 +57,18 @@ impl Notifications {
 pub(crate) struct Listener(PgListener);
 
 impl Listener {
-    /// Waits for the next message. `None`: the connection was lost, and the listener has connected again; messages may have been missed.
+    /// Waits for the next message. `None`: messages may have been missed, because the connection was lost and opened again, or may have
+    /// been.
     ///
     /// # Errors
     /// The server cannot be reached. The listener must be replaced.
     pub(crate) async fn next(&mut self) -> Result<Option<String>, sqlx::Error> {
-        loop {
-            if let Ok(received) = timeout(SILENCE, self.0.try_recv()).await {
-                return Ok(received?.map(|notification| notification.payload().to_owned()));
-            }
-            let late =
-                |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database server does not answer"));
-            timeout(ACQUIRE_TIMEOUT, self.0.execute("SELECT 1")).await.map_err(late)??;
+        if let Ok(received) = timeout(SILENCE, self.0.try_recv()).await {
+            return Ok(received?.map(|notification| notification.payload().to_owned()));
         }
+        // The statement opens a lost connection again, without telling so.
+        let late = |_| sqlx::Error::Io(io::Error::new(io::ErrorKind::TimedOut, "the database server does not answer"));
+        timeout(ACQUIRE_TIMEOUT, self.0.execute("SELECT 1")).await.map_err(late)??;
+        Ok(None)
     }
 }

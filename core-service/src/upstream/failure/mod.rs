@@ -202,10 +202,11 @@ fn read(body: &[u8]) -> ErrorBody {
 
 /// Reads the members of an error object.
 fn error_body(error: &Value) -> ErrorBody {
-    // FastAPI's `detail`, with or without an `error` around it.
-    if let Some(detail) = error.get("detail") {
-        let first = detail.get(0).and_then(|item| item.get("msg")).and_then(Value::as_str);
-        return ErrorBody { message: detail.as_str().or(first).unwrap_or_default().to_owned(), ..ErrorBody::default() };
+    // FastAPI's `detail`, with or without an `error` around it; Mistral has it as the message.
+    if let Some(detail) = error.get("detail").or_else(|| error["message"].get("detail")) {
+        let first = &detail[0];
+        let message = detail.as_str().or(first["msg"].as_str()).unwrap_or_default().to_owned();
+        return ErrorBody { message, param: location(&first["loc"]), ..ErrorBody::default() };
     }
     let text = |name: &str| match &error[name] {
         Value::String(text) => text.clone(),
@@ -225,6 +226,13 @@ fn error_body(error: &Value) -> ErrorBody {
         retry_after: retry_delay(&error["details"]),
         object: error.clone(),
     }
+}
+
+/// Returns the member that FastAPI names by its path, `["body", "stream_options", "include_usage"]`.
+fn location(path: &Value) -> Option<String> {
+    let parts: Vec<_> = path.as_array()?.iter().filter(|part| *part != "body").collect();
+    let names = parts.iter().map(|part| part.as_str().map_or_else(|| part.to_string(), str::to_owned));
+    Some(names.collect::<Vec<_>>().join(".")).filter(|location| !location.is_empty())
 }
 
 /// Returns the members of an error that have no field of their own, as JSON text.

@@ -27,9 +27,13 @@ fn message_and_field_are_read_from_every_known_error_body() {
         let expected = ProviderError::Refused { message: "too long".into(), field: Some("messages".into()) };
         assert_eq!(failure(400, shape), expected, "{shape}");
     }
-    for shape in
-        [r#"{"error":"too long"}"#, r#"{"detail":"too long"}"#, r#"{"detail":[{"msg":"too long"}]}"#, "too long"]
-    {
+    for shape in [
+        r#"{"error":"too long"}"#,
+        r#"{"detail":"too long"}"#,
+        r#"{"detail":[{"msg":"too long"}]}"#,
+        r#"{"message":{"detail":"too long"}}"#,
+        "too long",
+    ] {
         assert_eq!(failure(400, shape), ProviderError::Refused { message: "too long".into(), field: None }, "{shape}");
     }
 }

@@ -99,7 +99,7 @@ impl Step {
         let requested = error.retry_after().filter(|_| !matches!(error.failure(), ProviderError::Overloaded { .. }));
         let delay = safe.then(|| delays::after_failure(requested, submissions));
         if let Some(delay) = delay.filter(|_| submissions < MAX_SUBMISSIONS) {
-            tracing::info!(submissions, "the submission failed and will be retried");
+            tracing::info!(submissions, "the submission failed and will be retried: {error}");
             let next = self.after(Event::SubmissionRejected)?;
             return self.yield_for(next, delay).await;
         }

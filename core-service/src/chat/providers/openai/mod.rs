@@ -5,8 +5,9 @@ mod non_streaming;
 mod stream;
 
 use std::{
+    collections::HashSet,
     pin::pin,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -38,6 +39,8 @@ const PATH: &str = "chat/completions";
 
 /// The longest wait for the list of models.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many models are remembered that refuse `stream_options`: clients name the models of an upstream that serves any.
+const MAX_REMEMBERED: usize = 1000;
 /// The path of the list of models.
 const MODELS: &str = "models";
 
@@ -46,8 +49,8 @@ const MODELS: &str = "models";
 pub struct OpenAiChat {
     upstream: Upstream,
     dialect: Dialect,
-    /// Whether the upstream has refused `stream_options`, which OpenAI's API did not have at first.
-    refuses_stream_options: AtomicBool,
+    /// The models of the upstream for which it has refused `stream_options`, which OpenAI's API did not have at first.
+    without_stream_options: Mutex<HashSet<String>>,
 }
 
 impl OpenAiChat {
@@ -56,7 +59,7 @@ impl OpenAiChat {
     pub fn new(base: Url, key: Option<SecretString>, timeouts: Timeouts) -> Result<Self, SetupError> {
         let dialect = Dialect::from_base_url(&base);
         let upstream = Upstream::new(base, key.map_or(Auth::None, Auth::Bearer), timeouts)?;
-        Ok(Self { upstream, dialect, refuses_stream_options: AtomicBool::new(false) }.with_dialect(dialect))
+        Ok(Self { upstream, dialect, without_stream_options: Mutex::default() }.with_dialect(dialect))
     }
 
     /// Adds these headers to every request.
@@ -99,8 +102,8 @@ impl OpenAiChat {
         Ok(list.data.into_iter().map(|model| model.id).collect())
     }
 
-    /// Sends the request for a stream, until this time. If the upstream refuses `stream_options`, they are left out from then on: its streams
-    /// have no usage, which is estimated instead.
+    /// Sends the request for a stream, until this time. If the upstream refuses `include_usage`, it is left out from then on for this model:
+    /// its streams have no usage, which is estimated instead. Refused options of the client are an error.
     async fn send_stream_request(
         &self,
         call: &ChatCall,
@@ -112,15 +115,22 @@ impl OpenAiChat {
             write_request(&mut body, &call.model, &call.request, Streaming::Yes(options));
             self.upstream.post_json(PATH, call, body, until).await
         };
-        let options = options.filter(|_| !self.refuses_stream_options.load(Ordering::Relaxed));
-        match send(options).await {
-            Err(error) if options.is_some() && names_stream_options(&error) => {
+        let Some(options) = options.filter(|options| options.extra_json.is_empty()) else { return send(options).await };
+        let known = || self.without_stream_options.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(&call.model) {
+            return send(None).await;
+        }
+        match send(Some(options)).await {
+            Err(error) if names_stream_options(&error) => {
                 let reply = send(None).await?;
-                self.refuses_stream_options.store(true, Ordering::Relaxed);
-                tracing::warn!(
-                    upstream = self.upstream.address(),
-                    "the upstream refuses stream_options, so the usage of its streams is estimated: {error}"
-                );
+                let mut known = known();
+                if known.len() < MAX_REMEMBERED && known.insert(call.model.clone()) {
+                    tracing::warn!(
+                        upstream = self.upstream.address(),
+                        model = call.model,
+                        "the upstream refuses stream_options, so the usage of streams of this model is estimated: {error}"
+                    );
+                }
                 Ok(reply)
             }
             reply => reply,

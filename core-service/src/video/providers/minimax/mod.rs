@@ -48,7 +48,7 @@ pub struct MinimaxVideos {
     /// The API's origin: only download links with it may lead to private addresses. Without the API key: links are
     /// signed.
     origin: TrustedOrigin,
-    /// The parameters that each model accepts, and how its API spells them.
+    /// Says which version of the API serves each model.
     facts: FactsTable,
     poll_interval: Duration,
     max_file_bytes: u64,

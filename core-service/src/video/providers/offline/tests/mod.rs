@@ -98,7 +98,7 @@ async fn fetched_render_is_forgotten_and_identical_in_another_process() {
     assert_eq!(&files[0][4..8], b"ftyp");
     assert!(files[1..].iter().all(|still| image::load_from_memory(still).is_ok()));
     assert_eq!(engine.renders.count(), 0);
-    // The engine of another process has received neither submission nor poll: the text of the task is enough.
+    // The engine of another process has received neither submission nor poll: the location of a file is the text of the task, which is enough.
     let next = self::engine(directory.path());
     assert!(fetched(&next, &clip.files[0]).await == files[0]);
 }
