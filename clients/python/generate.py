@@ -81,7 +81,7 @@ def move_imports(code: str) -> str:
 
 
 def exports(files: dict[str, Any]) -> Iterator[str]:
-    """Yields the text of `__init__.py`, which has the messages, enums and enum values of all files: names are unique in the contract."""
+    """Yields the text of `__init__.py`: all messages, enums and enum values, whose names are unique in the contract."""
     yield f'{HEADER}"""The messages and enums of the package triptych.v1."""\n\n'
     for name, file in sorted(files.items()):
         names = [message.name for message in file.message_type]
