@@ -21,7 +21,7 @@ from postgres_server import Postgres  # noqa: E402
 DATABASE, JOBS, GROUP = "rows", 10_000, 20
 # Bytes of the request: a prompt, a prompt with references, and one that PostgreSQL stores outside of the row.
 REQUESTS = (400, 1_500, 20_000)
-# Requests do not compress to nothing.
+# Random, so that it cannot be compressed.
 REQUEST = "(SELECT string_agg(md5(random()::text || n), '') FROM generate_series(1, {bytes} / 32) AS n)"
 HOT = "id, owner, revision, phase, state, completed_at, expires_at, deadline_at, due_at, failures, abandoned, deleted, lease_owner, fence, provider_id, submissions, charge, priority"
 COLD = "id, request, origin, created_at, idempotency_key, fingerprint, key_expires_at, extra_json"
@@ -55,9 +55,6 @@ def run(postgres: Postgres, statements: str) -> None:
 
 def measured(postgres: Postgres, body: str) -> tuple[float, float]:
     """Runs a loop over groups of ids, each a transaction. Returns the bytes of log and the microseconds for each job."""
-    run(postgres, "CHECKPOINT")
-    # Only the pages that are changed first after a checkpoint are logged as a whole.
-    run(postgres, "SELECT pg_switch_wal()")
     before, start = int(postgres.value(DATABASE, "SELECT (pg_current_wal_lsn() - '0/0')::bigint")), time.time()
     loop = f"FOR first IN 0..{JOBS - 1} BY {GROUP} LOOP {body} COMMIT; END LOOP;"
     run(postgres, f"DO $$ DECLARE first INT; BEGIN {loop} END $$")

@@ -149,7 +149,7 @@ class Cluster:
 def clock_skew() -> str:
     """Describes the skew of the nodes' clocks."""
     if not FAKETIME:
-        return "clock skew: SKIPPED, libfaketime is not installed"
+        return "SKIPPED clock skew: libfaketime is not installed"
     return "clock skew: " + ", ".join(f"node {number} {seconds:+} s" for number, seconds in SKEWS.items())
 
 

@@ -12,7 +12,7 @@ def find():
     path = pathlib.Path(os.environ.get("COMPATIBILITY_GUIDE") or root.parent / "shared/openai-sdk-compatibility-guide.md")
     if path.is_file():
         return path
-    print(f"SKIPPED: no guide at {path}; COMPATIBILITY_GUIDE sets another path", flush=True)
+    print(f"SKIPPED guide: no file at {path}; COMPATIBILITY_GUIDE sets another path", flush=True)
     return None
 
 

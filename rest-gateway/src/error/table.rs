@@ -152,7 +152,7 @@ impl From<Status> for GatewayError {
             let rest = status.message().strip_prefix(field).and_then(|rest| rest.strip_prefix(": "));
             match (rest, &param) {
                 (Some(rest), Some(param)) => format!("{param}: {rest}"),
-                // The client knows no field around the members that it wrote.
+                // A protobuf field that has no JSON path means nothing to the client.
                 (Some(rest), None) => rest.to_owned(),
                 (None, _) => status.message().to_owned(),
             }
