@@ -166,16 +166,30 @@ fn apply(
 /// Returns the settings of the gateway that cannot change at run time, with their values.
 fn server_settings(gateway: &rest_gateway::Settings) -> [(&'static str, String); 9] {
     let rest_gateway::Settings { server, drain, body_memory_bytes, has_admin_port: _, runtime: _ } = gateway;
+    let http_server::ServerSettings {
+        api: _,
+        head_limit_bytes,
+        header_timeout,
+        idle_timeout,
+        write_timeout,
+        max_connections,
+        max_connections_per_peer,
+        max_requests,
+        // These have no setting in [rest].
+        max_streams: _,
+        max_connection_age: _,
+        max_connection_age_grace: _,
+    } = server;
     [
         ("rest.body_memory_bytes", body_memory_bytes.to_string()),
         ("rest.drain", format!("{drain:?}")),
-        ("rest.head_limit_bytes", server.head_limit_bytes.to_string()),
-        ("rest.header_timeout", format!("{:?}", server.header_timeout)),
-        ("rest.idle_timeout", format!("{:?}", server.idle_timeout)),
-        ("rest.write_timeout", format!("{:?}", server.write_timeout)),
-        ("rest.max_connections", server.max_connections.to_string()),
-        ("rest.max_connections_per_peer", server.max_connections_per_peer.to_string()),
-        ("rest.max_requests", server.max_requests.to_string()),
+        ("rest.head_limit_bytes", head_limit_bytes.to_string()),
+        ("rest.header_timeout", format!("{header_timeout:?}")),
+        ("rest.idle_timeout", format!("{idle_timeout:?}")),
+        ("rest.write_timeout", format!("{write_timeout:?}")),
+        ("rest.max_connections", max_connections.to_string()),
+        ("rest.max_connections_per_peer", max_connections_per_peer.to_string()),
+        ("rest.max_requests", max_requests.to_string()),
     ]
 }
 
