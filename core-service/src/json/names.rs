@@ -3,12 +3,17 @@
 /// Returns whether a server may treat two member names as equal. Go's `encoding/json` ignores case, and so do many servers in C#: for
 /// them, a later `Model` replaces `model`.
 pub(crate) fn is_equivalent(name: &str, other: &str) -> bool {
-    if name.is_ascii() && other.is_ascii() {
-        return name.eq_ignore_ascii_case(other);
-    }
-    // In both directions: `to_lowercase` alone keeps `ſ`, which Go takes for an `s`; `to_uppercase` alone keeps the Kelvin sign.
-    let folded = |name: &str| name.to_uppercase().to_lowercase();
-    folded(name) == folded(other)
+    folded_letters(name).eq(folded_letters(other))
+}
+
+/// Returns a text that equivalent names have in common.
+pub(super) fn folded(name: &str) -> String {
+    folded_letters(name).collect()
+}
+
+/// Folds in both directions: `to_lowercase` alone keeps `ſ`, which Go takes for an `s`; `to_uppercase` alone keeps the Kelvin sign.
+fn folded_letters(name: &str) -> impl Iterator<Item = char> {
+    name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 #[cfg(test)]

@@ -35,6 +35,13 @@ struct Message {
     jobs: Option<BTreeMap<String, u64>>,
 }
 
+impl Message {
+    fn encode(&self) -> String {
+        // Text and numbers: the conversion cannot fail.
+        serde_json::json!(self).to_string()
+    }
+}
+
 /// The changes that were not sent yet.
 #[derive(Debug, Default)]
 pub(super) struct Unsent {
@@ -54,11 +61,14 @@ impl Unsent {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && !self.others
+    }
+
     /// Removes all changes, and returns them as messages.
     pub(super) fn take(&mut self, sender: &str) -> Vec<String> {
         let Self { jobs, others } = mem::take(self);
-        // Text and numbers: the conversion cannot fail.
-        let encode = |jobs| serde_json::json!(Message { sender: sender.to_owned(), jobs }).to_string();
+        let encode = |jobs| Message { sender: sender.to_owned(), jobs }.encode();
         if others {
             return vec![encode(None)];
         }
@@ -73,7 +83,10 @@ impl SqlStore {
         let mut changes = self.feed.subscribe();
         let mut unsent = Unsent::default();
         loop {
-            unsent.add(changes.next().await.as_ref());
+            // After a failed message, the next attempt does not wait for another change.
+            if unsent.is_empty() {
+                unsent.add(changes.next().await.as_ref());
+            }
             let end = Instant::now() + COLLECT;
             while let Ok(change) = timeout_at(end, changes.next()).await {
                 unsent.add(change.as_ref());
@@ -94,7 +107,11 @@ impl SqlStore {
         loop {
             match notifications.listen().await {
                 Ok(listener) => {
-                    schedule.set_receives_messages(true);
+                    // It comes back if messages arrive, which they do not behind some poolers.
+                    let probe = Message { sender: own.to_owned(), jobs: Some(BTreeMap::new()) };
+                    if let Err(error) = notifications.send(&probe.encode()).await {
+                        tracing::debug!("changes of jobs cannot be sent to other nodes: {error}");
+                    }
                     let error = self.receive(listener, own, schedule).await;
                     schedule.set_receives_messages(false);
                     tracing::warn!("changes of jobs at other nodes are polled: the listener has failed: {error}");
@@ -110,7 +127,7 @@ impl SqlStore {
         loop {
             match listener.next().await {
                 Ok(Some(text)) => match serde_json::from_str(&text) {
-                    Ok(Message { sender, .. }) if sender == own => {}
+                    Ok(Message { sender, .. }) if sender == own => schedule.set_receives_messages(true),
                     Ok(Message { jobs: Some(jobs), .. }) => {
                         if let Err(error) = self.publish_later_revisions(jobs).await {
                             tracing::debug!("the changes of other nodes cannot be read: {error}");

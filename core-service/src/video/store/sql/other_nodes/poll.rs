@@ -51,10 +51,11 @@ impl PollSchedule {
         self.requested.notify_one();
     }
 
-    /// Sets whether messages are received now. Requests a poll, which reads the changes without one.
+    /// Sets whether messages are received now. A change requests a poll, which reads what had no message.
     pub(super) fn set_receives_messages(&self, receives: bool) {
-        self.receives_messages.store(receives, Ordering::Relaxed);
-        self.request();
+        if self.receives_messages.swap(receives, Ordering::Relaxed) != receives {
+            self.request();
+        }
     }
 
     /// Waits for a request that was not waited for yet.
